@@ -1,0 +1,43 @@
+"""Errors that say what was found, what was expected and what to do next.
+
+Everything a user can cause is a `MovierankError`; anything else that escapes is a defect of ours.
+"""
+
+
+class MovierankError(Exception):
+    """A problem the user can mend.
+
+    `str(error)` is one paragraph: what was found, what was expected, what to do. The command-line
+    program prints it without a traceback and exits with 2; the service turns it into problem details.
+    """
+
+    def __init__(self, found: str, *, expected: str | None = None, remedy: str | None = None) -> None:
+        self.found = found
+        self.expected = expected
+        self.remedy = remedy
+        parts = [found]
+        if expected is not None:
+            parts.append(f"Expected: {expected}")
+        if remedy is not None:
+            parts.append(f"Remedy: {remedy}")
+        super().__init__(" ".join(part if part.endswith((".", "`")) else f"{part}." for part in parts))
+
+
+class DataError(MovierankError):
+    """Input data that cannot be used as it is."""
+
+
+class ConfigError(MovierankError):
+    """A setting that cannot be used as it is."""
+
+
+class BundleError(MovierankError):
+    """A model bundle that is damaged, incomplete or of another format."""
+
+
+class HistoriesError(MovierankError):
+    """A histories snapshot that is missing, damaged or of another format."""
+
+
+class EventStoreError(MovierankError):
+    """The event store cannot be reached or refuses what it was given."""

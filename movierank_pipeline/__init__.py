@@ -1,0 +1,1 @@
+"""The offline half: from ratings and metadata to a registered model version."""
