@@ -1,0 +1,183 @@
+"""The numba scorer is LightGBM, exactly; its contributions add up to the score."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from movierank_core.errors import BundleError
+from movierank_core.ranking.trees import TreeEnsemble
+from tests.support.lightgbm_models import BY_HAND, edge_rows, random_matrix, train
+
+N_FEATURES = 8
+
+
+def test_a_score_is_the_sum_of_the_leaves_reached() -> None:
+    ensemble = TreeEnsemble.from_texts([BY_HAND], [1.0])
+    rows = np.array([[1.5, 4.0], [1.5, 4.1], [1.6, 0.0], [np.nan, np.nan]])
+    # Missing types are "none" (decision_type 2), so NaN is read as 0.
+    assert ensemble.predict(rows).tolist() == [0.75, 2.25, -0.75, 0.75]
+
+
+def test_a_contribution_is_the_change_of_the_mean_along_the_path() -> None:
+    ensemble = TreeEnsemble.from_texts([BY_HAND], [1.0])
+    contributions, base = ensemble.contributions(np.array([[1.0, 9.0], [2.0, 9.0]]))
+    assert base == 0.375
+    assert contributions.tolist() == [[1.125, 0.75], [-1.125, 0.0]]
+
+
+def test_weights_scale_scores_and_contributions() -> None:
+    ensemble = TreeEnsemble.from_texts([BY_HAND, BY_HAND], [2.0, -0.5])
+    rows = np.array([[1.0, 9.0]])
+    contributions, base = ensemble.contributions(rows)
+    assert ensemble.predict(rows).tolist() == [1.5 * 2.25]
+    assert base == 1.5 * 0.375
+    assert contributions.tolist() == [[1.5 * 1.125, 1.5 * 0.75]]
+
+
+def test_no_rows_have_no_scores() -> None:
+    ensemble = TreeEnsemble.from_texts([BY_HAND], [1.0])
+    assert ensemble.predict(np.empty((0, 2))).shape == (0,)
+    assert ensemble.contributions(np.empty((0, 2)))[0].shape == (0, 2)
+
+
+SETTINGS: list[dict[str, Any]] = [
+    {"objective": "binary"},
+    {"objective": "binary", "boost_from_average": False},
+    {"objective": "lambdarank"},
+    {"objective": "regression", "learning_rate": 0.5},
+    {"zero_as_missing": True},
+    {"use_missing": False},
+    {"num_leaves": 2},
+    {"num_leaves": 32, "min_data_in_leaf": 1},
+    {"num_leaves": 33, "min_data_in_leaf": 1},
+    {"num_leaves": 64, "min_data_in_leaf": 1},
+    {"num_leaves": 65, "min_data_in_leaf": 1},
+    {"num_leaves": 200, "min_data_in_leaf": 1},
+    {"min_data_in_leaf": 100_000},  # No split is allowed: every tree is one leaf.
+    {"boosting": "dart"},
+    {"max_bin": 7},  # Has thresholds of +inf: splits that only tell missing from known.
+]
+
+
+def setting_name(settings: dict[str, Any]) -> str:
+    return ",".join(f"{name}={value}" for name, value in settings.items())
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=setting_name)
+def test_scores_equal_lightgbm_bit_for_bit(settings: dict[str, Any]) -> None:
+    rng = np.random.default_rng(7)
+    booster, text = train(rng, random_matrix(rng, 1200, N_FEATURES), **settings)
+    ensemble = TreeEnsemble.from_texts([text], [1.0])
+    fresh = random_matrix(rng, 700, N_FEATURES)
+    fresh[rng.random(fresh.shape) < 0.1] = np.nan  # Missing where training never saw it missing, too.
+    edges = edge_rows(booster, N_FEATURES)
+    with np.errstate(over="ignore"):
+        narrow_edges = edges.astype(np.float32)
+    for rows in (fresh, np.asfortranarray(fresh), fresh[::3], fresh.astype(np.float64), edges, narrow_edges):
+        expected = booster.predict(rows, raw_score=True, num_threads=1)
+        assert_array_equal(ensemble.predict(rows), expected)
+        contributions, base = ensemble.contributions(rows)
+        np.testing.assert_allclose(base + contributions.sum(axis=1), expected, rtol=0, atol=1e-9)
+    exact = np.asarray(booster.predict(fresh[:5], pred_contrib=True, num_threads=1))
+    np.testing.assert_allclose(ensemble.contributions(fresh[:5])[1], exact[:, -1], rtol=0, atol=1e-9)
+
+
+def test_a_weighted_sum_of_models_is_that_of_their_scores() -> None:
+    rng = np.random.default_rng(8)
+    X = random_matrix(rng, 1000, N_FEATURES)
+    (first, first_text), (second, second_text) = train(rng, X), train(rng, X, objective="lambdarank")
+    ensemble = TreeEnsemble.from_texts([first_text, second_text], [0.7, 1.9])
+    expected = 0.7 * first.predict(X, raw_score=True) + 1.9 * second.predict(X, raw_score=True)
+    np.testing.assert_allclose(ensemble.predict(X), expected, rtol=0, atol=1e-9)
+    contributions, base = ensemble.contributions(X)
+    np.testing.assert_allclose(base + contributions.sum(axis=1), expected, rtol=0, atol=1e-9)
+    assert ensemble.n_trees == 40
+
+
+def test_threads_score_alike() -> None:
+    rng = np.random.default_rng(9)
+    X = random_matrix(rng, 1500, N_FEATURES)
+    _, text = train(rng, X)
+    ensemble = TreeEnsemble.from_texts([text], [1.0])
+    expected = ensemble.predict(X)
+    with ThreadPoolExecutor(4) as pool:
+        for scores in pool.map(lambda _: ensemble.predict(X), range(20)):
+            assert_array_equal(scores, expected)
+
+
+def test_a_matrix_of_another_width_is_refused() -> None:
+    ensemble = TreeEnsemble.from_texts([BY_HAND], [1.0])
+    with pytest.raises(ValueError, match=r"^X has the shape \(1, 3\), the ranker needs \[n, 2\]$"):
+        ensemble.predict(np.zeros((1, 3)))
+
+
+def test_other_features_are_refused() -> None:
+    with pytest.raises(BundleError) as error:
+        TreeEnsemble.from_texts([BY_HAND], [1.0], ["popularity", "age_days"])
+    assert str(error.value) == (
+        "A ranker was trained on 2 features, 2 are given; differences: "
+        "0: 'age_days' instead of 'popularity'; 1: 'popularity' instead of 'age_days'. "
+        "Expected: the same features in the same order. "
+        "Remedy: train the ranker again with the present code."
+    )
+
+
+def test_models_on_different_features_are_refused() -> None:
+    with pytest.raises(BundleError, match="differences: 0: 'age_years' instead of 'age_days'"):
+        TreeEnsemble.from_texts([BY_HAND, BY_HAND.replace("age_days", "age_years")], [1.0, 1.0])
+
+
+@pytest.mark.parametrize(("texts", "weights"), [([], []), ([BY_HAND], []), ([BY_HAND], [float("nan")])])
+def test_models_without_usable_weights_are_refused(texts: list[str], weights: list[float]) -> None:
+    with pytest.raises(BundleError) as error:
+        TreeEnsemble.from_texts(texts, weights)
+    assert str(error.value) == (
+        f"The bundle holds {len(texts)} ranker models and the weights {weights}. "
+        "Expected: at least one model and one finite weight for each."
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ("tree\nversion", "forest\nversion", "the text does not start like a LightGBM model"),
+        ("num_class=1", "num_class=3", "the model has several outputs per row"),
+        ("label_index=0", "average_output", "the model averages its trees (boosting=rf)"),
+        ("end of trees", "", "the text is cut short: 2 of 2 trees"),
+        ("tree_sizes=1 1", "tree_sizes=1 1 1", "the text is cut short: 2 of 3 trees"),
+        ("max_feature_idx=1", "max_feature_idx=4", "the header names 2 features but counts others"),
+        ("num_leaves=3", "num_leaves=three", "tree 0 has no num_leaves"),
+        ("num_cat=0\nsplit_feature=0 1", "num_cat=1\nsplit_feature=0 1", "tree 0 has categorical splits"),
+        ("decision_type=2 2", "decision_type=1 2", "tree 0 has splits of an unknown kind"),
+        ("is_linear=0", "is_linear=1", "tree 0 has linear leaves"),
+        ("leaf_value=0.5 -1 2", "leaf_value=0.5 nan 2", "tree 0 needs 3 sound numbers as its leaf_value"),
+        ("leaf_value=0.5 -1 2", "leaf_value=0.5 -1", "tree 0 needs 3 sound numbers as its leaf_value"),
+        ("threshold=1.5 4", "threshold=nan 4", "tree 0 needs 2 sound numbers as its threshold"),
+        ("leaf_value=0.5 -1 2", "leaf_value=0.5 -1 x", "tree 0 has no readable leaf_value"),
+        ("split_feature=0 1", "split_feature=0 2", "tree 0 splits on a feature that the model does not name"),
+        ("left_child=1 -1", "left_child=0 -1", "tree 0 does not hang together"),
+        ("right_child=-2 -3", "right_child=-2 -2", "tree 0 does not hang together"),
+    ],
+)
+def test_a_model_that_would_not_be_scored_exactly_is_refused(old: str, new: str, found: str) -> None:
+    assert old in BY_HAND
+    with pytest.raises(BundleError) as error:
+        TreeEnsemble.from_texts([BY_HAND.replace(old, new, 1)], [1.0])
+    assert str(error.value) == (
+        f"A ranker in the bundle cannot be scored: {found}. "
+        "Expected: LightGBM text with one output, numerical splits and finite constant leaves. "
+        "Remedy: train the ranker again with `movierank demo` or the job `retrain`"
+    )
+
+
+def test_categorical_splits_of_lightgbm_itself_are_refused() -> None:
+    rng = np.random.default_rng(10)
+    X = np.abs(np.nan_to_num(random_matrix(rng, 800, N_FEATURES)))
+    dataset = lgb.Dataset(X, X[:, 1] % 2, categorical_feature=[1])
+    booster = lgb.train({"objective": "binary", "verbose": -1, "min_data_per_group": 5}, dataset, 2)
+    with pytest.raises(BundleError, match="tree 0 has categorical splits"):
+        TreeEnsemble.from_texts([booster.model_to_string()], [1.0])
