@@ -1,0 +1,134 @@
+import pytest
+
+from movierank_core.model_store import CHALLENGER, MODEL_NAME, PREVIOUS, PRODUCTION
+from movierank_core.paths import Paths
+from movierank_pipeline.registry import PROMOTED_BY_TAG, Registry, RegistryError
+from movierank_pipeline.tracking import connect, experiment_id
+
+
+@pytest.fixture
+def registry(paths: Paths) -> Registry:
+    return Registry(connect(paths))
+
+
+def register(paths: Paths, registry: Registry, **tags: str) -> int:
+    """A registered version whose artifacts do not matter."""
+    client = connect(paths)
+    run = client.create_run(experiment_id(client, paths))
+    return registry.register(run.info.artifact_uri, run.info.run_id, tags).number
+
+
+def half_register(paths: Paths, registry: Registry) -> int:
+    """What a kill between creating a version and finishing it leaves behind."""
+    register(paths, registry)
+    client = connect(paths)
+    run = client.create_run(experiment_id(client, paths))
+    return int(client.create_model_version(MODEL_NAME, run.info.artifact_uri, run.info.run_id).version)
+
+
+def alias_numbers(registry: Registry) -> dict[str, int]:
+    return {alias: version.number for version in registry.versions() for alias in version.aliases}
+
+
+def test_an_empty_store_has_no_versions(registry: Registry) -> None:
+    assert registry.versions() == []
+    assert registry.by_alias(PRODUCTION) is None
+
+
+def test_versions_come_newest_first_with_their_tags(paths: Paths, registry: Registry) -> None:
+    register(paths, registry, dataset="one")
+    register(paths, registry, dataset="two")
+    assert [(version.number, version.tags["dataset"]) for version in registry.versions()] == [
+        (2, "two"),
+        (1, "one"),
+    ]
+    assert all(version.is_ready for version in registry.versions())
+
+
+def test_promotion_moves_production_and_keeps_the_way_back(paths: Paths, registry: Registry) -> None:
+    first, second = register(paths, registry), register(paths, registry)
+    registry.promote(first, by="gate")
+    assert alias_numbers(registry) == {PRODUCTION: first}
+    promoted = registry.promote(second, by="gate")
+    assert promoted.aliases == (PRODUCTION,)
+    assert promoted.tags[PROMOTED_BY_TAG] == "gate"
+    assert alias_numbers(registry) == {PRODUCTION: second, PREVIOUS: first}
+
+
+def test_promoting_production_again_keeps_previous(paths: Paths, registry: Registry) -> None:
+    first, second = register(paths, registry), register(paths, registry)
+    registry.promote(first, by="gate")
+    registry.promote(second, by="gate")
+    registry.promote(second, by="a person")
+    assert alias_numbers(registry) == {PRODUCTION: second, PREVIOUS: first}
+
+
+def test_a_promoted_challenger_is_no_longer_the_challenger(paths: Paths, registry: Registry) -> None:
+    first = register(paths, registry)
+    registry.challenge(first)
+    assert alias_numbers(registry) == {CHALLENGER: first}
+    registry.promote(first, by="a person")
+    assert alias_numbers(registry) == {PRODUCTION: first}
+
+
+def test_rollback_exchanges_production_and_previous(paths: Paths, registry: Registry) -> None:
+    first, second = register(paths, registry), register(paths, registry)
+    registry.promote(first, by="gate")
+    registry.promote(second, by="gate")
+    assert registry.rollback(by="a person").number == first
+    assert alias_numbers(registry) == {PRODUCTION: first, PREVIOUS: second}
+    registry.rollback(by="a person")
+    assert alias_numbers(registry) == {PRODUCTION: second, PREVIOUS: first}
+
+
+def test_rollback_without_a_previous_version_is_refused(paths: Paths, registry: Registry) -> None:
+    registry.promote(register(paths, registry), by="gate")
+    with pytest.raises(RegistryError) as refused:
+        registry.rollback(by="a person")
+    assert str(refused.value) == (
+        "No version of movie-ranker carries the alias previous, so there is nothing to go back to."
+        " Remedy: choose a version from `movierank versions` and run `movierank promote N`"
+    )
+
+
+def test_a_version_that_does_not_exist_is_refused(paths: Paths, registry: Registry) -> None:
+    with pytest.raises(RegistryError) as refused:
+        registry.promote(1, by="a person")
+    assert str(refused.value) == (
+        "There is no version 1 of movie-ranker. Expected: at least one registered version."
+        " Remedy: run `movierank materialize`"
+    )
+    register(paths, registry)
+    register(paths, registry)
+    with pytest.raises(RegistryError) as refused:
+        registry.promote(7, by="a person")
+    assert str(refused.value) == (
+        "There is no version 7 of movie-ranker. Expected: one of the versions 1, 2."
+        " Remedy: run `movierank versions`"
+    )
+
+
+def test_a_half_registered_version_never_gets_an_alias(paths: Paths, registry: Registry) -> None:
+    number = half_register(paths, registry)
+    for give_alias in (lambda: registry.promote(number, by="gate"), lambda: registry.challenge(number)):
+        with pytest.raises(RegistryError) as refused:
+            give_alias()
+        assert str(refused.value) == (
+            f"Version {number} of movie-ranker was never finished: its tag movierank.state is missing."
+            " Expected: ready. Remedy: choose another version from `movierank versions`, or make one with"
+            " `movierank materialize`"
+        )
+    assert alias_numbers(registry) == {}
+
+
+def test_a_failure_during_registration_leaves_a_version_that_is_not_ready(
+    paths: Paths, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def disk_full(self: Registry, number: int, tags: dict[str, str]) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as during:
+        during.setattr(Registry, "set_tags", disk_full)
+        with pytest.raises(OSError, match="No space left on device"):
+            register(paths, registry)
+    assert [version.is_ready for version in registry.versions()] == [False]
