@@ -98,23 +98,16 @@ class History:
         click never replaces an opinion. `undo` withdraws the latest event on its movie that still stands
         (nothing, if there is none), so the one before it counts again. Unknown event types raise KeyError.
         """
-        standing: dict[int, list[Event]] = {}
-        for event in sorted(events, key=lambda event: event.timestamp):
-            stack = standing.setdefault(event.movie_id, [])
-            if event.event_type == UNDO:
-                if stack:
-                    stack.pop()
-            elif EVENT_TYPES[event.event_type].code == _CLICK and stack:
-                stack.insert(0, event)  # Recorded below the opinion, so that an undo leaves the click.
-            else:
-                stack.append(event)
-        last = [stack[-1] for stack in standing.values() if stack]
-        last.sort(key=lambda event: event.timestamp)
+        ordered = sorted(events, key=lambda event: event.timestamp)
+        return cls._of_events([ordered[position] for position in _standing(enumerate(ordered))])
+
+    @classmethod
+    def _of_events(cls, events: list[Event]) -> "History":
         return cls.of_arrays(
-            [event.movie_id for event in last],
-            [rating_of(event.event_type, event.rating) for event in last],
-            [event.timestamp for event in last],
-            [EVENT_TYPES[event.event_type].code for event in last],
+            [event.movie_id for event in events],
+            [rating_of(event.event_type, event.rating) for event in events],
+            [event.timestamp for event in events],
+            [EVENT_TYPES[event.event_type].code for event in events],
         )
 
     def before(self, as_of: int) -> "History":
@@ -125,9 +118,36 @@ class History:
         return History(self.movie_ids[:n], self.ratings[:n], self.timestamps[:n], self.event_codes[:n])
 
     def then(self, events: Iterable[Event]) -> "History":
-        """This history with later events applied, by the rules of `from_events`."""
-        events = list(events)
-        return History.from_events([*self.events(), *events]) if events else self
+        """This history with further events applied: what `from_events` makes of both together.
+
+        Only the movies that the events speak of are looked at, so a long history costs little.
+        """
+        later = sorted(events, key=lambda event: event.timestamp)
+        if not later:
+            return self
+        n = len(self)
+        if n and later[0].timestamp < self.timestamps[-1]:
+            return History.from_events([*self.events(), *later])
+        touched = np.flatnonzero(np.isin(self.movie_ids, [event.movie_id for event in later]))
+        positions = [*touched.tolist(), *range(n, n + len(later))]
+        standing = _standing(zip(positions, [*self.take(touched).events(), *later], strict=True))
+        is_kept = np.ones(n, np.bool_)
+        is_kept[touched] = False
+        is_kept[[position for position in standing if position < n]] = True
+        added = History._of_events([later[position - n] for position in standing if position >= n])
+        kept = self.take(is_kept)
+        return History(
+            np.concatenate([kept.movie_ids, added.movie_ids]),
+            np.concatenate([kept.ratings, added.ratings]),
+            np.concatenate([kept.timestamps, added.timestamps]),
+            np.concatenate([kept.event_codes, added.event_codes]),
+        )
+
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "History":
+        """The rows of a mask, or the rows with these ascending numbers."""
+        return History(
+            self.movie_ids[rows], self.ratings[rows], self.timestamps[rows], self.event_codes[rows]
+        )
 
     def events(self) -> list[Event]:
         return [
@@ -149,6 +169,25 @@ class History:
     @property
     def is_hidden(self) -> NDArray[np.bool_]:
         return _IS_HIDDEN[self.event_codes]
+
+
+def _standing(events: Iterable[tuple[int, Event]]) -> list[int]:
+    """The positions, ascending, of the events that count: at most one per movie.
+
+    `events` are (position, event) in the order in which they happened.
+    """
+    stacks: dict[int, list[tuple[int, bool]]] = {}
+    for position, event in events:
+        stack = stacks.setdefault(event.movie_id, [])
+        if event.event_type == UNDO:
+            if stack:
+                stack.pop()
+        elif EVENT_TYPES[event.event_type].code == _CLICK:
+            # Below every opinion, so that an undo of the opinion leaves the click.
+            stack.insert(sum(is_click for _, is_click in stack), (position, True))
+        else:
+            stack.append((position, False))
+    return sorted(stack[-1][0] for stack in stacks.values() if stack)
 
 
 def rating_of(event_type: str, rating: float | None) -> float:

@@ -10,20 +10,26 @@ from movierank_core.errors import DataError
 
 TIMESTAMP = pl.Datetime("us", "UTC")
 
-RATINGS = pl.Schema({"user_id": pl.Int64, "movie_id": pl.Int64, "rating": pl.Float32, "timestamp": TIMESTAMP})
+
+def _schema(columns: dict[str, pl.DataType | type[pl.DataType]]) -> pl.Schema:
+    """`pl.Schema` with a parameter type that admits classes and instances side by side."""
+    return pl.Schema(columns)
+
+
+RATINGS = _schema({"user_id": pl.Int64, "movie_id": pl.Int64, "rating": pl.Float32, "timestamp": TIMESTAMP})
 """One row per (user, movie); rating 0.5 to 5. Sorted by user, time, then order of appearance."""
 
-MOVIES = pl.Schema(
+MOVIES = _schema(
     {"movie_id": pl.Int64, "title": pl.String, "release_year": pl.Int32, "genres": pl.List(pl.String)}
 )
 """One row per movie; the title without its year."""
 
-LINKS = pl.Schema({"movie_id": pl.Int64, "imdb_id": pl.String, "tmdb_id": pl.Int64})
+LINKS = _schema({"movie_id": pl.Int64, "imdb_id": pl.String, "tmdb_id": pl.Int64})
 """One row per movie; `imdb_id` as `tt0114709`."""
 
-TAGS = pl.Schema({"user_id": pl.Int64, "movie_id": pl.Int64, "tag": pl.String, "timestamp": TIMESTAMP})
+TAGS = _schema({"user_id": pl.Int64, "movie_id": pl.Int64, "tag": pl.String, "timestamp": TIMESTAMP})
 
-FEEDBACK = pl.Schema(
+FEEDBACK = _schema(
     {
         "event_id": pl.String,
         "user_id": pl.Int64,
@@ -36,7 +42,7 @@ FEEDBACK = pl.Schema(
 )
 """What the event store holds, oldest first; `value` is the rating of a `rating` event, else null."""
 
-INTERACTIONS = pl.Schema(
+INTERACTIONS = _schema(
     {
         "user_id": pl.Int64,
         "movie_id": pl.Int64,
@@ -51,7 +57,7 @@ INTERACTIONS = pl.Schema(
 (null where the event holds no opinion).
 """
 
-TMDB_MOVIES = pl.Schema(
+TMDB_MOVIES = _schema(
     {
         "tmdb_id": pl.Int64,
         "imdb_id": pl.String,
@@ -78,7 +84,7 @@ TMDB_MOVIES = pl.Schema(
 )
 """One row per TMDB movie. `*_snapshot` columns are the values of `retrieved_at`, never historical."""
 
-CATALOGUE = pl.Schema(
+CATALOGUE = _schema(
     {
         "movie_id": pl.Int64,
         "title": pl.String,
@@ -107,7 +113,7 @@ CATALOGUE = pl.Schema(
 )
 """One row per movie, sorted by `movie_id`: MovieLens facts with what enrichment added."""
 
-REQUESTS = pl.Schema(
+REQUESTS = _schema(
     {
         "request_id": pl.Int64,
         "episode": pl.Int32,

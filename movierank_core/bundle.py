@@ -1,0 +1,268 @@
+"""A model version on disk: one folder with everything a request needs, and proof that it is whole.
+
+    manifest.json      what it is, its features, a hash of every other file
+    catalogue.parquet  the movies
+    ranker/            LightGBM text models
+    state/             candidate sources and movie states as plain arrays, memory-mapped when read
+    golden.json        requests with the scores they must give
+
+No pickle, and nothing about any person: golden histories are made up from the catalogue.
+"""
+
+import hashlib
+import importlib.metadata
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from movierank_core.bundle_manifest import (
+    FORMAT_VERSION,
+    GOLDEN,
+    MANIFEST,
+    FeatureInfo,
+    GoldenEvent,
+    GoldenRequest,
+    Manifest,
+)
+from movierank_core.catalogue import Catalogue
+from movierank_core.errors import BundleError
+from movierank_core.features.definitions import feature_list
+from movierank_core.history import EVENT_TYPES, Event, History
+from movierank_core.model import RankingModel
+from movierank_core.point_in_time import from_epoch
+from movierank_core.ranking.score_calibration import ScoreCalibration
+from movierank_core.ranking.trees import TreeEnsemble
+from movierank_core.recommender import Recommender
+from movierank_core.state import RankingState
+
+TOLERANCE = 1e-9
+GOLDEN_LENGTHS = (0, 1, 3, 20, 100)
+GOLDEN_DEPTH = 25
+LIBRARIES = ("lightgbm", "numba", "numpy", "polars")
+RETRAIN = "run `movierank materialize` to make a new version"
+
+PredictRaw = Callable[[NDArray[np.float32]], NDArray[np.float64]]
+
+
+def write_bundle(
+    folder: Path,
+    *,
+    catalogue: Catalogue,
+    state: RankingState,
+    model_texts: list[str],
+    model_weights: list[float],
+    feature_names: list[str],
+    calibration: ScoreCalibration,
+    predict_raw: PredictRaw,
+    dataset: str,
+    ratings_are_simulated: bool,
+    data_hash: str,
+    n_users: int,
+    n_interactions: int,
+    metrics: dict[str, float],
+    config: dict,
+    seed: int = 1,
+) -> Manifest:
+    """Write a bundle to `folder`, which must not exist; it appears whole or not at all.
+
+    `predict_raw` is LightGBM's own prediction for a feature matrix: the golden scores come from it.
+    """
+    if folder.exists():
+        raise BundleError(f"{folder} exists already", remedy="choose a folder that does not exist")
+    by_name = {feature.name: feature for feature in feature_list(without=())}
+    trees = TreeEnsemble.from_texts(model_texts, model_weights)
+    model = RankingModel(catalogue, state, tuple(by_name[name] for name in feature_names), trees, calibration)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.partial")
+    try:
+        (partial / "ranker").mkdir(parents=True)
+        for number, text in enumerate(model_texts):
+            (partial / "ranker" / f"model_{number}.txt").write_text(text, "utf-8")
+        catalogue.write(partial / "catalogue.parquet")
+        state.save(partial / "state")
+        golden = [_golden(model, history, predict_raw) for history in _golden_histories(model, seed)]
+        (partial / GOLDEN).write_bytes(msgspec.json.encode(golden))
+        manifest = Manifest(
+            format_version=FORMAT_VERSION,
+            name="movie-ranker",
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            data_as_of=from_epoch(state.as_of).isoformat(),
+            dataset=dataset,
+            ratings_are_simulated=ratings_are_simulated,
+            data_hash=data_hash,
+            n_movies=len(catalogue),
+            n_users=n_users,
+            n_interactions=n_interactions,
+            features=[FeatureInfo(feature.name, feature.group) for feature in model.features],
+            model_weights=model_weights,
+            calibration=msgspec.to_builtins(calibration),
+            metrics=metrics,
+            config=config,
+            library_versions={name: importlib.metadata.version(name) for name in LIBRARIES},
+            files={path: _sha256(partial / path) for path in _files(partial)},
+        )
+        (partial / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
+        os.replace(partial, folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    return manifest
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a bundle; BundleError if there is none, or it is of a newer format."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise BundleError(f"{folder} holds no {MANIFEST}", expected="a model bundle", remedy=RETRAIN)
+    content = path.read_bytes()
+    try:
+        version = msgspec.json.decode(content, type=_Versioned).format_version
+        if version > FORMAT_VERSION:
+            raise BundleError(
+                f"The bundle in {folder} has format {version}",
+                expected=f"format {FORMAT_VERSION} or older",
+                remedy="upgrade movierank, or promote a version that this one wrote",
+            )
+        return msgspec.json.decode(content, type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise BundleError(f"{path} cannot be read: {error}", expected="a manifest", remedy=RETRAIN) from error
+
+
+def read_bundle(folder: Path, *, verify: bool = True) -> Recommender:
+    """The recommender of a bundle.
+
+    Always checked: the format, that every file is there, and that this code computes the bundle's features.
+    With `verify`, also the hash of every file and the golden requests, whose replay warms the code up.
+    Raises BundleError with what was stored, what was expected and what to do.
+    """
+    manifest = read_manifest(folder)
+    by_name = {feature.name: feature for feature in feature_list(without=())}
+    unknown = [feature.name for feature in manifest.features if feature.name not in by_name]
+    if unknown:
+        raise BundleError(
+            f"The bundle in {folder} uses features that this code does not compute: {unknown}",
+            expected="features of docs/features.md",
+            remedy="upgrade movierank, or promote a version that this one wrote",
+        )
+    present = set(_files(folder)) - {MANIFEST}
+    if missing := sorted(set(manifest.files) - present):
+        raise BundleError(
+            f"The bundle in {folder} lacks {missing}", expected="every file of its manifest", remedy=RETRAIN
+        )
+    if verify:
+        for path, expected in manifest.files.items():
+            found = _sha256(folder / path)
+            if found != expected:
+                raise BundleError(
+                    f"{path} in the bundle {folder} has the hash {found[:12]}…",
+                    expected=f"{expected[:12]}…, as the manifest says",
+                    remedy=f"copy the bundle again, or {RETRAIN}",
+                )
+    try:
+        model = RankingModel(
+            catalogue=Catalogue.read(folder / "catalogue.parquet"),
+            state=RankingState.load(folder / "state"),
+            features=tuple(by_name[feature.name] for feature in manifest.features),
+            trees=TreeEnsemble.from_texts(
+                [
+                    (folder / "ranker" / f"model_{number}.txt").read_text("utf-8")
+                    for number in range(len(manifest.model_weights))
+                ],
+                manifest.model_weights,
+            ),
+            calibration=msgspec.convert(manifest.calibration, ScoreCalibration),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(
+            f"The bundle in {folder} cannot be loaded: {error}", expected="files as written", remedy=RETRAIN
+        ) from error
+    if verify:
+        _replay(folder, model)
+    return Recommender(model, manifest)
+
+
+class _Versioned(msgspec.Struct):
+    format_version: int
+
+
+def _replay(folder: Path, model: RankingModel) -> None:
+    golden = msgspec.json.decode((folder / GOLDEN).read_bytes(), type=list[GoldenRequest])
+    for number, request in enumerate(golden):
+        history = History.from_events(
+            Event(event.movie_id, event.event_type, event.timestamp, event.rating)
+            for event in request.history
+        )
+        scored = model.score(history, as_of=request.as_of)
+        movie_ids = model.catalogue.movie_ids[scored.rows[: len(request.movie_ids)]].tolist()
+        raw = scored.raw_scores[: len(request.raw_scores)]
+        probabilities = scored.probabilities[: len(request.scores)]
+        if (
+            movie_ids != request.movie_ids
+            or not np.allclose(raw, request.raw_scores, rtol=0, atol=TOLERANCE)
+            or not np.allclose(probabilities, request.scores, rtol=0, atol=TOLERANCE)
+        ):
+            raise BundleError(
+                f"Golden request {number} of the bundle in {folder} gives {movie_ids[:3]} with "
+                f"{raw[:3].tolist()}",
+                expected=f"{request.movie_ids[:3]} with {request.raw_scores[:3]}",
+                remedy=f"install the library versions of the manifest, or {RETRAIN}",
+            )
+
+
+def _golden_histories(model: RankingModel, seed: int) -> list[History]:
+    """Made-up histories of several lengths, drawn from the popular part of the catalogue."""
+    rng = np.random.default_rng(seed)
+    pool = np.argsort(-model.state.movies.n_events, kind="stable")[:1000]
+    as_of = model.state.as_of
+    rating = EVENT_TYPES["rating"].code
+    histories = []
+    for length in GOLDEN_LENGTHS:
+        n = min(length, len(pool) // 2)
+        rows = rng.choice(pool, n, replace=False)
+        histories.append(
+            History.of_arrays(
+                model.catalogue.movie_ids[rows],
+                rng.integers(1, 11, n) / 2,
+                as_of - 60 * np.arange(n, 0, -1),
+                np.full(n, rating),
+            )
+        )
+    return histories
+
+
+def _golden(model: RankingModel, history: History, predict_raw: PredictRaw) -> GoldenRequest:
+    as_of = model.state.as_of
+    scored = model.score(history, as_of=as_of)
+    raw = scored.raw_scores if scored.features is None else predict_raw(scored.features)
+    if not np.allclose(raw, scored.raw_scores, rtol=0, atol=TOLERANCE):
+        raise BundleError(
+            f"Our trees differ from LightGBM's by {float(np.abs(raw - scored.raw_scores).max())}",
+            expected=f"at most {TOLERANCE}",
+            remedy="report this with the model text; it is a defect",
+        )
+    return GoldenRequest(
+        history=[
+            GoldenEvent(event.movie_id, event.event_type, event.timestamp, event.rating)
+            for event in history.events()
+        ],
+        as_of=as_of,
+        movie_ids=model.catalogue.movie_ids[scored.rows[:GOLDEN_DEPTH]].tolist(),
+        raw_scores=raw[:GOLDEN_DEPTH].tolist(),
+        scores=scored.probabilities[:GOLDEN_DEPTH].tolist(),
+    )
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,60 @@
+"""What a bundle says about itself."""
+
+import msgspec
+
+FORMAT_VERSION = 1
+"""Raised when a bundle written by this code cannot be read by older code."""
+MANIFEST = "manifest.json"
+GOLDEN = "golden.json"
+
+
+class FeatureInfo(msgspec.Struct, frozen=True):
+    name: str
+    group: str
+    dtype: str = "float32"
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """The first file read of a bundle; everything else is checked against it."""
+
+    format_version: int
+    name: str
+    created_at: str
+    """ISO 8601, UTC."""
+    data_as_of: str
+    """ISO 8601, UTC: the model was fitted on events strictly before this."""
+    dataset: str
+    ratings_are_simulated: bool
+    data_hash: str
+    n_movies: int
+    n_users: int
+    n_interactions: int
+    features: list[FeatureInfo]
+    """In the order of the matrix columns."""
+    model_weights: list[float]
+    """What the raw score of each `ranker/model_<n>.txt` counts."""
+    calibration: dict[str, float]
+    metrics: dict[str, float]
+    """Measured on requests after the split, with the same trees on the state before it."""
+    config: dict
+    library_versions: dict[str, str]
+    files: dict[str, str]
+    """SHA-256 of every other file, by its path in the bundle."""
+
+
+class GoldenEvent(msgspec.Struct, frozen=True):
+    movie_id: int
+    event_type: str
+    timestamp: int
+    rating: float | None
+
+
+class GoldenRequest(msgspec.Struct, frozen=True):
+    """A made-up history with the answer that the writer of the bundle gave."""
+
+    history: list[GoldenEvent]
+    as_of: int
+    movie_ids: list[int]
+    raw_scores: list[float]
+    """From LightGBM itself, so that a replay proves our traversal as well."""
+    scores: list[float]

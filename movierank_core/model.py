@@ -1,0 +1,146 @@
+"""The four stages as one object: retrieval, features, ranker, re-ranking.
+
+Training rows, offline evaluation and `/rank` all come through here.
+"""
+
+import time
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from movierank_core.catalogue import Catalogue
+from movierank_core.features.assemble import assemble
+from movierank_core.features.definitions import Feature
+from movierank_core.history import History
+from movierank_core.ranking.newcomers import decreasing_fit
+from movierank_core.ranking.score_calibration import ScoreCalibration
+from movierank_core.ranking.trees import TreeEnsemble
+from movierank_core.retrieval.candidates import Candidates
+from movierank_core.retrieval.popularity import PopularityYear
+from movierank_core.retrieval.query import Query
+from movierank_core.retrieval.sources import best_rows
+from movierank_core.state import RankingState
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Candidates of one request in ranked order, best first."""
+
+    query: Query
+    rows: NDArray[np.int64]
+    raw_scores: NDArray[np.float64]
+    """The ranker's output; for newcomers, the popularity that orders them."""
+    probabilities: NDArray[np.float64]
+    """P(the user likes it | they rate it), never increasing down the list."""
+    features: NDArray[np.float32] | None
+    """[n, n_features] in ranked order; None where the ranker was not asked."""
+    served_by: str
+    """`model`, or `popularity` for an empty history."""
+    stage_ms: dict[str, float]
+
+
+@dataclass(frozen=True)
+class RankingModel:
+    """A fitted state with the trees and the calibration that read it."""
+
+    catalogue: Catalogue
+    state: RankingState
+    features: tuple[Feature, ...]
+    trees: TreeEnsemble
+    calibration: ScoreCalibration
+
+    def eligible(self, query: Query, *, exclude_seen: bool = True) -> NDArray[np.bool_]:
+        """Rows that may be shown: hidden ones never, seen ones only if asked for."""
+        mask = np.ones(len(self.catalogue), np.bool_)
+        mask[query.excluded if exclude_seen else query.hidden] = False
+        return mask
+
+    def score(
+        self,
+        history: History,
+        *,
+        as_of: int,
+        exclude_seen: bool = True,
+        admitted: NDArray[np.bool_] | None = None,
+    ) -> Scored:
+        """Every candidate of the request, ranked. `as_of` is exclusive, in seconds since 1970.
+
+        An empty history (or one whose movies are all unknown) is answered by the popularity of the last
+        365 days, since a personal model knows nothing there that recent popularity does not.
+        """
+        clock = _Clock()
+        query = self.state.query(history, self.catalogue, as_of)
+        mask = self.eligible(query, exclude_seen=exclude_seen)
+        if admitted is not None:
+            mask &= admitted
+        if len(query) == 0:
+            return self._score_newcomer(query, mask, clock)
+        candidates = self.state.candidates(query, mask)
+        clock.lap("retrieval")
+        matrix = assemble(query, candidates, self.state.movies, self.features)
+        clock.lap("features")
+        raw = self.trees.predict(matrix)
+        order = np.argsort(-raw, kind="stable")
+        probabilities = self.calibration.probabilities(raw[order], query.like_share)
+        clock.lap("ranker")
+        return Scored(
+            query=query,
+            rows=candidates.rows[order],
+            raw_scores=raw[order],
+            probabilities=probabilities,
+            features=matrix[order],
+            served_by="model",
+            stage_ms=clock.laps,
+        )
+
+    def _score_newcomer(self, query: Query, mask: NDArray[np.bool_], clock: "_Clock") -> Scored:
+        popularity = self.state.sources[PopularityYear.name].scores(query)
+        rows = best_rows(popularity, mask, self.state.n_candidates)
+        clock.lap("retrieval")
+        return Scored(
+            query=query,
+            rows=rows,
+            raw_scores=popularity[rows].astype(np.float64),
+            probabilities=decreasing_fit(self.state.movies.like_share[rows]),
+            features=None,
+            served_by="popularity",
+            stage_ms=clock.laps,
+        )
+
+
+class CandidateRows(msgspec.Struct, frozen=True):
+    """The feature matrix of one request before any ranker: what training rows are made of."""
+
+    candidates: Candidates
+    matrix: NDArray[np.float32]
+    query: Query
+
+
+def candidate_rows(
+    state: RankingState,
+    catalogue: Catalogue,
+    history: History,
+    as_of: int,
+    features: tuple[Feature, ...],
+) -> CandidateRows:
+    """Candidates and features of a request, by the same calls in the same order as `RankingModel.score`."""
+    query = state.query(history, catalogue, as_of)
+    mask = np.ones(len(catalogue), np.bool_)
+    mask[query.excluded] = False
+    candidates = state.candidates(query, mask)
+    return CandidateRows(candidates, assemble(query, candidates, state.movies, features), query)
+
+
+class _Clock:
+    """Milliseconds per stage of one request."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.laps[stage] = (now - self._last) * 1000
+        self._last = now

@@ -1,0 +1,19 @@
+"""Time, and joins that cannot see the future."""
+
+from datetime import UTC, datetime
+
+import polars as pl
+
+
+def epoch_seconds(column: str) -> pl.Expr:
+    """A TIMESTAMP column as whole seconds since 1970, UTC."""
+    return pl.col(column).dt.epoch("s")
+
+
+def to_epoch(moment: datetime) -> int:
+    """An aware datetime as whole seconds since 1970, rounded up: `before` it keeps what was before."""
+    return -int(-moment.timestamp() // 1)
+
+
+def from_epoch(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, tz=UTC)

@@ -1,0 +1,93 @@
+"""Why a movie is where it is, in short codes that follow from the model's own attribution.
+
+A result's contributions (one per feature, from the path that its row takes through the trees) are summed
+by family; the families that raise the score most, in order, become codes.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from movierank_core.features.assemble import genre_preferences
+from movierank_core.features.definitions import Feature
+from movierank_core.features.movie_state import MovieState
+from movierank_core.retrieval.query import Query
+
+MAX_REASONS: Final = 3
+PROFILE_FAMILY: Final = "your_profile"
+"""Facts of the user alone: they shift all movies of a request and explain none of them."""
+BECAUSE_FAMILIES: Final = ("liked_together", "watched_together", "watched_next", "taste_match")
+"""Families in which one item of the history can be named as the one that counted most."""
+
+
+def families_of(features: tuple[Feature, ...]) -> tuple[list[str], NDArray[np.int64]]:
+    """Family names in order of first appearance, and the family number of every feature."""
+    names = list(dict.fromkeys(feature.family for feature in features))
+    return names, np.array([names.index(feature.family) for feature in features], np.int64)
+
+
+def sum_by_family(
+    contributions: NDArray[np.float64], family_numbers: NDArray[np.int64], n_families: int
+) -> NDArray[np.float64]:
+    """[n_results, n_families] from contributions [n_results, n_features]."""
+    sums = np.zeros((n_families, len(contributions)))
+    np.add.at(sums, family_numbers, contributions.T)
+    return sums.T
+
+
+def reason_codes(
+    families: list[str],
+    contributions: NDArray[np.float64],
+    *,
+    row: int,
+    because_movie_id: int | None,
+    query: Query,
+    state: MovieState,
+    genres: list[str],
+) -> list[str]:
+    """The codes of one result: at most three, the strongest first.
+
+    Only families with a positive contribution count. A family that speaks of genre, era or a history
+    item is completed with which one; where there is none (no genre the user prefers, no history item
+    that counted), the family gives no reason.
+    """
+    codes: list[str] = []
+    for position in np.argsort(-contributions, kind="stable"):
+        if contributions[position] <= 0 or len(codes) == MAX_REASONS:
+            break
+        code = _code(families[position], row, because_movie_id, query, state, genres)
+        if code is not None and code not in codes:
+            codes.append(code)
+    return codes
+
+
+def _code(
+    family: str,
+    row: int,
+    because_movie_id: int | None,
+    query: Query,
+    state: MovieState,
+    genres: list[str],
+) -> str | None:
+    if family == PROFILE_FAMILY:
+        return None
+    if family in BECAUSE_FAMILIES:
+        return None if because_movie_id is None else f"because_you_liked:{because_movie_id}"
+    if family == "genre_match":
+        genre = _matching_genre(row, query, state, genres)
+        return None if genre is None else f"genre_match:{genre.lower().replace(' ', '_')}"
+    if family == "era_match":
+        year = state.release_year[row]
+        return None if np.isnan(year) else f"era_match:{int(year) // 10 * 10}s"
+    return family
+
+
+def _matching_genre(row: int, query: Query, state: MovieState, genres: list[str]) -> str | None:
+    """The movie's genre that the history shares most: by share of the history, then by its ratings."""
+    of_movie = np.flatnonzero(state.genres[row])
+    if not len(of_movie) or not len(query):
+        return None
+    share = (state.genres[query.rows][:, of_movie] > 0).mean(axis=0)
+    appeal = share * (1.0 + genre_preferences(query, state)[of_movie])
+    return genres[of_movie[int(np.argmax(appeal))]] if share.any() else None

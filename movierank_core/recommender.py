@@ -1,0 +1,200 @@
+"""One loaded model version, ready to answer requests: rank, explain, similar, popular."""
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from movierank_core.bundle_manifest import Manifest
+from movierank_core.catalogue import Catalogue
+from movierank_core.features.movie_state import genre_indicators
+from movierank_core.history import History
+from movierank_core.model import RankingModel, Scored
+from movierank_core.ranking.diversity import diversify
+from movierank_core.ranking.filters import Filters, admitted
+from movierank_core.ranking.reasons import families_of, reason_codes, sum_by_family
+from movierank_core.retrieval.content import Content
+from movierank_core.retrieval.item_to_item import (
+    EaseLikes,
+    EasePresence,
+    ItemNeighbours,
+    ItemToItem,
+    strongest_history_item,
+)
+from movierank_core.retrieval.popularity import PopularityYear
+from movierank_core.retrieval.query import Query
+from movierank_core.retrieval.sources import best_rows
+
+BECAUSE_SOURCES = (EaseLikes.name, ItemNeighbours.name, EasePresence.name)
+"""Sources asked, in this order, which history item counted most for a movie."""
+
+
+class RankOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How one request departs from the default."""
+
+    exclude_seen: bool = True
+    filters: Filters | None = None
+    diversity: float = 0.0
+    """0 (by score alone) to 1."""
+    explain: bool = False
+    """Whether results carry their contributions."""
+
+
+DEFAULT_OPTIONS = RankOptions()
+
+
+class RankedMovie(msgspec.Struct, frozen=True, kw_only=True):
+    """One place in a ranking."""
+
+    row: int
+    """Catalogue row."""
+    score: float
+    """P(this user likes the movie | they rate it), in [0, 1]."""
+    raw_score: float
+    reasons: list[str]
+    """Codes, the strongest first; perhaps none."""
+    contributions: dict[str, float] | None = None
+    """Family to contribution, with `base`; sums to `raw_score`. Only where explained."""
+
+
+class Ranking(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to one request."""
+
+    results: list[RankedMovie]
+    served_by: str
+    """`model`, or `popularity` for an empty history."""
+    n_candidates: int
+    stage_ms: dict[str, float]
+    """Milliseconds per stage."""
+
+
+class Recommender:
+    """Immutable once made, so any number of threads may rank with it at once."""
+
+    def __init__(self, model: RankingModel, manifest: Manifest) -> None:
+        self.model = model
+        self.manifest = manifest
+        self._families, self._family_numbers = families_of(model.features)
+        self._genres, _, _ = genre_indicators(model.catalogue.frame["genres"])
+
+    @property
+    def catalogue(self) -> Catalogue:
+        return self.model.catalogue
+
+    def rank(
+        self, history: History, *, as_of: int, k: int, options: RankOptions = DEFAULT_OPTIONS
+    ) -> Ranking:
+        """The `k` best movies for a history, from its events strictly before `as_of` (seconds since 1970).
+
+        Fewer than `k` where filters or a small catalogue leave fewer. Movies that the catalogue does not
+        know count for nothing.
+        """
+        mask = None
+        if options.filters is not None:
+            mask = admitted(options.filters, self.catalogue, self.model.state.movies.n_events)
+        scored = self.model.score(history, as_of=as_of, exclude_seen=options.exclude_seen, admitted=mask)
+        vectors = self.model.state.movies.genres[scored.rows] if options.diversity > 0 else None
+        chosen = (
+            np.arange(min(k, len(scored.rows)))
+            if vectors is None
+            else diversify(scored.probabilities, vectors, k, options.diversity)
+        )
+        return Ranking(
+            results=self._results(scored, chosen, explain=options.explain),
+            served_by=scored.served_by,
+            n_candidates=len(scored.rows),
+            stage_ms=scored.stage_ms,
+        )
+
+    def _results(self, scored: Scored, chosen: NDArray[np.int64], *, explain: bool) -> list[RankedMovie]:
+        if scored.features is None:
+            return [
+                RankedMovie(
+                    row=int(scored.rows[position]),
+                    score=float(scored.probabilities[position]),
+                    raw_score=float(scored.raw_scores[position]),
+                    reasons=["newcomer", "popular_lately"],
+                    contributions={"base": 0.0, "popular_lately": float(scored.raw_scores[position])}
+                    if explain
+                    else None,
+                )
+                for position in chosen
+            ]
+        per_feature, base = self.model.trees.contributions(scored.features[chosen])
+        per_family = sum_by_family(per_feature, self._family_numbers, len(self._families))
+        rows = scored.rows[chosen]
+        because = self._because(scored.query, rows)
+        return [
+            RankedMovie(
+                row=int(rows[place]),
+                score=float(scored.probabilities[position]),
+                raw_score=float(scored.raw_scores[position]),
+                reasons=reason_codes(
+                    self._families,
+                    per_family[place],
+                    row=int(rows[place]),
+                    because_movie_id=because[place],
+                    query=scored.query,
+                    state=self.model.state.movies,
+                    genres=self._genres,
+                ),
+                contributions={
+                    "base": float(base),
+                    **dict(zip(self._families, per_family[place].tolist(), strict=True)),
+                }
+                if explain
+                else None,
+            )
+            for place, position in enumerate(chosen)
+        ]
+
+    def _because(self, query: Query, rows: NDArray[np.int64]) -> list[int | None]:
+        """For each result the liked movie of the history that adds most to it, None where none does.
+
+        Sources are asked in order, each about the movies that the ones before left open.
+        """
+        because: list[int | None] = [None] * len(rows)
+        for name in BECAUSE_SOURCES:
+            source = self.model.state.sources[name]
+            if not isinstance(source, ItemToItem):
+                raise TypeError(f"{name} names no history item")
+            neighbours = source.neighbours
+            weights = np.where(query.is_liked, source.history_weights(query), 0).astype(np.float32)
+            best = strongest_history_item(
+                neighbours.offsets,
+                neighbours.indices,
+                neighbours.values,
+                query.rows,
+                weights,
+                rows,
+                len(self.catalogue),
+            )
+            for place, item in enumerate(best):
+                if because[place] is None and item >= 0:
+                    because[place] = int(self.catalogue.movie_ids[query.rows[item]])
+        return because
+
+    def similar(self, row: int, k: int) -> list[tuple[int, float]]:
+        """The `k` movies most like one, with their similarity: shared audience plus content, at most 2."""
+        similarity = self._content.similar(row).copy()
+        neighbours = self.model.state.sources[ItemNeighbours.name]
+        if not isinstance(neighbours, ItemNeighbours):
+            raise TypeError("item_neighbours has no neighbours")
+        indices, values = neighbours.neighbours.row(row)
+        similarity[indices] += values
+        others = np.ones(len(self.catalogue), np.bool_)
+        others[row] = False
+        return [(int(other), float(similarity[other])) for other in best_rows(similarity, others, k)]
+
+    @property
+    def _content(self) -> Content:
+        content = self.model.state.sources[Content.name]
+        if not isinstance(content, Content):
+            raise TypeError("content is not a content source")
+        return content
+
+    def popular(self, k: int) -> list[int]:
+        """The `k` most popular rows of the last 365 days before the state's moment, most popular first."""
+        counts = self.model.state.sources[PopularityYear.name].scores(
+            self.model.state.query(History.empty(), self.catalogue, 0)
+        )
+        return best_rows(counts, np.ones(len(self.catalogue), np.bool_), k).tolist()

@@ -1,0 +1,46 @@
+"""The movies that a request is about, with what every source says of them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from movierank_core.retrieval.query import Query
+from movierank_core.retrieval.source import Source
+from movierank_core.retrieval.sources import best_rows, fuse
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Best-fused first."""
+
+    rows: NDArray[np.int64]
+    fused: NDArray[np.float32]
+    scores: dict[str, NDArray[np.float32]]
+    """Per source, one score per candidate, whether or not the source proposed it."""
+    n_sources: NDArray[np.float32]
+    """How many sources proposed each candidate."""
+
+
+def find_candidates(
+    query: Query,
+    sources: dict[str, Source],
+    eligible: NDArray[np.bool_],
+    *,
+    n_per_source: int,
+    n_candidates: int,
+) -> Candidates:
+    """What the sources propose among the `eligible` rows, fused; fewer than asked if there are fewer."""
+    n_movies = len(eligible)
+    scores = {name: source.scores(query) for name, source in sources.items()}
+    proposals = {name: best_rows(of_source, eligible, n_per_source) for name, of_source in scores.items()}
+    rows, fused = fuse(proposals, n_movies, n_candidates)
+    n_sources = np.zeros(n_movies, np.float32)
+    for proposed in proposals.values():
+        n_sources[proposed] += 1
+    return Candidates(
+        rows=rows,
+        fused=fused,
+        scores={name: of_source[rows] for name, of_source in scores.items()},
+        n_sources=n_sources[rows],
+    )

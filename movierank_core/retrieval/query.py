@@ -1,0 +1,70 @@
+"""A history as the model sees it: known movies only, with what each says about taste."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from movierank_core.catalogue import Catalogue
+from movierank_core.history import LIKE_THRESHOLD, History
+
+MEAN_PRIOR_WEIGHT = 5.0
+"""Pseudo-ratings at the global mean in a user's mean, so that one rating does not define a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Oldest first; movies that the catalogue does not know are left out."""
+
+    rows: NDArray[np.int64]
+    timestamps: NDArray[np.int64]
+    ratings: NDArray[np.float32]
+    """NaN where there is no opinion."""
+    centred: NDArray[np.float32]
+    """Rating minus the user's shrunken mean; 0 where there is no opinion."""
+    is_liked: NDArray[np.bool_]
+    """Rated at least 4."""
+    is_presence: NDArray[np.bool_]
+    """The user chose the movie at some time (hidden ones were not chosen)."""
+    excluded: NDArray[np.int64]
+    """Rows that the user has seen or hidden."""
+    hidden: NDArray[np.int64]
+    """Rows that the user has hidden."""
+    mean_rating: float
+    """The user's mean rating, shrunken towards the global mean."""
+    like_share: float
+    """The share of the user's ratings that are likes, shrunken towards the global share."""
+    as_of: int
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @classmethod
+    def of(
+        cls, history: History, catalogue: Catalogue, as_of: int, global_mean: float, global_like_share: float
+    ) -> "Query":
+        """The part of `history` strictly before `as_of` (seconds since 1970)."""
+        history = history.before(as_of)
+        rows = catalogue.rows_of(history.movie_ids)
+        known = rows >= 0
+        rows, ratings = rows[known], history.ratings[known]
+        has_opinion = ~np.isnan(ratings)
+        opinions = ratings[has_opinion].astype(np.float64)
+        n = len(opinions)
+        mean = (float(opinions.sum()) + MEAN_PRIOR_WEIGHT * global_mean) / (n + MEAN_PRIOR_WEIGHT)
+        likes = int((opinions >= LIKE_THRESHOLD).sum())
+        share = (likes + MEAN_PRIOR_WEIGHT * global_like_share) / (n + MEAN_PRIOR_WEIGHT)
+        hidden = history.is_hidden[known]
+        return cls(
+            rows=rows,
+            timestamps=history.timestamps[known],
+            ratings=ratings,
+            centred=np.where(has_opinion, ratings - np.float32(mean), np.float32(0)).astype(np.float32),
+            is_liked=ratings >= LIKE_THRESHOLD,
+            is_presence=~hidden,
+            excluded=rows[history.is_seen[known] | hidden],
+            hidden=rows[hidden],
+            mean_rating=mean,
+            like_share=share,
+            as_of=as_of,
+        )

@@ -1,0 +1,86 @@
+"""The list of candidate sources: fitting all of them, and fusing what they propose."""
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from movierank_core.catalogue import Catalogue
+from movierank_core.config import ModelConfig
+from movierank_core.interaction_arrays import InteractionArrays
+from movierank_core.retrieval.als import ImplicitALS
+from movierank_core.retrieval.content import Content
+from movierank_core.retrieval.item_to_item import EaseLikes, EasePresence, ItemNeighbours, Transitions
+from movierank_core.retrieval.popularity import Popularity, PopularityMonth, PopularityYear
+from movierank_core.retrieval.source import Source
+
+SOURCE_TYPES: Final[dict[str, type[Source]]] = {
+    source.name: source
+    for source in (
+        EaseLikes,
+        EasePresence,
+        ItemNeighbours,
+        Transitions,
+        ImplicitALS,
+        Content,
+        Popularity,
+        PopularityYear,
+        PopularityMonth,
+    )
+}
+"""Every candidate source by name, in the order in which features and reports list them."""
+
+RANK_OFFSET: Final = 60.0
+"""Of reciprocal rank fusion (Cormack, Clarke and Büttcher 2009)."""
+
+
+def fit_sources(
+    data: InteractionArrays,
+    catalogue: Catalogue,
+    as_of: int,
+    config: ModelConfig,
+    progress: Callable[[str], None] | None = None,
+) -> dict[str, Source]:
+    """Every source, fitted on `data`: events strictly before `as_of`, one per user and movie."""
+    n_movies = len(catalogue)
+    fits: dict[str, Callable[[], Source]] = {
+        EaseLikes.name: lambda: EaseLikes.fit(data, n_movies, config),
+        EasePresence.name: lambda: EasePresence.fit(data, n_movies, config),
+        ItemNeighbours.name: lambda: ItemNeighbours.fit(data, n_movies, config),
+        Transitions.name: lambda: Transitions.fit(data, n_movies, config),
+        ImplicitALS.name: lambda: ImplicitALS.fit(data, n_movies, config),
+        Content.name: lambda: Content.fit(catalogue),
+        Popularity.name: lambda: Popularity.fit(data, n_movies, as_of),
+        PopularityYear.name: lambda: PopularityYear.fit(data, n_movies, as_of),
+        PopularityMonth.name: lambda: PopularityMonth.fit(data, n_movies, as_of),
+    }
+    sources = {}
+    for name in SOURCE_TYPES:
+        if progress is not None:
+            progress(f"fitting {name}")
+        sources[name] = fits[name]()
+    return sources
+
+
+def best_rows(scores: NDArray[np.float32], eligible: NDArray[np.bool_], n: int) -> NDArray[np.int64]:
+    """The `n` eligible rows with the highest positive scores, best first, ties by row; fewer if there are."""
+    rows = np.flatnonzero(eligible & (scores > 0))
+    if len(rows) > n:
+        threshold = np.partition(scores[rows], len(rows) - n)[len(rows) - n]
+        rows = rows[scores[rows] >= threshold]
+    return rows[np.argsort(-scores[rows], kind="stable")][:n]
+
+
+def fuse(
+    proposals: dict[str, NDArray[np.int64]], n_movies: int, n: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Up to `n` rows by reciprocal rank fusion of ranked proposals, best first, with their fused scores.
+
+    fused(j) = sum over the sources that propose j of 1 / (60 + rank of j), ranks from 1; ties by row.
+    """
+    fused = np.zeros(n_movies, np.float32)
+    for rows in proposals.values():
+        fused[rows] += (1.0 / (RANK_OFFSET + 1.0 + np.arange(len(rows)))).astype(np.float32)
+    rows = best_rows(fused, np.ones(n_movies, np.bool_), n)
+    return rows, fused[rows]

@@ -1,0 +1,110 @@
+"""What is fitted on the events before one moment: the candidate sources and the state of every movie."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from movierank_core.catalogue import Catalogue
+from movierank_core.config import ModelConfig
+from movierank_core.features.movie_state import MovieState
+from movierank_core.history import History
+from movierank_core.interaction_arrays import InteractionArrays
+from movierank_core.retrieval.candidates import Candidates, find_candidates
+from movierank_core.retrieval.query import Query
+from movierank_core.retrieval.source import Arrays, Source
+from movierank_core.retrieval.sources import SOURCE_TYPES, fit_sources
+
+
+@dataclass(frozen=True)
+class RankingState:
+    """Everything but the trees. Holds nothing about any person."""
+
+    sources: dict[str, Source]
+    movies: MovieState
+    as_of: int
+    """Only events strictly before this (seconds since 1970) are in it."""
+    n_per_source: int
+    n_candidates: int
+
+    @property
+    def is_known(self) -> NDArray[np.bool_]:
+        """Per catalogue row, whether anybody had an event with the movie before `as_of`."""
+        return self.movies.n_events > 0
+
+    def query(self, history: History, catalogue: Catalogue, as_of: int) -> Query:
+        return Query.of(
+            history, catalogue, as_of, self.movies.mean_rating_of_all, self.movies.like_share_of_all
+        )
+
+    def candidates(self, query: Query, eligible: NDArray[np.bool_]) -> Candidates:
+        return find_candidates(
+            query,
+            self.sources,
+            eligible,
+            n_per_source=self.n_per_source,
+            n_candidates=self.n_candidates,
+        )
+
+    def save(self, folder: Path) -> None:
+        """Plain arrays, one file each, and `state.json` with the rest."""
+        folder.mkdir(parents=True, exist_ok=True)
+        tables = {name: source.arrays() for name, source in self.sources.items()}
+        for name, arrays in {**tables, "movies": self.movies.arrays()}.items():
+            for key, array in arrays.items():
+                np.save(folder / f"{name}.{key}.npy", array, allow_pickle=False)
+        facts = {
+            "as_of": self.as_of,
+            "n_per_source": self.n_per_source,
+            "n_candidates": self.n_candidates,
+            "sources": list(self.sources),
+        }
+        (folder / "state.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> "RankingState":
+        """The state as saved, its arrays memory-mapped."""
+        facts = json.loads((folder / "state.json").read_text("utf-8"))
+        return cls(
+            sources={
+                name: SOURCE_TYPES[name].from_arrays(_read_arrays(folder, name)) for name in facts["sources"]
+            },
+            movies=MovieState.from_arrays(_read_arrays(folder, "movies")),
+            as_of=facts["as_of"],
+            n_per_source=facts["n_per_source"],
+            n_candidates=facts["n_candidates"],
+        )
+
+
+def _read_arrays(folder: Path, name: str) -> Arrays:
+    return {
+        path.name.removeprefix(f"{name}.").removesuffix(".npy"): np.asarray(
+            np.load(path, mmap_mode="r", allow_pickle=False)
+        )
+        for path in sorted(folder.glob(f"{name}.*.npy"))
+    }
+
+
+def fit_state(
+    data: InteractionArrays,
+    catalogue: Catalogue,
+    as_of: int,
+    config: ModelConfig,
+    progress: Callable[[str], None] | None = None,
+) -> RankingState:
+    """The state from the events of `data` strictly before `as_of` (seconds since 1970).
+
+    Later events are not looked at, so what they hold cannot change the result. Without events the
+    personal sources score 0 everywhere and popularity is 0.
+    """
+    past = data.before(as_of).latest_per_movie()
+    return RankingState(
+        sources=fit_sources(past, catalogue, as_of, config, progress),
+        movies=MovieState.fit(past, catalogue, as_of),
+        as_of=as_of,
+        n_per_source=config.n_per_source,
+        n_candidates=config.n_candidates,
+    )

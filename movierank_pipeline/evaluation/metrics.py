@@ -1,0 +1,102 @@
+"""Ranking metrics over many requests at once, with binary relevance.
+
+Input is a matrix of hits: `hits[r, p]` says whether place p (best first) of request r's list is a target;
+`n_relevant[r]` counts all targets of the request, found or not. A request without targets has no value
+(NaN). All metrics are in [0, 1]. Definitions are those of trec_eval, cut at k.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Hits = NDArray[np.bool_]
+
+
+def hits_of(ranked: NDArray[np.int64], targets: list[NDArray[np.int64]]) -> Hits:
+    """[n_requests, depth] from ranked rows (-1 pads short lists) and each request's target rows."""
+    if not len(ranked):
+        return np.zeros(ranked.shape, np.bool_)
+    return np.stack(
+        [np.isin(rows, wanted) & (rows >= 0) for rows, wanted in zip(ranked, targets, strict=True)]
+    )
+
+
+def ndcg(hits: Hits, n_relevant: NDArray[np.int64], k: int) -> NDArray[np.float64]:
+    """Discounted gain 1/log2(place + 1) over that of min(k, n_relevant) hits in the first places."""
+    discount = 1.0 / np.log2(np.arange(2, k + 2))
+    gained = hits[:, :k] @ discount[: hits.shape[1]]
+    ideal = np.concatenate([[0.0], np.cumsum(discount)])[np.minimum(n_relevant, k)]
+    return _ratio(gained, ideal)
+
+
+def precision(hits: Hits, n_relevant: NDArray[np.int64], k: int) -> NDArray[np.float64]:
+    """Targets among the first k places, over k."""
+    return np.where(n_relevant > 0, hits[:, :k].sum(axis=1) / k, np.nan)
+
+
+def recall(hits: Hits, n_relevant: NDArray[np.int64], k: int) -> NDArray[np.float64]:
+    """Targets among the first k places, over all targets."""
+    return _ratio(hits[:, :k].sum(axis=1), n_relevant)
+
+
+def average_precision(hits: Hits, n_relevant: NDArray[np.int64], k: int) -> NDArray[np.float64]:
+    """Precision at each target among the first k places, summed, over all targets."""
+    cut = hits[:, :k]
+    precisions = np.cumsum(cut, axis=1) / np.arange(1, cut.shape[1] + 1)
+    return _ratio((precisions * cut).sum(axis=1), n_relevant)
+
+
+def reciprocal_rank(hits: Hits, n_relevant: NDArray[np.int64]) -> NDArray[np.float64]:
+    """One over the place of the first target; 0 if none is in the list."""
+    found = hits.any(axis=1)
+    return np.where(n_relevant > 0, found / (np.argmax(hits, axis=1) + 1.0), np.nan)
+
+
+def mean_by_group(values: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Per distinct group in ascending order, the mean of its values that are not NaN; NaN if it has none."""
+    _, number = np.unique(groups, return_inverse=True)
+    usable = ~np.isnan(values)
+    n = np.bincount(number, usable)
+    return _ratio(np.bincount(number, np.where(usable, values, 0.0)), n)
+
+
+def coverage(ranked: NDArray[np.int64], n_movies: int, k: int) -> float:
+    """The share of the catalogue that is in anybody's first k places."""
+    shown = np.unique(ranked[:, :k])
+    return float((shown >= 0).sum() / n_movies) if n_movies else float("nan")
+
+
+def novelty(ranked: NDArray[np.int64], popularity: NDArray[np.floating], k: int) -> float:
+    """Mean self-information -log2(share of all events) of the movies shown, in bits (Zhou et al. 2010).
+
+    A movie without events counts as if it had one.
+    """
+    shown = ranked[:, :k]
+    shown = shown[shown >= 0]
+    if not len(shown):
+        return float("nan")
+    counts = np.maximum(popularity, 1.0)
+    return float(-np.log2(counts[shown] / counts.sum()).mean())
+
+
+def intra_list_diversity(
+    ranked: NDArray[np.int64], vectors: NDArray[np.float32], k: int
+) -> NDArray[np.float64]:
+    """Per request, one minus the mean cosine of all pairs of its first k movies; NaN below two movies.
+
+    `vectors` [n_movies, d] has rows of length 1 (0 where nothing is known).
+    """
+    out = np.full(len(ranked), np.nan)
+    for request, rows in enumerate(ranked[:, :k]):
+        shown = vectors[rows[rows >= 0]]
+        n = len(shown)
+        if n > 1:
+            similarity = shown @ shown.T
+            out[request] = 1.0 - (similarity.sum() - np.trace(similarity)) / (n * (n - 1))
+    return out
+
+
+def _ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.float64]:
+    divisor = np.asarray(denominator, np.float64)
+    return np.where(divisor > 0, numerator / np.where(divisor > 0, divisor, 1.0), np.nan)
