@@ -1,0 +1,173 @@
+"""Everything the pipeline can be told, in one typed object.
+
+A value comes from the Dagster launchpad or the command line if given there, else from the environment
+(`MOVIERANK_<FIELD>`, model parameters as `MOVIERANK_MODEL_<FIELD>`), else from its default. Secrets and
+addresses of stores are not here: Dagster shows and keeps these values.
+"""
+
+import ast
+import inspect
+import itertools
+import os
+import textwrap
+from collections.abc import Mapping
+from datetime import UTC, datetime, time
+from typing import Any, cast
+
+import dagster as dg
+import msgspec
+from pydantic import Field, ValidationError, create_model, field_validator
+
+from movierank_core.config import ModelConfig
+from movierank_core.errors import ConfigError
+
+PREFIX = "MOVIERANK_"
+POLICIES = ("auto", "manual")
+
+
+def field_docs(struct: type) -> dict[str, str]:
+    """The string under each field of a class, in one line."""
+    body = cast(ast.ClassDef, ast.parse(textwrap.dedent(inspect.getsource(struct))).body[0]).body
+    docs = {}
+    for statement, following in itertools.pairwise(body):
+        if (
+            isinstance(statement, ast.AnnAssign)
+            and isinstance(statement.target, ast.Name)
+            and isinstance(following, ast.Expr)
+            and isinstance(following.value, ast.Constant)
+        ):
+            docs[statement.target.id] = " ".join(str(following.value.value).split())
+    return docs
+
+
+def _model_parameters() -> type[dg.Config]:
+    """The fields of `ModelConfig` as a Dagster configuration, so that they are written down once."""
+    docs = field_docs(ModelConfig)
+    fields: dict[str, Any] = {}
+    for field in msgspec.structs.fields(ModelConfig):
+        is_tuple = isinstance(field.default, tuple)
+        kind = list[float] if is_tuple else field.type
+        default = list(field.default) if is_tuple else field.default
+        fields[field.name] = (kind, Field(default, description=docs[field.name]))
+    return create_model("ModelParameters", __base__=dg.Config, **fields)
+
+
+ModelParameters = _model_parameters()
+
+
+class Settings(dg.ConfigurableResource):
+    """What to learn from, how, and what may serve."""
+
+    data_dir: str | None = Field(
+        None, description="A folder with the files of any MovieLens edition; wins over `dataset`."
+    )
+    dataset: str | None = Field(
+        None,
+        description="A MovieLens edition to download when it is not there yet, or `sample` for the built-in"
+        " films with simulated ratings. Default: ml-latest-small where it was downloaded, else sample.",
+    )
+    ratings_from: str | None = Field(
+        None, description="Ratings before this date (YYYY-MM-DD, UTC) are left out."
+    )
+    ratings_until: str | None = Field(
+        None, description="Ratings at or after this date (YYYY-MM-DD, UTC) are left out."
+    )
+    tmdb_file: str | None = Field(
+        None, description="A TMDB metadata file (the Kaggle CSVs or Parquet), used where no API key is set."
+    )
+    promotion_policy: str = Field(
+        "auto",
+        description="auto: a version that passes the gate serves at once. manual: it becomes the challenger"
+        " and a person promotes it.",
+    )
+    recommendations_k: int = Field(
+        25, ge=1, le=500, description="Movies per user in the asset `recommendations`."
+    )
+    feedback_threshold: int = Field(
+        1000, ge=1, description="New feedback events after which the sensor starts a retraining."
+    )
+    dagster_url: str = Field(
+        "http://127.0.0.1:3000", description="Where the Dagster UI answers; for links in MLflow."
+    )
+    mlflow_url: str = Field(
+        "http://127.0.0.1:5000", description="Where the MLflow UI answers; for links in Dagster."
+    )
+    model: ModelParameters = Field(  # type: ignore[valid-type]  # Made from ModelConfig above.
+        default_factory=ModelParameters, description="How the model is built and judged."
+    )
+
+    @field_validator("promotion_policy")
+    @classmethod
+    def _known_policy(cls, value: str) -> str:
+        if value not in POLICIES:
+            raise ValueError(f"must be one of {', '.join(POLICIES)}")
+        return value
+
+    @field_validator("ratings_from", "ratings_until")
+    @classmethod
+    def _date(cls, value: str | None) -> str | None:
+        if value is not None:
+            _midnight(value)
+        return value
+
+    @field_validator("model")
+    @classmethod
+    def _model(cls, value: dg.Config) -> dg.Config:
+        _model_config(value)
+        return value
+
+    @property
+    def model_parameters(self) -> ModelConfig:
+        return _model_config(self.model)
+
+    @property
+    def period(self) -> tuple[datetime | None, datetime | None]:
+        """The first moment of ratings that are kept and the first that are not; None for no bound."""
+        return (
+            None if self.ratings_from is None else _midnight(self.ratings_from),
+            None if self.ratings_until is None else _midnight(self.ratings_until),
+        )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ, **given: object) -> "Settings":
+        """Settings from `MOVIERANK_*`; `given` values that are not None win. Empty variables count as unset.
+
+        Raises ConfigError, naming the variable or field and what it may be.
+        """
+        values = _read(environment, PREFIX, [name for name in cls.model_fields if name != "model"])
+        names = [field.name for field in msgspec.structs.fields(ModelConfig)]
+        model: dict[str, object] = dict(_read(environment, f"{PREFIX}MODEL_", names))
+        for name, text in model.items():
+            if isinstance(ModelParameters.model_fields[name].default, list):
+                model[name] = str(text).split(",")
+        try:
+            return cls(
+                **cast(Any, {**values, **{k: v for k, v in given.items() if v is not None}, "model": model})
+            )
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = "_".join(str(part) for part in first["loc"] if isinstance(part, str))
+            raise ConfigError(
+                f"The setting {field} cannot be {first['input']!r}",
+                expected=first["msg"].removeprefix("Value error, "),
+                remedy=f"change {PREFIX}{field.upper()} or the option of that name",
+            ) from error
+
+
+def _read(environment: Mapping[str, str], prefix: str, names: list[str]) -> dict[str, str]:
+    found = {name: environment.get(f"{prefix}{name.upper()}", "") for name in names}
+    return {name: text for name, text in found.items() if text}
+
+
+def _midnight(date: str) -> datetime:
+    try:
+        return datetime.combine(datetime.strptime(date, "%Y-%m-%d"), time(), UTC)  # noqa: DTZ007  # Made aware.
+    except ValueError as error:
+        raise ValueError("must be a date as YYYY-MM-DD") from error
+
+
+def _model_config(parameters: dg.Config) -> ModelConfig:
+    try:
+        return msgspec.convert(parameters.model_dump(), ModelConfig)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from error

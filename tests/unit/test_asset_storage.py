@@ -1,0 +1,149 @@
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+import pytest
+from upath import UPath
+
+from movierank_core.errors import DataError
+from movierank_pipeline.resources import FolderIOManager, ParquetIOManager, write_whole
+
+
+class Fact:
+    """A fitted thing of two files."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir()
+        (folder / "one.txt").write_text(self.text)
+        if self.text == "too long for the disk":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        (folder / "two.txt").write_text(self.text)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Fact":
+        return cls((folder / "one.txt").read_text() + (folder / "two.txt").read_text())
+
+
+def output(name: str) -> dg.OutputContext:
+    return dg.build_output_context(asset_key=dg.AssetKey(name))
+
+
+def input_of(name: str, kind: type) -> dg.InputContext:
+    return dg.build_input_context(
+        asset_key=dg.AssetKey(name),
+        upstream_output=output(name),
+        dagster_type=dg.PythonObjectDagsterType(kind),
+    )
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> ParquetIOManager:
+    return ParquetIOManager(UPath(tmp_path))
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> FolderIOManager:
+    return FolderIOManager(UPath(tmp_path))
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_table_comes_back_with_its_types(tables: ParquetIOManager, tmp_path: Path) -> None:
+    frame = pl.DataFrame(
+        {"at": [1, None], "names": [["a"], []]},
+        schema={"at": pl.Datetime("us", "UTC"), "names": pl.List(pl.String)},
+    )
+    tables.handle_output(output("facts"), frame)
+    assert tables.load_input(input_of("facts", pl.DataFrame)).equals(frame)
+    assert names(tmp_path) == ["facts.parquet"]
+
+
+def test_a_full_disk_leaves_the_old_table_and_nothing_else(
+    tables: ParquetIOManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = pl.DataFrame({"a": [1]})
+    tables.handle_output(output("facts"), old)
+
+    def half_written(frame: pl.DataFrame, path: Path) -> None:
+        path.write_bytes(b"PAR1")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as during:
+        during.setattr(pl.DataFrame, "write_parquet", half_written)
+        with pytest.raises(OSError, match="No space left on device"):
+            tables.handle_output(output("facts"), pl.DataFrame({"a": [2]}))
+    assert tables.load_input(input_of("facts", pl.DataFrame)).equals(old)
+    assert names(tmp_path) == ["facts.parquet"]
+
+
+def test_a_full_disk_leaves_the_old_folder_and_nothing_else(folders: FolderIOManager, tmp_path: Path) -> None:
+    folders.handle_output(output("fitted"), Fact("old"))
+    with pytest.raises(OSError, match="No space left on device"):
+        folders.handle_output(output("fitted"), Fact("too long for the disk"))
+    assert folders.load_input(input_of("fitted", Fact)).text == "oldold"
+    assert names(tmp_path) == ["fitted"]
+
+
+def test_a_folder_is_replaced_as_a_whole(folders: FolderIOManager, tmp_path: Path) -> None:
+    folders.handle_output(output("fitted"), Fact("old"))
+    (tmp_path / "fitted" / "stray.txt").write_text("from another version")
+    folders.handle_output(output("fitted"), Fact("new"))
+    assert folders.load_input(input_of("fitted", Fact)).text == "newnew"
+    assert names(tmp_path / "fitted") == ["one.txt", "two.txt"]
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from movierank_pipeline.resources import write_whole
+
+def write(path):
+    path.write_text("half")
+    print("writing", flush=True)
+    time.sleep(60)
+
+write_whole(Path(sys.argv[1]), write)
+"""
+
+
+def test_a_kill_while_writing_leaves_the_old_table(tmp_path: Path) -> None:
+    place = tmp_path / "facts.parquet"
+    place.write_text("old")
+    writer = subprocess.Popen([sys.executable, "-c", KILLED, str(place)], stdout=subprocess.PIPE, text=True)
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == "writing\n"
+    os.kill(writer.pid, signal.SIGKILL)
+    writer.wait()
+    writer.stdout.close()
+    assert place.read_text() == "old"
+    write_whole(place, lambda path: path.write_text("new"))
+    assert place.read_text() == "new"
+    assert names(tmp_path) == ["facts.parquet"]
+
+
+def test_an_asset_that_was_never_written_is_named(tables: ParquetIOManager, tmp_path: Path) -> None:
+    with pytest.raises(DataError) as refused:
+        tables.load_input(input_of("ratings", pl.DataFrame))
+    assert str(refused.value) == (
+        f"The asset ratings is not there: {tmp_path}/ratings.parquet does not exist."
+        " Remedy: materialise ratings first: `movierank materialize --select ratings`"
+    )
+
+
+def test_a_damaged_asset_is_named(tables: ParquetIOManager, folders: FolderIOManager, tmp_path: Path) -> None:
+    (tmp_path / "ratings.parquet").write_bytes(b"PAR1")
+    (tmp_path / "ranker").mkdir()
+    with pytest.raises(DataError, match=r"The asset ratings in .* cannot be read"):
+        tables.load_input(input_of("ratings", pl.DataFrame))
+    with pytest.raises(DataError, match=r"The asset ranker in .* cannot be read"):
+        folders.load_input(input_of("ranker", Fact))

@@ -1,0 +1,84 @@
+import msgspec
+import pytest
+
+from movierank_core.config import ModelConfig
+from movierank_core.errors import ConfigError
+from movierank_pipeline.settings import ModelParameters, Settings
+
+
+def test_every_field_says_what_it_is() -> None:
+    for kind in (Settings, ModelParameters):
+        assert [name for name, field in kind.model_fields.items() if not field.description] == []
+
+
+def test_model_parameters_are_those_of_the_model_config() -> None:
+    assert Settings.from_environment({}).model_parameters == ModelConfig()
+    assert list(ModelParameters.model_fields) == [f.name for f in msgspec.structs.fields(ModelConfig)]
+
+
+def test_the_environment_sets_every_kind_of_field() -> None:
+    settings = Settings.from_environment(
+        {
+            "MOVIERANK_DATASET": "ml-1m",
+            "MOVIERANK_RATINGS_UNTIL": "2010-01-31",
+            "MOVIERANK_MODEL_SEED": "7",
+            "MOVIERANK_MODEL_LEARNING_RATE": "0.1",
+            "MOVIERANK_MODEL_TRAINING_ORIGINS": "0.5,0.75",
+        }
+    )
+    assert settings.dataset == "ml-1m"
+    bounds = settings.period
+    assert bounds[0] is None
+    assert bounds[1] is not None
+    assert bounds[1].isoformat() == "2010-01-31T00:00:00+00:00"
+    model = settings.model_parameters
+    assert (model.seed, model.learning_rate, model.training_origins) == (7, 0.1, (0.5, 0.75))
+
+
+def test_what_is_given_wins_over_the_environment_and_empty_variables_are_unset() -> None:
+    environment = {"MOVIERANK_DATASET": "ml-1m", "MOVIERANK_PROMOTION_POLICY": "", "MOVIERANK_DATA_DIR": ""}
+    settings = Settings.from_environment(environment, dataset="sample", data_dir=None)
+    assert (settings.dataset, settings.data_dir, settings.promotion_policy) == ("sample", None, "auto")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        (
+            "MOVIERANK_PROMOTION_POLICY",
+            "never",
+            (
+                "The setting promotion_policy cannot be 'never'. Expected: must be one of auto, manual."
+                " Remedy: change MOVIERANK_PROMOTION_POLICY or the option of that name."
+            ),
+        ),
+        (
+            "MOVIERANK_RATINGS_FROM",
+            "31.1.2010",
+            (
+                "The setting ratings_from cannot be '31.1.2010'. Expected: must be a date as YYYY-MM-DD."
+                " Remedy: change MOVIERANK_RATINGS_FROM or the option of that name."
+            ),
+        ),
+        (
+            "MOVIERANK_MODEL_SEED",
+            "one",
+            (
+                "The setting model_seed cannot be 'one'. Expected: Input should be a valid integer, unable to"
+                " parse string as an integer. Remedy: change MOVIERANK_MODEL_SEED or the option of that name."
+            ),
+        ),
+        (
+            "MOVIERANK_RECOMMENDATIONS_K",
+            "0",
+            (
+                "The setting recommendations_k cannot be '0'. Expected: Input should be greater than or equal"
+                " to 1. Remedy: change MOVIERANK_RECOMMENDATIONS_K or the option of that name."
+            ),
+        ),
+    ],
+)
+def test_a_bad_value_names_its_variable(variable: str, value: str, message: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        Settings.from_environment({variable: value})
+    assert str(refused.value) == message
