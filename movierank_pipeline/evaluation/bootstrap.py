@@ -1,10 +1,16 @@
 """Percentile bootstrap over users (Efron 1979): how far a mean may be off, given who happened to be asked."""
 
+from functools import lru_cache
+from typing import Final
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-N_RESAMPLES = 2000
+N_RESAMPLES: Final = 2000
+_CHUNK: Final = 16_000_000
+"""Counts held at a time, 8 bytes each. Fewer are also kept for the next call, which is often about another
+metric of the same users."""
 
 
 class Interval(msgspec.Struct, frozen=True):
@@ -24,10 +30,25 @@ def bootstrap_interval(
     same draws; for their difference, pass the paired differences.
     """
     values = values[~np.isnan(values)]
-    if not len(values):
+    n = len(values)
+    if not n:
         return Interval(float("nan"), float("nan"), float("nan"))
-    rng = np.random.default_rng(seed)
-    weights = rng.multinomial(len(values), np.full(len(values), 1 / len(values)), n_resamples)
-    means = weights @ values / len(values)
+    per_chunk = max(1, _CHUNK // n)
+    if n_resamples <= per_chunk:
+        means = _counts(n, seed, n_resamples) @ values / n
+    else:
+        rng = np.random.default_rng(seed)
+        sizes = [min(per_chunk, n_resamples - done) for done in range(0, n_resamples, per_chunk)]
+        means = np.concatenate([_draw(rng, n, size) @ values / n for size in sizes])
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(values.mean()), float(low), float(high))
+
+
+@lru_cache(maxsize=2)
+def _counts(n: int, seed: int, n_resamples: int) -> NDArray[np.float64]:
+    return _draw(np.random.default_rng(seed), n, n_resamples)
+
+
+def _draw(rng: np.random.Generator, n: int, n_resamples: int) -> NDArray[np.float64]:
+    """[n_resamples, n]: how often each of n users is in each resample."""
+    return rng.multinomial(n, np.full(n, 1 / n), n_resamples).astype(np.float64)
