@@ -5,6 +5,7 @@ Input is a matrix of hits: `hits[r, p]` says whether place p (best first) of req
 (NaN). All metrics are in [0, 1]. Definitions are those of trec_eval, cut at k.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,23 @@ from numpy.typing import NDArray
 Hits = NDArray[np.bool_]
 
 
-def hits_of(ranked: NDArray[np.int64], targets: list[NDArray[np.int64]]) -> Hits:
-    """[n_requests, depth] from ranked rows (-1 pads short lists) and each request's target rows."""
-    if not len(ranked):
+def hits_of(ranked: NDArray[np.int64], targets: Sequence[NDArray[np.int64]]) -> Hits:
+    """[n_requests, depth] from ranked rows (-1 pads short lists) and each request's target rows.
+
+    Raises ValueError if a list holds a movie twice: it would be counted twice.
+    """
+    if not ranked.size:
         return np.zeros(ranked.shape, np.bool_)
-    return np.stack(
-        [np.isin(rows, wanted) & (rows >= 0) for rows, wanted in zip(ranked, targets, strict=True)]
-    )
+    wanted = np.concatenate(targets)
+    # Rows of different requests never share a key; padding becomes the same unknown row everywhere.
+    stride = max(int(ranked.max()), int(wanted.max(initial=0))) + 2
+    keys = ranked + np.arange(len(ranked))[:, None] * stride
+    owner = np.repeat(np.arange(len(targets)), [len(rows) for rows in targets])
+    is_shown = ranked >= 0
+    shown = np.sort(keys[is_shown])
+    if bool((shown[1:] == shown[:-1]).any()):
+        raise ValueError("a ranked list holds the same movie twice")
+    return np.isin(keys, (wanted + owner * stride)[wanted >= 0]) & is_shown
 
 
 def ndcg(hits: Hits, n_relevant: NDArray[np.int64], k: int) -> NDArray[np.float64]:

@@ -1,0 +1,115 @@
+"""Metrics agree with hand computation and with ir_measures (trec_eval)."""
+
+import math
+
+import ir_measures
+import numpy as np
+import pytest
+from ir_measures import AP, RR, P, R, nDCG
+from numpy.testing import assert_allclose, assert_array_equal
+from numpy.typing import NDArray
+
+from movierank_pipeline.evaluation import metrics
+
+RANKED = np.array([[4, 2, 9, -1], [1, 2, 3, 4], [5, 6, 7, 8]])
+TARGETS = [np.array([2, 9, 100]), np.array([4]), np.array([], np.int64)]
+N_RELEVANT = np.array([3, 1, 0])
+HITS = metrics.hits_of(RANKED, TARGETS)
+NAN = float("nan")
+
+
+def test_hits_mark_the_targets_of_each_request() -> None:
+    assert HITS.astype(int).tolist() == [[0, 1, 1, 0], [0, 0, 0, 1], [0, 0, 0, 0]]
+
+
+def test_padding_is_no_hit_even_where_a_target_is_unknown() -> None:
+    assert metrics.hits_of(np.array([[3, -1], [-1, -1]]), [np.array([-1, 3]), np.array([-1])]).tolist() == [
+        [True, False],
+        [False, False],
+    ]
+
+
+def test_no_requests_have_no_hits() -> None:
+    assert metrics.hits_of(np.empty((0, 10), np.int64), []).shape == (0, 10)
+
+
+def test_a_movie_twice_in_a_list_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^a ranked list holds the same movie twice$"):
+        metrics.hits_of(np.array([[3, 1, 3]]), [np.array([1])])
+
+
+def test_metrics_by_hand() -> None:
+    log = math.log2
+    cases: list[tuple[NDArray[np.float64], list[float]]] = [
+        (
+            metrics.ndcg(HITS, N_RELEVANT, 3),
+            [(1 / log(3) + 1 / log(4)) / (1 + 1 / log(3) + 1 / log(4)), 0.0, NAN],
+        ),
+        (metrics.ndcg(HITS, N_RELEVANT, 2), [(1 / log(3)) / (1 + 1 / log(3)), 0.0, NAN]),
+        (metrics.ndcg(HITS, N_RELEVANT, 10), [(1 / log(3) + 0.5) / (1.5 + 1 / log(3)), 1 / log(5), NAN]),
+        (metrics.precision(HITS, N_RELEVANT, 2), [0.5, 0.0, NAN]),
+        (metrics.precision(HITS, N_RELEVANT, 10), [0.2, 0.1, NAN]),
+        (metrics.recall(HITS, N_RELEVANT, 2), [1 / 3, 0.0, NAN]),
+        (metrics.recall(HITS, N_RELEVANT, 10), [2 / 3, 1.0, NAN]),
+        (metrics.average_precision(HITS, N_RELEVANT, 3), [(1 / 2 + 2 / 3) / 3, 0.0, NAN]),
+        (metrics.reciprocal_rank(HITS, N_RELEVANT), [1 / 2, 1 / 4, NAN]),
+    ]
+    for found, expected in cases:
+        assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_metrics_agree_with_ir_measures(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n_requests, n_movies, depth = 60, 300, 100
+    ranked = np.argsort(rng.random((n_requests, n_movies)), axis=1)[:, :depth]
+    for request, length in enumerate(rng.integers(0, depth + 1, n_requests)):
+        ranked[request, length:] = -1
+    targets = [rng.choice(n_movies, rng.integers(1, 40), replace=False) for _ in range(n_requests)]
+    hits = metrics.hits_of(ranked, targets)
+    n_relevant = np.array([len(rows) for rows in targets])
+    run = {
+        f"q{request}": {f"m{row}": 1.0 - place / depth for place, row in enumerate(rows) if row >= 0}
+        for request, rows in enumerate(ranked)
+    }
+    qrels = {f"q{request}": {f"m{row}": 1 for row in rows} for request, rows in enumerate(targets)}
+    found = {
+        nDCG @ 10: metrics.ndcg(hits, n_relevant, 10),
+        nDCG @ 100: metrics.ndcg(hits, n_relevant, 100),
+        P @ 10: metrics.precision(hits, n_relevant, 10),
+        R @ 10: metrics.recall(hits, n_relevant, 10),
+        R @ 100: metrics.recall(hits, n_relevant, 100),
+        AP @ 10: metrics.average_precision(hits, n_relevant, 10),
+        AP @ 100: metrics.average_precision(hits, n_relevant, 100),
+        RR: metrics.reciprocal_rank(hits, n_relevant),
+    }
+    for value in ir_measures.iter_calc(list(found), qrels, run):
+        assert found[value.measure][int(value.query_id[1:])] == pytest.approx(value.value, abs=1e-9)
+
+
+def test_users_are_averaged_before_the_average_over_users() -> None:
+    values = np.array([1.0, 0.0, 0.5, NAN, NAN])
+    assert_array_equal(metrics.mean_by_group(values, np.array([7, 7, 3, 3, 9])), [0.5, 0.5, NAN])
+
+
+def test_coverage_counts_movies_that_anybody_sees() -> None:
+    ranked = np.array([[0, 1, 5], [1, 2, -1]])
+    assert metrics.coverage(ranked, n_movies=10, k=2) == 0.3
+    assert metrics.coverage(ranked, n_movies=10, k=3) == 0.4
+    assert math.isnan(metrics.coverage(ranked, n_movies=0, k=3))
+
+
+def test_novelty_is_the_mean_self_information() -> None:
+    popularity = np.array([8.0, 4.0, 3.0, 0.0])
+    # Shares 1/2, 1/4, 3/16 and, since nobody saw it, 1/16 as if one had.
+    assert metrics.novelty(np.array([[0, 1], [3, -1]]), popularity, k=2) == pytest.approx((1 + 2 + 4) / 3)
+    assert math.isnan(metrics.novelty(np.array([[-1]]), popularity, k=1))
+
+
+def test_diversity_is_one_minus_the_mean_cosine_of_pairs() -> None:
+    vectors = np.array([[1.0, 0.0], [0.0, 1.0], [np.sqrt(0.5), np.sqrt(0.5)], [0.0, 0.0]], np.float32)
+    ranked = np.array([[0, 1, -1], [0, 2, 1], [0, 0, -1], [3, 0, -1], [0, -1, -1]])
+    found = metrics.intra_list_diversity(ranked, vectors, k=2)
+    assert_allclose(found, [1.0, 1 - np.sqrt(0.5), 0.0, 1.0, NAN], atol=1e-6)
+    three = metrics.intra_list_diversity(ranked[1:2], vectors, k=3)
+    assert_allclose(three, [1 - 2 * np.sqrt(0.5) / 3], atol=1e-6)
