@@ -63,6 +63,21 @@ class InteractionArrays:
             event_codes=self.event_codes[mask],
         )
 
+    def without_idle_users(self) -> "InteractionArrays":
+        """The same events, without the users who have none, so that they leave no trace in a fit."""
+        counts = np.diff(self.offsets)
+        active = counts > 0
+        return InteractionArrays(
+            user_ids=self.user_ids[active],
+            offsets=np.concatenate([[0], np.cumsum(counts[active])]).astype(np.int64),
+            users=(np.cumsum(active) - 1).astype(np.int32)[self.users],
+            rows=self.rows,
+            movie_ids=self.movie_ids,
+            ratings=self.ratings,
+            timestamps=self.timestamps,
+            event_codes=self.event_codes,
+        )
+
     def before(self, as_of: int) -> "InteractionArrays":
         """The events strictly before `as_of` (seconds since 1970)."""
         return self.select(self.timestamps < as_of)

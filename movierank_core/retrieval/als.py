@@ -53,15 +53,15 @@ class ImplicitALS:
             (confidence.astype(np.float32), (data.users[kept], position[data.rows[kept]])),
             shape=(len(data.user_ids), len(movies)),
         )
-        model = AlternatingLeastSquares(
-            factors=config.als_factors,
-            regularization=config.als_l2,
-            alpha=1.0,
-            iterations=config.als_iterations,
-            random_state=config.seed,
-            num_threads=config.n_threads,
-        )
         with threadpool_limits(1, "blas"):  # The library runs its own threads over users.
+            model = AlternatingLeastSquares(
+                factors=config.als_factors,
+                regularization=config.als_l2,
+                alpha=1.0,
+                iterations=config.als_iterations,
+                random_state=config.seed,
+                num_threads=config.n_threads,
+            )
             model.fit(events, show_progress=False)
         return cls(
             movies, np.asarray(model.item_factors, np.float32), config.als_alpha, config.als_l2, n_movies

@@ -75,11 +75,15 @@ def co_occurrence(
 
 def ease_weights(gram: NDArray[np.float32], l2: float) -> NDArray[np.float32]:
     """B of EASE (Steck 2019, eq. 8): the item-item regression with a zero diagonal, in closed form."""
-    from scipy.linalg import inv
+    from scipy.linalg.lapack import spotrf, spotri
 
-    penalised = gram.copy()
+    penalised = np.array(gram, order="F")
     penalised[np.diag_indices_from(penalised)] += np.float32(l2)
-    inverse = inv(penalised, overwrite_a=True, check_finite=False)
+    # The matrix is symmetric and positive definite, so Cholesky does at a third of the cost of LU.
+    factor, _ = spotrf(penalised, lower=True, overwrite_a=True, clean=False)
+    triangle, _ = spotri(factor, lower=True, overwrite_c=True)
+    inverse = np.tril(triangle)
+    inverse += np.tril(triangle, -1).T
     weights = -inverse / np.diag(inverse)
     np.fill_diagonal(weights, 0.0)
     return weights.astype(np.float32, copy=False)

@@ -1,4 +1,4 @@
-"""Every system that is compared, answering the same requests: the ranker, each source, their fusion, chance."""
+"""Every system that is compared, on the same requests: the ranker, each source, their fusion, chance."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,0 +1,65 @@
+# One verb per intention; `make help` lists them. Needs Python 3.11 or newer and nothing else.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO_ARGS ?=
+TEST_ARGS ?=
+PIP_INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format materialize serve dagster mlflow lock clean
+
+help: ## List what can be done here
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "movierank needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V). Set PYTHON=…"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# The same lock file constrains both environments; the second only adds the test extras.
+$(VENV)/.setup: pyproject.toml requirements.lock | $(BIN)/pip
+	@echo "Installing into $(VENV) (about two minutes the first time)"
+	$(PIP_INSTALL) '.[all]'
+	@touch $@
+
+$(VENV)/.setup-test: $(VENV)/.setup
+	$(PIP_INSTALL) '.[all,test]'
+	@touch $@
+
+setup: $(VENV)/.setup ## Make the environment in .venv
+
+demo: setup ## Data, training, registry, service and page in one go (DEMO_ARGS=--check to try and stop)
+	$(BIN)/movierank demo $(DEMO_ARGS)
+
+test: $(VENV)/.setup-test ## Run all tests (TEST_ARGS="-m 'not slow'" for the quick ones)
+	$(BIN)/pytest $(TEST_ARGS)
+
+lint: $(VENV)/.setup-test ## Check style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.setup-test ## Mend style and format where that can be done by machine
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+materialize: setup ## Run the asset graph on the configured data
+	$(BIN)/movierank materialize
+
+serve: setup ## Serve the version that carries the alias production
+	$(BIN)/movierank serve
+
+dagster: setup ## Open the Dagster UI on the asset graph
+	$(BIN)/movierank dagster
+
+mlflow: setup ## Open the MLflow UI on the embedded store
+	$(BIN)/movierank mlflow
+
+lock: $(VENV)/.setup-test ## Pin dependencies anew in requirements.lock
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --upgrade \
+		--no-header --no-annotate --output-file requirements.lock pyproject.toml
+
+clean: ## Remove what can be made again; the event store and the MLflow store stay
+	rm -rf $(VENV) .movierank/assets .movierank/datasets .movierank/dagster .movierank/model_cache

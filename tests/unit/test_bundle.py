@@ -1,0 +1,263 @@
+"""A bundle is read whole or not at all, and gives the scores it was written with."""
+
+import json
+import shutil
+from pathlib import Path
+
+import lightgbm
+import numpy as np
+import polars as pl
+import pytest
+
+from movierank_core.bundle import read_bundle, write_bundle
+from movierank_core.errors import BundleError
+from movierank_core.history import EVENT_TYPES, History
+from movierank_core.model import RankingModel
+from movierank_core.point_in_time import to_epoch
+from movierank_core.ranking.filters import Filters
+from movierank_core.recommender import RankOptions
+from movierank_core.state import fit_state
+from movierank_pipeline.ranking_requests import episode_moments, plan_requests
+from movierank_pipeline.training import TrainedRanker, train_ranker
+from movierank_pipeline.training_set import build_training_set
+from tests.support.world import CONFIG, World
+
+
+@pytest.fixture(scope="module")
+def training_set(world: World) -> pl.DataFrame:
+    return build_training_set(
+        world.data, plan_requests(world.data, world.catalogue, CONFIG), world.catalogue, CONFIG
+    )
+
+
+@pytest.fixture(scope="module")
+def ranker(training_set: pl.DataFrame) -> TrainedRanker:
+    return train_ranker(training_set, CONFIG)
+
+
+@pytest.fixture(scope="module")
+def bundle(world: World, ranker: TrainedRanker, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bundles") / "bundle"
+    write(folder, world, ranker)
+    return folder
+
+
+def write(folder: Path, world: World, ranker: TrainedRanker) -> None:
+    as_of = to_epoch(episode_moments(world.data, CONFIG)[0])
+    booster = lightgbm.Booster(model_str=ranker.model_texts[0])
+    write_bundle(
+        folder,
+        catalogue=world.catalogue,
+        state=fit_state(world.data, world.catalogue, as_of, CONFIG),
+        model_texts=ranker.model_texts,
+        model_weights=ranker.weights,
+        feature_names=[feature.name for feature in ranker.features],
+        calibration=ranker.calibration,
+        predict_raw=lambda matrix: booster.predict(matrix, raw_score=True),
+        dataset="tiny",
+        ratings_are_simulated=True,
+        data_hash="0",
+        n_users=90,
+        n_interactions=len(world.ratings),
+        metrics={},
+        config={},
+    )
+
+
+@pytest.fixture
+def copy(bundle: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(bundle, tmp_path / "copy"))
+
+
+def some_history(world: World) -> History:
+    return world.data.history(3)
+
+
+def test_serving_features_equal_the_training_rows_exactly(
+    world: World, bundle: Path, training_set: pl.DataFrame
+) -> None:
+    model = read_bundle(bundle).model
+    names = [feature.name for feature in model.features]
+    for (request_id,), rows in training_set.filter(pl.col("episode") == 0).group_by("request_id"):
+        user = int(np.searchsorted(world.data.user_ids, rows["user_id"][0]))
+        as_of = to_epoch(rows["as_of"][0])
+        scored = model.score(world.data.history(user), as_of=as_of)
+        if scored.features is None:
+            continue
+        by_movie = dict(zip(rows["movie_id"], rows.select(names).to_numpy(), strict=True))
+        served = dict(zip(world.catalogue.movie_ids[scored.rows].tolist(), scored.features, strict=True))
+        assert served.keys() == by_movie.keys(), request_id
+        for movie_id, features in served.items():
+            np.testing.assert_array_equal(features, by_movie[movie_id])
+
+
+def test_scores_are_those_of_lightgbm_descending_and_probabilities(
+    world: World, bundle: Path, ranker: TrainedRanker
+) -> None:
+    model: RankingModel = read_bundle(bundle).model
+    scored = model.score(some_history(world), as_of=2_000_000_000)
+    assert scored.features is not None
+    booster = lightgbm.Booster(model_str=ranker.model_texts[0])
+    np.testing.assert_allclose(scored.raw_scores, booster.predict(scored.features, raw_score=True), atol=1e-9)
+    assert bool((np.diff(scored.probabilities) <= 0).all())
+    assert 0 < scored.probabilities[-1] <= scored.probabilities[0] < 1
+
+
+def test_explained_contributions_sum_to_the_raw_score(world: World, bundle: Path) -> None:
+    ranking = read_bundle(bundle).rank(
+        some_history(world), as_of=2_000_000_000, k=10, options=RankOptions(explain=True)
+    )
+    for result in ranking.results:
+        assert result.contributions is not None
+        assert sum(result.contributions.values()) == pytest.approx(result.raw_score, abs=1e-9)
+
+
+def test_reasons_name_liked_movies_of_the_history(world: World, bundle: Path) -> None:
+    history = some_history(world)
+    liked = {
+        int(movie) for movie, stars in zip(history.movie_ids, history.ratings, strict=True) if stars >= 4
+    }
+    codes = [
+        code
+        for result in read_bundle(bundle).rank(history, as_of=2_000_000_000, k=25).results
+        for code in result.reasons
+    ]
+    named = {int(code.split(":")[1]) for code in codes if code.startswith("because_you_liked:")}
+    assert named
+    assert named <= liked
+
+
+def test_seen_movies_come_back_only_if_asked_for_and_hidden_ones_never(world: World, bundle: Path) -> None:
+    recommender = read_bundle(bundle)
+    history = History.of_arrays(
+        [20, 40, 60, 80],
+        [5, 5, 5, 2],
+        [1, 2, 3, 4],
+        [EVENT_TYPES[name].code for name in ("rating", "like", "seen", "not_interested")],
+    )
+
+    def shown(*, exclude_seen: bool) -> set[int]:
+        options = RankOptions(exclude_seen=exclude_seen)
+        results = recommender.rank(history, as_of=10, k=500, options=options).results
+        return {int(world.catalogue.movie_ids[result.row]) for result in results}
+
+    assert not shown(exclude_seen=True) & {20, 40, 60, 80}
+    assert shown(exclude_seen=False) & {20, 40, 60}
+    assert 80 not in shown(exclude_seen=False)
+
+
+def test_a_newcomer_gets_recent_popularity_and_is_told_so(bundle: Path) -> None:
+    recommender = read_bundle(bundle)
+    ranking = recommender.rank(History.empty(), as_of=2_000_000_000, k=10)
+    assert ranking.served_by == "popularity"
+    assert [result.row for result in ranking.results] == recommender.popular(10)
+    assert ranking.results[0].reasons == ["newcomer", "popular_lately"]
+    scores = [result.score for result in ranking.results]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_filters_admit_only_what_they_say(world: World, bundle: Path) -> None:
+    filters = Filters(
+        genres_any=["comedy"], genres_none=["Drama"], year_min=1990, languages=["EN"], exclude_movie_ids=[30]
+    )
+    results = (
+        read_bundle(bundle)
+        .rank(some_history(world), as_of=2_000_000_000, k=50, options=RankOptions(filters=filters))
+        .results
+    )
+    assert results
+    for row in world.catalogue.frame[[result.row for result in results]].iter_rows(named=True):
+        assert "Comedy" in row["genres"]
+        assert "Drama" not in row["genres"]
+        assert row["release_year"] >= 1990
+        assert row["original_language"] == "en"
+        assert row["movie_id"] != 30
+
+
+def test_diversity_mixes_genres(world: World, bundle: Path) -> None:
+    recommender = read_bundle(bundle)
+
+    def n_pairs(diversity: float) -> int:
+        options = RankOptions(diversity=diversity)
+        results = recommender.rank(some_history(world), as_of=2_000_000_000, k=8, options=options).results
+        return len({tuple(world.catalogue.frame["genres"][result.row]) for result in results})
+
+    assert n_pairs(0.9) >= n_pairs(0.0)
+
+
+def test_k_beyond_the_catalogue_gives_what_there_is(bundle: Path) -> None:
+    assert 0 < len(read_bundle(bundle).rank(History.empty(), as_of=1, k=500).results) <= 80
+
+
+def test_a_changed_byte_is_refused(copy: Path) -> None:
+    path = copy / "state" / "als.factors.npy"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(BundleError, match=r"^state/als\.factors\.npy in the bundle .* has the hash"):
+        read_bundle(copy)
+
+
+def test_a_missing_file_is_refused_by_name(copy: Path) -> None:
+    (copy / "state" / "als.factors.npy").unlink()
+    with pytest.raises(BundleError, match=r"lacks \['state/als\.factors\.npy'\]"):
+        read_bundle(copy)
+
+
+def test_a_newer_format_is_refused_with_what_to_do(copy: Path) -> None:
+    manifest = json.loads((copy / "manifest.json").read_text("utf-8"))
+    manifest["format_version"] = 99
+    (copy / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    with pytest.raises(
+        BundleError, match=r"has format 99\. Expected: format 1 or older\. Remedy: upgrade movierank"
+    ):
+        read_bundle(copy)
+
+
+def test_features_that_this_code_does_not_compute_are_refused(copy: Path) -> None:
+    manifest = json.loads((copy / "manifest.json").read_text("utf-8"))
+    manifest["features"][0]["name"] = "horoscope"
+    (copy / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    with pytest.raises(BundleError, match=r"does not compute: \['horoscope'\]"):
+        read_bundle(copy)
+
+
+def test_other_trees_with_a_right_hash_fail_the_golden_requests(copy: Path) -> None:
+    import hashlib
+
+    path = copy / "ranker" / "model_0.txt"
+    lines = path.read_text("utf-8").split("\n")
+    for number, line in enumerate(lines):
+        if line.startswith("leaf_value="):
+            values = [str(float(value) + 0.5 * place) for place, value in enumerate(line[11:].split())]
+            lines[number] = "leaf_value=" + " ".join(values)
+            break
+    path.write_text("\n".join(lines), "utf-8")
+    manifest = json.loads((copy / "manifest.json").read_text("utf-8"))
+    manifest["files"]["ranker/model_0.txt"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (copy / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    with pytest.raises(BundleError, match="Golden request 1 of the bundle"):
+        read_bundle(copy)
+
+
+def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"holds no manifest\.json"):
+        read_bundle(tmp_path)
+
+
+def test_nothing_stays_of_a_bundle_whose_writing_failed(
+    world: World, ranker: TrainedRanker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def disk_full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("movierank_core.bundle.os.replace", disk_full)
+    with pytest.raises(OSError, match="No space left"):
+        write(tmp_path / "bundle", world, ranker)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bundle_holds_no_pickle_and_no_user(bundle: Path) -> None:
+    suffixes = {path.suffix for path in bundle.rglob("*") if path.is_file()}
+    assert suffixes == {".json", ".npy", ".parquet", ".txt"}
+    assert "user_id" not in (bundle / "golden.json").read_text("utf-8")
