@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-import polars as pl
 import pytest
 
 from movierank_core.schema import LINKS, MOVIES, RATINGS, TAGS

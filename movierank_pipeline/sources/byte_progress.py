@@ -1,0 +1,53 @@
+"""A progress bar for bytes, on the terminal, for what takes longer than two seconds."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+ByteProgress = Callable[[str, int, int | None], None]
+"""Told, as work goes on: what is being done, bytes done, bytes in all (None where unknown)."""
+
+_PATIENCE_SECONDS: Final = 2.0
+
+
+@contextmanager
+def byte_progress_bar(console: Console | None = None) -> Iterator[ByteProgress]:
+    """A `ByteProgress` that draws a bar per label on `console` (default: standard error).
+
+    Nothing is drawn for what ends within two seconds, nor where standard error is not a terminal.
+    """
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=console or Console(stderr=True),
+    )
+    tasks: dict[str, TaskID] = {}
+    began = time.monotonic()
+
+    def report(label: str, done: int, total: int | None) -> None:
+        if label not in tasks:
+            tasks[label] = bar.add_task(label, total=total)
+        bar.update(tasks[label], completed=done, total=total)
+        is_long = time.monotonic() - began > _PATIENCE_SECONDS
+        if is_long and bar.console.is_terminal and not bar.live.is_started:
+            bar.start()
+
+    try:
+        yield report
+    finally:
+        bar.stop()

@@ -1,0 +1,75 @@
+"""A local HTTP server whose answers a test writes itself, good or bad."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A request as it came in."""
+
+    method: str
+    path: str
+    """With its query."""
+    headers: Message
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What to send back; `Content-Length` is that of `body` unless given."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    cut_after: int | None = None
+    """Close the connection after so many bytes of the body."""
+
+
+@dataclass
+class LocalServer:
+    url: str
+    seen: list[Seen]
+
+    def paths(self) -> list[str]:
+        return [request.path for request in self.seen]
+
+
+@contextmanager
+def serve(answer: Callable[[Seen], Answer]) -> Iterator[LocalServer]:
+    """Answers every request with what `answer` says, on a free port, until the block ends."""
+    seen: list[Seen] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            request = Seen(self.command, self.path, self.headers)
+            seen.append(request)
+            reply = answer(request)
+            self.send_response(reply.status)
+            for name, value in {"Content-Length": str(len(reply.body)), **reply.headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(reply.body[: reply.cut_after])
+            if reply.cut_after is not None:
+                self.close_connection = True
+
+        do_HEAD = do_GET
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield LocalServer(f"http://127.0.0.1:{server.server_address[1]}", seen)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
