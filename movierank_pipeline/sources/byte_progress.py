@@ -50,4 +50,5 @@ def byte_progress_bar(console: Console | None = None) -> Iterator[ByteProgress]:
     try:
         yield report
     finally:
-        bar.stop()
+        if bar.live.is_started:
+            bar.stop()
