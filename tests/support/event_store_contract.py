@@ -1,0 +1,168 @@
+"""What every event store must do, whichever database it lives in."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import polars as pl
+
+from movierank_core.events import EventStore, FeedbackEvent, Watermark, open_event_store
+from movierank_core.history import Event
+from movierank_core.schema import FEEDBACK
+
+NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
+NOON_SECONDS = 1714564800
+
+
+def feedback(event_id: str, **fields: Any) -> FeedbackEvent:
+    """An event with the fields that a test does not care about filled in."""
+    return FeedbackEvent(
+        **{
+            "event_id": event_id,
+            "user_id": 7,
+            "movie_id": 550,
+            "event_type": "like",
+            "timestamp": NOON,
+            **fields,
+        }
+    )
+
+
+class EventStoreContract:
+    """Subclasses give a `url` fixture that names an empty database, and a `store` opened on it."""
+
+    def test_an_appended_event_is_read_back(self, store: EventStore) -> None:
+        assert store.append([feedback("a", event_type="rating", value=3.5)]) == [True]
+        assert store.events_of(7) == [Event(550, "rating", NOON_SECONDS, 3.5)]
+
+    def test_a_known_event_id_is_not_stored_again(self, store: EventStore) -> None:
+        store.append([feedback("a")])
+        assert store.append([feedback("a"), feedback("b"), feedback("b")]) == [False, True, False]
+        assert store.count() == 2
+
+    def test_events_come_in_the_order_in_which_they_were_stored(self, store: EventStore) -> None:
+        store.append([feedback("a", movie_id=1, timestamp=NOON + timedelta(seconds=9)), feedback("b")])
+        store.append([feedback("c", movie_id=3)])
+        assert [event.movie_id for event in store.events_of(7)] == [1, 550, 3]
+
+    def test_a_watermark_separates_what_was_from_what_comes(self, store: EventStore) -> None:
+        store.append([feedback("a", movie_id=1)])
+        watermark = store.watermark()
+        assert store.events_of(7, watermark) == []
+        store.append([feedback("b", movie_id=2)])
+        assert [event.movie_id for event in store.events_of(7, watermark)] == [2]
+        assert store.watermark().seq > watermark.seq
+
+    def test_a_watermark_survives_writing_and_parsing(self, store: EventStore) -> None:
+        store.append([feedback("a")])
+        assert Watermark.parse(str(store.watermark())) == store.watermark()
+
+    def test_a_watermark_of_another_store_hides_nothing(self, store: EventStore) -> None:
+        store.append([feedback("a")])
+        assert len(store.events_of(7, Watermark("another", 10_000))) == 1
+
+    def test_read_all_has_the_feedback_schema(self, store: EventStore) -> None:
+        assert store.read_all().schema == FEEDBACK
+        moment = NOON + timedelta(microseconds=123_456)
+        store.append([feedback("a", timestamp=moment, request_id="r1"), feedback("b", user_id=8)])
+        assert store.read_all().equals(
+            pl.DataFrame(
+                {
+                    "event_id": ["a", "b"],
+                    "user_id": [7, 8],
+                    "movie_id": [550, 550],
+                    "event_type": ["like", "like"],
+                    "value": [None, None],
+                    "request_id": ["r1", None],
+                    "timestamp": [moment, NOON],
+                },
+                schema=FEEDBACK,
+            )
+        )
+
+    def test_a_snapshot_and_the_events_after_its_watermark_are_everything_once(
+        self, store: EventStore
+    ) -> None:
+        store.append([feedback("a", movie_id=1), feedback("b", movie_id=2)])
+        snapshot = store.snapshot()
+        store.append([feedback("c", movie_id=3)])
+        after = store.events_of(7, Watermark.parse(snapshot.watermark))
+        assert snapshot.feedback["movie_id"].to_list() == [1, 2]
+        assert [event.movie_id for event in after] == [3]
+
+    def test_a_deleted_user_is_gone_and_listed(self, store: EventStore) -> None:
+        store.append([feedback("a"), feedback("b", movie_id=1), feedback("c", user_id=8)])
+        assert store.delete_user(7) == 2
+        assert store.events_of(7) == []
+        assert store.read_all()["user_id"].to_list() == [8]
+        assert store.forgotten_users() == [7]
+        assert store.snapshot().forgotten_user_ids == [7]
+
+    def test_deleting_a_user_may_be_repeated(self, store: EventStore) -> None:
+        assert [store.delete_user(7), store.delete_user(7)] == [0, 0]
+        assert store.forgotten_users() == [7]
+
+    def test_a_forgotten_user_starts_a_new_history(self, store: EventStore) -> None:
+        store.append([feedback("a", movie_id=1)])
+        before = store.watermark()
+        store.delete_user(7)
+        after = store.watermark()
+        store.append([feedback("b", movie_id=2)])
+        news = store.news_of(7, before)
+        assert news.is_forgotten
+        assert [event.movie_id for event in news.events] == [2]
+        assert not store.news_of(7, after).is_forgotten
+        assert store.forgotten_users() == [7]
+
+    def test_events_survive_closing_and_opening(self, store: EventStore, url: str) -> None:
+        store.append([feedback("a")])
+        store.close()
+        again = open_event_store(url)
+        assert again.store_id == store.store_id
+        assert len(again.events_of(7)) == 1
+        again.close()
+
+    def test_threads_and_stores_share_one_sequence_without_loss(self, store: EventStore, url: str) -> None:
+        other = open_event_store(url)
+        outcomes: list[bool] = []
+
+        def send(to: EventStore, name: str) -> None:
+            for number in range(20):
+                outcomes.extend(to.append([feedback(f"{name}-{number}", movie_id=number)]))
+
+        threads = [
+            threading.Thread(target=send, args=(to, name))
+            for to, name in ((store, "a"), (store, "b"), (other, "c"), (other, "a"))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        other.close()
+        assert len(outcomes) == 80
+        assert sum(outcomes) == 60
+        assert store.count() == 60
+        assert store.read_all()["event_id"].n_unique() == 60
+
+    def test_snapshots_taken_while_others_write_are_complete(self, store: EventStore, url: str) -> None:
+        """Nothing ever appears before a watermark that was seen already."""
+        other = open_event_store(url)
+
+        def send(to: EventStore, name: str) -> None:
+            for number in range(40):
+                to.append([feedback(f"{name}-{number}")])
+
+        writers = [threading.Thread(target=send, args=(to, n)) for to, n in ((store, "a"), (other, "b"))]
+        for writer in writers:
+            writer.start()
+        snapshots = []
+        while any(writer.is_alive() for writer in writers):
+            snapshots.append(store.snapshot())
+        other.close()
+        assert snapshots
+        for snapshot in snapshots:
+            after = store.events_of(7, Watermark.parse(snapshot.watermark))
+            assert len(snapshot.feedback) + len(after) == 80
+
+    def test_ping_returns_where_events_can_be_stored(self, store: EventStore) -> None:
+        store.ping()

@@ -1,0 +1,66 @@
+"""The event store on PostgreSQL, where one is named by MOVIERANK_TEST_POSTGRES_URL."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+
+from movierank_core.errors import EventStoreError
+from movierank_core.events import EventStore, open_event_store
+from tests.support.event_store_contract import EventStoreContract, feedback
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """A database of its own for each test."""
+    server = os.environ.get("MOVIERANK_TEST_POSTGRES_URL")
+    if server is None:
+        pytest.skip("no PostgreSQL: set MOVIERANK_TEST_POSTGRES_URL to a server that may make databases")
+    import psycopg
+
+    name = f"movierank_test_{secrets.token_hex(6)}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+    yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[EventStore]:
+    opened = open_event_store(url)
+    yield opened
+    opened.close()
+
+
+class TestPostgres(EventStoreContract):
+    pass
+
+
+def test_dropped_connections_are_replaced(store: EventStore) -> None:
+    store.append([feedback("a")])
+    with store._connections.use("look at") as connection:
+        connection.execute("SET client_min_messages = error")
+    with pytest.raises(EventStoreError), store._connections.use("lose") as connection:
+        connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+    assert store.append([feedback("b")]) == [True]
+    assert store.count() == 2
+
+
+def test_a_commit_waits_for_the_disk(store: EventStore) -> None:
+    with store._connections.use("look at") as connection:
+        assert connection.execute("SHOW synchronous_commit").fetchone() == ("on",)
+
+
+def test_an_unreachable_server_is_named_without_its_password() -> None:
+    pytest.importorskip("psycopg")
+    with pytest.raises(EventStoreError) as refusal:
+        open_event_store("postgresql://me:secret@127.0.0.1:1/events")
+    assert str(refusal.value).startswith(
+        "Could not set up the event store postgresql://me:***@127.0.0.1:1/events: "
+    )
+    assert "secret" not in str(refusal.value)
