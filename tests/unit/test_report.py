@@ -1,0 +1,130 @@
+"""The report is one file that shows what was measured, and its plots are pictures."""
+
+import re
+import struct
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from movierank_pipeline.evaluation.plots import importance_plot, reliability_plot, slices_plot, systems_plot
+from movierank_pipeline.evaluation.report import render_html
+
+
+def interval(mean: float | None, spread: float = 0.02) -> dict[str, float | None]:
+    if mean is None:
+        return {"mean": None, "low": None, "high": None}
+    return {"mean": mean, "low": mean - spread, "high": mean + spread}
+
+
+SYSTEMS = {
+    "ease": {"ndcg@10": interval(0.1), "coverage@10": interval(0.3, 0.0)},
+    "movierank": {"ndcg@10": interval(0.2), "coverage@10": interval(0.25, 0.0)},
+    "<b>random</b>": {"ndcg@10": interval(None), "coverage@10": interval(0.9, 0.0)},
+}
+CALIBRATION = [
+    {"p_low": 0.0, "p_high": 0.5, "n": 40, "mean_p": 0.31, "observed": 0.29},
+    {"p_low": 0.5, "p_high": 1.0, "n": 160, "mean_p": 0.74, "observed": 0.77},
+]
+REPORT: dict[str, Any] = {
+    "protocol": "temporal",
+    "n_users": 115,
+    "unknown_like_share": 0.123456,
+    "systems": SYSTEMS,
+    "differences": {"ease": interval(0.1)},
+    "slices": {
+        "0": {"n_requests": 7, "n_users": 5, "systems": {}},
+        "1-4": {"n_requests": 30, "n_users": 12, "systems": SYSTEMS},
+    },
+    "calibration": CALIBRATION,
+    "importance": {"ease_z": 0.6, "genre_match": 0.4},
+}
+
+
+class Tags(HTMLParser):
+    """Collects tags and their attributes, and checks that they are closed in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def tags_of(page: str) -> list[tuple[str, dict[str, str | None]]]:
+    parser = Tags()
+    parser.feed(page)
+    assert parser.open == []
+    return parser.seen
+
+
+def size_of(png: bytes) -> tuple[int, int]:
+    assert png.startswith(b"\x89PNG\r\n\x1a\n")
+    width, height = struct.unpack(">II", png[16:24])
+    return width, height
+
+
+def test_the_page_is_whole_and_asks_nobody_for_anything() -> None:
+    page = render_html(REPORT)
+    for tag, attributes in tags_of(page):
+        assert tag not in ("script", "link", "iframe")
+        assert (attributes.get("src") or "data:").startswith("data:image/png;base64,") or tag != "img"
+    assert "http" not in page
+    assert sum(tag == "img" for tag, _ in tags_of(page)) == 4
+
+
+def test_systems_are_shown_best_first_with_their_intervals() -> None:
+    page = render_html(REPORT)
+    rows = re.findall(r"<tr[^>]*><td>(.*?)</td><td[^>]*>(.*?)</td>", page.partition("<h2>Systems</h2>")[2])
+    assert rows[:3] == [
+        ("movierank", "0.2000<small>0.1800 to 0.2200</small>"),
+        ("ease", "0.1000<small>0.0800 to 0.1200</small>"),
+        ("&lt;b&gt;random&lt;/b&gt;", "–"),
+    ]
+    assert "<td>0.2500</td>" in page  # A figure without an interval stands alone.
+
+
+def test_facts_differences_and_slices_are_shown() -> None:
+    page = render_html(REPORT)
+    assert "<dt>n users</dt><dd>115</dd>" in page
+    assert "<dt>unknown like share</dt><dd>0.1235</dd>" in page
+    assert "<td>ease</td><td>+0.1000<small>+0.0800 to +0.1200</small></td>" in page
+    assert "<td>requests / users</td><td>7 / 5</td><td>30 / 12</td>" in page
+    assert "<td>0.50–1.00</td><td>160</td><td>0.740</td><td>0.770</td>" in page
+
+
+def test_systems_alone_make_a_page() -> None:
+    page = render_html({"systems": {"movierank": {"mrr": interval(0.5)}}})
+    assert "0.5000" in page
+    assert [tag for tag, _ in tags_of(page)].count("img") == 0
+
+
+def test_equal_reports_are_equal_pages() -> None:
+    assert render_html(REPORT) == render_html(REPORT)
+
+
+@pytest.mark.parametrize(
+    "png",
+    [
+        importance_plot({"ease_z": 0.6, "genre_match": 0.4}),
+        importance_plot({}),
+        importance_plot({f"feature_{number}": 1 / 60 for number in range(60)}),
+        reliability_plot(CALIBRATION),
+        reliability_plot([]),
+        systems_plot(SYSTEMS),
+        systems_plot({}),
+        slices_plot({"0": {}, "1-4": SYSTEMS, "5-19": SYSTEMS}),
+        slices_plot({}),
+    ],
+)
+def test_plots_are_pictures_of_a_usable_size(png: bytes) -> None:
+    width, height = size_of(png)
+    assert 500 <= width <= 1200
+    assert 100 <= height <= 1200
