@@ -29,7 +29,7 @@ SNAPSHOTS_KEPT: Final = 2
 PUBLISH: Final = "run `movierank materialize` to publish it again"
 _ABANDONED_SECONDS: Final = 3600
 
-_TYPES: Final = {
+_TYPES: Final[dict[str, np.dtype]] = {
     "user_ids": np.dtype(np.int64),
     "offsets": np.dtype(np.int64),
     "movie_ids": np.dtype(np.int64),
