@@ -160,7 +160,9 @@ class Registry:
                 return None
             raise
 
-    def register(self, source: str, run_id: str, tags: dict[str, str]) -> Version:
+    def register(
+        self, source: str, run_id: str, tags: dict[str, str], description: str | None = None
+    ) -> Version:
         """A new version from a logged model's URI; ready once this returns, and not before.
 
         A failure on the way leaves a version that nothing will ever give an alias.
@@ -169,7 +171,7 @@ class Registry:
             self._client.create_registered_model(
                 MODEL_NAME, description="Ranks movies for a user; serves whatever carries `production`."
             )
-        entry = self._client.create_model_version(MODEL_NAME, source, run_id=run_id)
+        entry = self._client.create_model_version(MODEL_NAME, source, run_id=run_id, description=description)
         number = int(entry.version)
         self.set_tags(number, tags)
         self.set_tags(number, {STATE_TAG: READY})

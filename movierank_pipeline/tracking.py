@@ -35,7 +35,11 @@ def connect(paths: Paths) -> "MlflowClient":
         paths.artifacts.mkdir(parents=True, exist_ok=True)
         follow_move(paths)
     uri = tracking_uri(paths)
+    configured = os.environ.get("MLFLOW_TRACKING_URI")
     mlflow.set_tracking_uri(uri)
+    if not configured:
+        # MLflow exports what it is told; another root in this process would be taken for configured.
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
     return mlflow.MlflowClient(tracking_uri=uri)
 
 

@@ -15,9 +15,6 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("MOVIERANK_", "MLFLOW_", "DAGSTER_")) and name != "MOVIERANK_TEST_DATA":
             monkeypatch.delenv(name)
-    # MLflow exports the URI it was told; recorded here so that the end of the test takes it back.
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
-    monkeypatch.delenv("MLFLOW_TRACKING_URI")
 
 
 @pytest.fixture

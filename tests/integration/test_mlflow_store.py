@@ -67,7 +67,6 @@ def read_facts(paths: Paths) -> list[str]:
     MLflow remembers in a process where a run's artifacts are, so a move under its feet goes unnoticed.
     """
     environment = {**os.environ, "MOVIERANK_ROOT": str(paths.root)}
-    environment.pop("MLFLOW_TRACKING_URI")  # Exported by MLflow in this process: the old place.
     done = subprocess.run(
         [sys.executable, "-c", READ], env=environment, capture_output=True, text=True, timeout=60
     )
