@@ -24,6 +24,9 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     max_training_requests: int = 6_000
     """Training requests in all, at most; a seeded sample beyond that."""
 
+    training_depth: int = 300
+    """Best-fused candidates kept per training request; the rest, rarely liked, cost time and memory."""
+
     n_candidates: int = 500
     """Movies that the ranker scores per request."""
     n_per_source: int = 200
@@ -55,7 +58,9 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Pseudo-transitions drawn from popularity, per movie."""
 
     n_trees: int = 300
-    """Boosting rounds, at most; validation may stop earlier."""
+    """Boosting rounds, at most; validation decides how many are kept."""
+    early_stopping_rounds: int = 100
+    """Rounds without a better validation nDCG@10 after which training stops."""
     n_leaves: int = 15
     """Leaves per tree; small trees keep serving within milliseconds."""
     learning_rate: float = 0.05

@@ -125,6 +125,7 @@ def train_ranker(
                 validation.matrix, validation.labels, group=validation.group_sizes, reference=dataset
             )
         )
+        callbacks.append(lightgbm.early_stopping(config.early_stopping_rounds, verbose=False))
     booster = lightgbm.train(
         parameters,
         dataset,

@@ -25,12 +25,13 @@ def build_training_set(
     config: ModelConfig,
     progress: Callable[[str], None] | None = None,
 ) -> pl.DataFrame:
-    """One row per kept candidate of every `train` and `validation` request, grouped by request.
+    """One row per candidate of every `train` and `validation` request, grouped by request.
 
     `label` is 1 where the movie is a target. `rating` is what the user went on to rate it, null if they
-    did not. All candidates are kept: thinning out negatives by rank, as is often done, tells the ranker
-    that low-ranked movies are liked more than they are (measured in docs/evaluation.md). Training requests
-    none of whose candidates is a target teach nothing and are left out.
+    did not. A training request keeps its `training_depth` best-fused candidates, liked or not: thinning out
+    negatives alone, as is often done, tells the ranker that low-ranked movies are liked more than they
+    are (docs/why.md). Training requests none of whose rows is a target teach nothing and are left out.
+    Validation requests keep all candidates, as in serving.
     """
     features = feature_list()
     moments = [to_epoch(moment) for moment in episode_moments(data, config)]
@@ -48,8 +49,12 @@ def build_training_set(
             found = candidate_rows(state, catalogue, data.history(user, as_of), as_of, features)
             movie_ids = catalogue.movie_ids[found.candidates.rows]
             is_target = np.isin(movie_ids, request["targets"])
-            if request["role"] == "train" and not is_target.any():
-                continue
+            matrix = found.matrix
+            if request["role"] == "train":
+                part = slice(config.training_depth)
+                movie_ids, is_target, matrix = movie_ids[part], is_target[part], matrix[part]
+                if not is_target.any():
+                    continue
             n = len(is_target)
             for name in ("request_id", "user_id"):
                 keys[name].append(np.full(n, request[name]))
@@ -60,7 +65,7 @@ def build_training_set(
             keys["label"].append(is_target.astype(np.int8))
             keys["rating"].append(_later_ratings(data, user, as_of, moments, request, movie_ids))
             keys["like_share"].append(np.full(n, found.query.like_share, np.float32))
-            matrices.append(found.matrix)
+            matrices.append(matrix)
     table = {name: np.concatenate(parts) if parts else np.zeros(0) for name, parts in keys.items()}
     matrix = np.concatenate(matrices) if matrices else np.zeros((0, len(features)), np.float32)
     return pl.DataFrame(
