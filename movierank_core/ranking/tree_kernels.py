@@ -39,18 +39,17 @@ def _fill_columns(  # type: ignore[no-untyped-def]
         feature = column_feature[c]
         fill = columns.dtype.type(column_fill[c])
         instead_of_zero = fill if column_zero_is_missing[c] else zero
+        highest = columns.dtype.type(np.finfo(columns.dtype).max if column_is_bounded[c] else np.inf)
         for r in range(columns.shape[1]):
             value = X[begin + r, feature]
-            columns[c, r] = (
-                fill if value != value else instead_of_zero if abs(value) <= nearly_zero else value
-            )
+            known = instead_of_zero if abs(value) <= nearly_zero else min(value, highest)
+            columns[c, r] = known if value == value else fill
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def score_by_masks(  # type: ignore[no-untyped-def]
-    X, column_feature, column_fill, column_zero_is_missing, column_is_bounded, tree_offset,
-    split_column, threshold, keep_mask,
-    leaf_value, scores,
+    X, column_feature, column_fill, column_zero_is_missing, column_is_bounded, tree_offset, split_column,
+    threshold, keep_mask, leaf_value, scores,
 ):  # fmt: skip
     everything = keep_mask.dtype.type(0xFFFFFFFFFFFFFFFF)
     for begin in range(0, len(X), _BLOCK_ROWS):
@@ -91,9 +90,8 @@ def score_by_masks(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def score_by_walking(  # type: ignore[no-untyped-def]
-    X, column_feature, column_fill, column_zero_is_missing, column_is_bounded, tree_offset,
-    split_column, threshold, left, right,
-    leaf_value, scores,
+    X, column_feature, column_fill, column_zero_is_missing, column_is_bounded, tree_offset, split_column,
+    threshold, left, right, leaf_value, scores,
 ):  # fmt: skip
     """For trees with more leaves than a mask has bits."""
     for begin in range(0, len(X), _BLOCK_ROWS):
@@ -114,9 +112,8 @@ def score_by_walking(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def attribute(  # type: ignore[no-untyped-def]
-    X, column_feature, column_fill, column_zero_is_missing, column_is_bounded, tree_offset,
-    split_column, threshold, left, right,
-    split_value, leaf_value, added,
+    X, column_feature, column_fill, column_zero_is_missing, column_is_bounded, tree_offset, split_column,
+    threshold, left, right, split_value, leaf_value, added,
 ):  # fmt: skip
     for begin in range(0, len(X), _BLOCK_ROWS):
         n = min(_BLOCK_ROWS, len(X) - begin)

@@ -195,7 +195,6 @@ def _flatten(trees: list[Tree], weights: list[float]) -> dict[str, Any]:
         split_value += [weight * mean for mean in means]
         base += weight * (means[0] if means else float(tree.leaf_value[0]))
     threshold = np.minimum(_joined([tree.threshold for tree in trees], np.float64), np.finfo(np.float64).max)
-    rounded = np.clip(threshold, np.finfo(np.float32).min, np.finfo(np.float32).max).astype(np.float32)
     most_leaves = max((tree.n_leaves for tree in trees), default=1)
     masks = np.array(keep_mask if most_leaves <= _MAX_MASKED_LEAVES else [], np.uint64)
     return {
@@ -206,9 +205,7 @@ def _flatten(trees: list[Tree], weights: list[float]) -> dict[str, Any]:
         "tree_offset": np.cumsum([0, *(len(tree.left) for tree in trees)], dtype=np.int64),
         "split_column": np.array(split_column, np.int64),
         "threshold": threshold,
-        "threshold_float32": np.where(
-            rounded > threshold, np.nextafter(rounded, np.float32(-np.inf)), rounded
-        ).astype(np.float32),
+        "threshold_float32": _rounded_down(threshold),
         # Masks of 32 bits take half the instructions where registers are short.
         "keep_mask": masks.astype(np.uint32) if most_leaves <= 32 else masks,
         "left": _joined([tree.left for tree in trees], np.int64),
@@ -219,6 +216,14 @@ def _flatten(trees: list[Tree], weights: list[float]) -> dict[str, Any]:
         ),
         "base": base,
     }
+
+
+def _rounded_down(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The largest float32 at or below each value, -inf included."""
+    limits = np.finfo(np.float32)
+    nearest = np.clip(values, limits.min, limits.max).astype(np.float32)
+    with np.errstate(over="ignore"):  # Below the least float32 there is only -inf.
+        return np.where(nearest > values, np.nextafter(nearest, np.float32(-np.inf)), nearest)
 
 
 def _joined(parts: list[NDArray[Any]], dtype: type) -> NDArray[Any]:

@@ -117,3 +117,37 @@ def edge_rows(booster: lgb.Booster, n_features: int) -> NDArray[np.float64]:
     special = [np.nan, 0.0, -0.0, np.inf, -np.inf, 1e-35, -1e-35, zero, -zero, 1e-34, 1e-40, 1e300]
     values = np.concatenate([near, above, below]).astype(np.float64).tolist() + special
     return np.repeat(np.array(values)[:, None], n_features, axis=1)
+
+
+def model_text(trees: list[dict[str, list[Any]]], feature_names: list[str]) -> str:
+    """LightGBM text of trees given as the lists of their fields, lengths of the trees included."""
+    blocks = []
+    for number, tree in enumerate(trees):
+        n_leaves = len(tree["leaf_value"])
+        fields = {
+            "num_leaves": [n_leaves],
+            "num_cat": [0],
+            **tree,
+            "leaf_weight": [1] * n_leaves,
+            "internal_value": [0] * (n_leaves - 1),
+            "internal_weight": [1] * (n_leaves - 1),
+            "internal_count": [1] * (n_leaves - 1),
+            "split_gain": [1] * (n_leaves - 1),
+            "is_linear": [0],
+            "shrinkage": [1],
+        }
+        lines = [f"{name}={' '.join(map(repr, values))}" for name, values in fields.items()]
+        blocks.append(f"Tree={number}\n" + "\n".join(lines) + "\n\n\n")
+    header = [
+        "tree",
+        "version=v4",
+        "num_class=1",
+        "num_tree_per_iteration=1",
+        "label_index=0",
+        f"max_feature_idx={len(feature_names) - 1}",
+        "objective=regression",
+        f"feature_names={' '.join(feature_names)}",
+        f"feature_infos={' '.join('[-1:1]' for _ in feature_names)}",
+        f"tree_sizes={' '.join(str(len(block)) for block in blocks)}",
+    ]
+    return "\n".join(header) + "\n\n" + "".join(blocks) + "end of trees\n\nparameters:\nend of parameters\n"

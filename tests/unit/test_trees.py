@@ -22,6 +22,15 @@ def test_a_score_is_the_sum_of_the_leaves_reached() -> None:
     assert ensemble.predict(rows).tolist() == [0.75, 2.25, -0.75, 0.75]
 
 
+def test_a_threshold_of_infinity_tells_missing_from_known() -> None:
+    text = BY_HAND.replace("threshold=1.5 4", "threshold=inf 4").replace(
+        "decision_type=2 2", "decision_type=8 2"
+    )
+    for dtype in (np.float32, np.float64):
+        rows = np.array([[np.inf, 0.0], [-np.inf, 0.0], [np.nan, 0.0]], dtype)
+        assert TreeEnsemble.from_texts([text], [1.0]).predict(rows).tolist() == [0.75, 0.75, -0.75]
+
+
 def test_a_contribution_is_the_change_of_the_mean_along_the_path() -> None:
     ensemble = TreeEnsemble.from_texts([BY_HAND], [1.0])
     contributions, base = ensemble.contributions(np.array([[1.0, 9.0], [2.0, 9.0]]))
