@@ -1,20 +1,30 @@
 """Training rows: for each replayed request its candidates, their features and whether they were liked."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from movierank_core.catalogue import Catalogue
 from movierank_core.config import ModelConfig
 from movierank_core.features.definitions import feature_list
+from movierank_core.history import History
 from movierank_core.interaction_arrays import InteractionArrays
 from movierank_core.model import candidate_rows
 from movierank_core.point_in_time import to_epoch
-from movierank_core.state import fit_state
+from movierank_core.state import RankingState, fit_state
 from movierank_pipeline.ranking_requests import episode_moments
 
-KEYS = ("request_id", "episode", "role", "user_id", "movie_id", "as_of", "label", "rating", "like_share")
+REQUEST_KEYS = {
+    "request_id": pl.Int64,
+    "episode": pl.Int32,
+    "role": pl.String,
+    "user_id": pl.Int64,
+    "as_of": pl.Int64,
+}
+KEYS = (*REQUEST_KEYS, "movie_id", "label", "rating", "like_share")
 """What a row carries besides its features."""
 
 
@@ -33,11 +43,9 @@ def build_training_set(
     are (docs/why.md). Training requests none of whose rows is a target teach nothing and are left out.
     Validation requests keep all candidates, as in serving.
     """
-    features = feature_list()
     moments = [to_epoch(moment) for moment in episode_moments(data, config)]
     users = {int(user_id): number for number, user_id in enumerate(data.user_ids)}
-    keys: dict[str, list[np.ndarray]] = {name: [] for name in KEYS}
-    matrices = []
+    rows = TrainingRows(catalogue, config)
     wanted = requests.filter(pl.col("role") != "test")
     for (episode,), group in wanted.group_by("episode", maintain_order=True):
         if progress is not None:
@@ -46,42 +54,87 @@ def build_training_set(
         for request in group.iter_rows(named=True):
             user = users[request["user_id"]]
             as_of = to_epoch(request["as_of"])
-            found = candidate_rows(state, catalogue, data.history(user, as_of), as_of, features)
-            movie_ids = catalogue.movie_ids[found.candidates.rows]
-            is_target = np.isin(movie_ids, request["targets"])
-            matrix = found.matrix
-            if request["role"] == "train":
-                part = slice(config.training_depth)
-                movie_ids, is_target, matrix = movie_ids[part], is_target[part], matrix[part]
-                if not is_target.any():
-                    continue
-            n = len(is_target)
-            for name in ("request_id", "user_id"):
-                keys[name].append(np.full(n, request[name]))
-            keys["episode"].append(np.full(n, request["episode"], np.int32))
-            keys["role"].append(np.full(n, request["role"]))
-            keys["as_of"].append(np.full(n, as_of * 1_000_000))
-            keys["movie_id"].append(movie_ids)
-            keys["label"].append(is_target.astype(np.int8))
-            keys["rating"].append(_later_ratings(data, user, as_of, moments, request, movie_ids))
-            keys["like_share"].append(np.full(n, found.query.like_share, np.float32))
-            matrices.append(matrix)
-    table = {name: np.concatenate(parts) if parts else np.zeros(0) for name, parts in keys.items()}
-    matrix = np.concatenate(matrices) if matrices else np.zeros((0, len(features)), np.float32)
-    return pl.DataFrame(
-        {**table, **{feature.name: matrix[:, k] for k, feature in enumerate(features)}}
-    ).with_columns(
-        pl.col("as_of").cast(pl.Datetime("us")).dt.replace_time_zone("UTC"),
-        pl.col("rating").cast(pl.Float32).fill_nan(None),
-    )
+            rows.add(
+                Request(
+                    request["request_id"], request["episode"], request["role"], request["user_id"], as_of
+                ),
+                state,
+                data.history(user, as_of),
+                catalogue.rows_of(request["targets"]),
+                _later_ratings(data, user, as_of, moments[request["episode"] + 1]),
+            )
+    return rows.frame()
 
 
-def _later_ratings(
-    data: InteractionArrays, user: int, as_of: int, moments: list[int], request: dict, movie_ids: np.ndarray
-) -> np.ndarray:
-    """What the user rated each movie from the request to the end of its episode; NaN if they did not."""
+class Request(NamedTuple):
+    """The keys that every row of one request carries."""
+
+    request_id: int
+    episode: int
+    role: str
+    user_id: int
+    as_of: int
+    """Seconds since 1970, exclusive."""
+
+
+class TrainingRows:
+    """Collects the rows of one request after another; see `build_training_set` for what is kept."""
+
+    def __init__(self, catalogue: Catalogue, config: ModelConfig) -> None:
+        self._catalogue = catalogue
+        self._depth = config.training_depth
+        self._features = feature_list()
+        self._requests: list[Request] = []
+        self._sizes: list[int] = []
+        self._like_shares: list[float] = []
+        self._movie_ids: list[NDArray[np.int64]] = []
+        self._labels: list[NDArray[np.bool_]] = []
+        self._ratings: list[NDArray[np.float32]] = []
+        self._matrices: list[NDArray[np.float32]] = []
+
+    def add(
+        self,
+        request: Request,
+        state: RankingState,
+        history: History,
+        targets: NDArray[np.int64],
+        later_ratings: dict[int, float],
+    ) -> None:
+        """Add a request with its target rows and what the user rated afterwards, by catalogue row."""
+        found = candidate_rows(state, self._catalogue, history, request.as_of, self._features)
+        depth = self._depth if request.role == "train" else len(found.matrix)
+        rows = found.candidates.rows[:depth]
+        is_target = np.isin(rows, targets)
+        if request.role == "train" and not is_target.any():
+            return
+        self._requests.append(request)
+        self._sizes.append(len(rows))
+        self._like_shares.append(found.query.like_share)
+        self._movie_ids.append(self._catalogue.movie_ids[rows])
+        self._labels.append(is_target)
+        self._ratings.append(np.array([later_ratings.get(row, np.nan) for row in rows.tolist()], np.float32))
+        self._matrices.append(found.matrix[:depth])
+
+    def frame(self) -> pl.DataFrame:
+        """KEYS and the features; one row per candidate, grouped by request, best-fused first."""
+        sizes = np.array(self._sizes, np.int64)
+        keys = pl.DataFrame(self._requests, schema=REQUEST_KEYS, orient="row")
+        position = np.repeat(np.arange(len(sizes)), sizes)
+        features = [feature.name for feature in self._features]
+        matrix = np.concatenate([np.zeros((0, len(features)), np.float32), *self._matrices])
+        self._matrices.clear()
+        return keys[position].with_columns(
+            pl.from_epoch("as_of", "s").dt.cast_time_unit("us").dt.replace_time_zone("UTC"),
+            pl.Series("movie_id", np.concatenate([np.zeros(0, np.int64), *self._movie_ids])),
+            pl.Series("label", np.concatenate([np.zeros(0, np.bool_), *self._labels]).astype(np.int8)),
+            pl.Series("rating", np.concatenate([np.zeros(0, np.float32), *self._ratings])).fill_nan(None),
+            pl.Series("like_share", np.repeat(np.array(self._like_shares, np.float32), sizes)),
+            *(pl.Series(name, matrix[:, column]) for column, name in enumerate(features)),
+        )
+
+
+def _later_ratings(data: InteractionArrays, user: int, start: int, stop: int) -> dict[int, float]:
+    """What the user rated in [start, stop), by catalogue row; the last rating counts."""
     part = slice(int(data.offsets[user]), int(data.offsets[user + 1]))
-    stop = moments[request["episode"] + 1]
-    later = (data.timestamps[part] >= as_of) & (data.timestamps[part] < stop)
-    rated = dict(zip(data.movie_ids[part][later], data.ratings[part][later], strict=True))
-    return np.array([rated.get(movie_id, np.nan) for movie_id in movie_ids], np.float32)
+    later = (data.timestamps[part] >= start) & (data.timestamps[part] < stop)
+    return dict(zip(data.rows[part][later].tolist(), data.ratings[part][later].tolist(), strict=True))
