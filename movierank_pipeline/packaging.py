@@ -13,7 +13,7 @@ from movierank_core.catalogue import Catalogue
 from movierank_core.config import ModelConfig
 from movierank_core.interaction_arrays import InteractionArrays
 from movierank_core.state import RankingState
-from movierank_pipeline.asset_folders import DatasetFacts
+from movierank_pipeline.asset_folders import InteractionFacts
 from movierank_pipeline.evaluation.evaluate import EvaluationReport
 from movierank_pipeline.evaluation.systems import MAIN
 from movierank_pipeline.training import TrainedRanker
@@ -27,7 +27,7 @@ def pack_bundle(
     state: RankingState,
     ranker: TrainedRanker,
     report: EvaluationReport,
-    dataset: DatasetFacts,
+    facts: InteractionFacts,
     config: ModelConfig,
 ) -> Manifest:
     """The bundle of a ranker on the state of all events, in `folder`, which must not exist."""
@@ -40,8 +40,8 @@ def pack_bundle(
         feature_names=[feature.name for feature in ranker.features],
         calibration=ranker.calibration,
         predict_raw=lambda matrix: predict_with_lightgbm(ranker, matrix),
-        dataset=dataset.name,
-        ratings_are_simulated=dataset.ratings_are_simulated,
+        dataset=facts.dataset,
+        ratings_are_simulated=facts.ratings_are_simulated,
         data_hash=data_hash(data),
         n_users=len(data.user_ids),
         n_interactions=len(data),

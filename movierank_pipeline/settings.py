@@ -20,6 +20,7 @@ from pydantic import Field, ValidationError, create_model, field_validator
 
 from movierank_core.config import ModelConfig
 from movierank_core.errors import ConfigError
+from movierank_core.paths import Paths
 
 PREFIX = "MOVIERANK_"
 POLICIES = ("auto", "manual")
@@ -171,3 +172,11 @@ def _model_config(parameters: dg.Config) -> ModelConfig:
         return msgspec.convert(parameters.model_dump(), ModelConfig)
     except msgspec.ValidationError as error:
         raise ValueError(str(error)) from error
+
+
+def events_url(paths: Paths) -> str:
+    """The event store: `MOVIERANK_EVENTS_URL`, else SQLite below `MOVIERANK_HOME`.
+
+    Not a field of `Settings`, because it may hold a password.
+    """
+    return os.environ.get(f"{PREFIX}EVENTS_URL") or paths.events_url

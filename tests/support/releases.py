@@ -4,7 +4,7 @@ from pathlib import Path
 
 from movierank_core.point_in_time import from_epoch
 from movierank_core.state import fit_state
-from movierank_pipeline.asset_folders import DatasetFacts
+from movierank_pipeline.asset_folders import InteractionFacts
 from movierank_pipeline.evaluation.evaluate import evaluate_temporal
 from movierank_pipeline.packaging import pack_bundle
 from movierank_pipeline.ranking_requests import plan_requests
@@ -27,7 +27,7 @@ def make_release(folder: Path, world: World) -> Release:
         state=fit_state(data, catalogue, last + 1, CONFIG),
         ranker=ranker,
         report=report,
-        dataset=DatasetFacts(name="tiny", ratings_are_simulated=True),
+        facts=InteractionFacts(dataset="tiny", ratings_are_simulated=True, feedback_through=None),
         config=CONFIG,
     )
     return Release(

@@ -1,0 +1,59 @@
+"""What TMDB knows of the films, and the catalogue that joins it to MovieLens."""
+
+import dagster as dg
+import polars as pl
+
+from movierank_core.paths import Paths
+from movierank_core.schema import CATALOGUE, TMDB_MOVIES
+from movierank_pipeline.assets.reporting import describe
+from movierank_pipeline.catalogue_table import build_catalogue
+from movierank_pipeline.datasets import metadata_file
+from movierank_pipeline.freshness import fingerprint_of_step
+from movierank_pipeline.settings import Settings
+
+
+@dg.asset(group_name="enrichment", kinds={"polars", "parquet"}, io_manager_key="parquet")
+def tmdb_movies(
+    context: dg.AssetExecutionContext, links: pl.DataFrame, settings: Settings
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """Facts of the films from TMDB: plot, people, runtime, language, poster, and today's votes."""
+    paths = Paths.from_environment()
+    file = metadata_file(settings, paths)
+    known = pl.DataFrame(schema=TMDB_MOVIES) if file is None else pl.read_parquet(file)
+    wanted = links["tmdb_id"].drop_nulls()
+    frame = known.filter(pl.col("tmdb_id").is_in(wanted.implode()))
+    return dg.MaterializeResult(
+        value=frame,
+        metadata=describe(
+            frame,
+            "retrieved_at",
+            source="none" if file is None else dg.MetadataValue.path(str(file)),
+            wanted=len(wanted),
+        ),
+        data_version=dg.DataVersion(fingerprint_of_step(context, "tmdb_movies", settings, paths)),
+    )
+
+
+@dg.asset(group_name="enrichment", kinds={"polars", "parquet"}, io_manager_key="parquet")
+def catalogue(
+    context: dg.AssetExecutionContext,
+    movies: pl.DataFrame,
+    links: pl.DataFrame,
+    tmdb_movies: pl.DataFrame,
+    settings: Settings,
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """One row per film: MovieLens facts with what enrichment added. What the service shows."""
+    frame = build_catalogue(movies, links, tmdb_movies)
+    shares = frame.select(pl.col(CATALOGUE.names()).is_not_null().mean()).row(0, named=True)
+    return dg.MaterializeResult(
+        value=frame,
+        metadata=describe(
+            frame,
+            with_poster=shares["poster_path"],
+            with_overview=shares["overview"],
+            with_tmdb_id=shares["tmdb_id"],
+        ),
+        data_version=dg.DataVersion(
+            fingerprint_of_step(context, "catalogue", settings, Paths.from_environment())
+        ),
+    )

@@ -1,0 +1,131 @@
+"""A registered version of the model, and whether it may serve."""
+
+import tempfile
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+
+from movierank_core.model_store import CHALLENGER, MODEL_NAME, PRODUCTION
+from movierank_core.paths import Paths
+from movierank_core.point_in_time import from_epoch
+from movierank_core.state import RankingState
+from movierank_pipeline.asset_folders import StoredEvaluation, StoredInteractions, VersionFacts
+from movierank_pipeline.assets.features import end_of, events_and_catalogue
+from movierank_pipeline.freshness import fingerprint_of_step
+from movierank_pipeline.gate import judge, require_better_than_popularity
+from movierank_pipeline.model_card import model_card
+from movierank_pipeline.packaging import pack_bundle
+from movierank_pipeline.registry import Registry
+from movierank_pipeline.release import Release, log_release
+from movierank_pipeline.settings import Settings
+from movierank_pipeline.tracking import connect, experiment_id
+from movierank_pipeline.training import TrainedRanker
+
+
+@dg.asset(group_name="model", kinds={"mlflow"}, io_manager_key="folders")
+def model_version(
+    context: dg.AssetExecutionContext,
+    interactions: StoredInteractions,
+    catalogue: pl.DataFrame,
+    retrievers: RankingState,
+    ranker: TrainedRanker,
+    evaluation: StoredEvaluation,
+    settings: Settings,
+) -> dg.MaterializeResult[VersionFacts]:
+    """The training as an MLflow run, and its bundle as a version of `movie-ranker`."""
+    # Dagster's blocking check does not guard a run of this asset alone.
+    require_better_than_popularity(evaluation.report)
+    paths = Paths.from_environment()
+    data, movies = events_and_catalogue(interactions, catalogue)
+    fingerprint = fingerprint_of_step(context, "model_version", settings, paths)
+    paths.home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".bundle-", dir=paths.home) as folder:
+        bundle = Path(folder, "bundle")
+        context.log.info("writing the bundle")
+        manifest = pack_bundle(
+            bundle,
+            data=data,
+            catalogue=movies,
+            state=retrievers,
+            ranker=ranker,
+            report=evaluation.report,
+            facts=interactions.facts,
+            config=settings.model_parameters,
+        )
+        release = Release(
+            bundle=bundle,
+            manifest=manifest,
+            report=evaluation.report,
+            config=settings.model_parameters,
+            training_metrics=ranker.metrics,
+            data_from=from_epoch(int(data.timestamps.min())).isoformat(),
+            data_until=from_epoch(end_of(data) - 1).isoformat(),
+            fingerprint=fingerprint,
+            dagster_run_id=context.run_id,
+            dagster_url=settings.dagster_url,
+            plots=evaluation.plots,
+            report_html=evaluation.html,
+        )
+        context.log.info("logging to MLflow")
+        client = connect(paths)
+        version = log_release(client, paths, release)
+        n_bytes = sum(path.stat().st_size for path in bundle.rglob("*") if path.is_file())
+    experiment = experiment_id(client, paths)
+    return dg.MaterializeResult(
+        value=VersionFacts(number=version.number, run_id=version.run_id),
+        metadata={
+            "version": version.number,
+            "mlflow_run_id": version.run_id,
+            "mlflow_run": dg.MetadataValue.url(
+                f"{settings.mlflow_url}/#/experiments/{experiment}/runs/{version.run_id}"
+            ),
+            "mlflow_version": dg.MetadataValue.url(
+                f"{settings.mlflow_url}/#/models/{MODEL_NAME}/versions/{version.number}"
+            ),
+            "bundle_megabytes": round(n_bytes / 1e6, 2),
+            "model_card": dg.MetadataValue.md(
+                model_card(manifest, evaluation.report, release.data_from, release.data_until)
+            ),
+        },
+        data_version=dg.DataVersion(fingerprint),
+    )
+
+
+@dg.asset(group_name="model", kinds={"mlflow"})
+def promotion(
+    context: dg.AssetExecutionContext,
+    model_version: VersionFacts,
+    evaluation: StoredEvaluation,
+    settings: Settings,
+) -> dg.MaterializeResult:
+    """The gate's verdict on the version, and the alias it got: production, challenger or none.
+
+    A version that is refused gets none. One that passes serves at once under the policy `auto`, and waits
+    as the challenger under `manual`.
+    """
+    paths = Paths.from_environment()
+    registry = Registry(connect(paths))
+    verdict = judge(evaluation.report)
+    number = model_version.number
+    registry.set_tags(number, {**verdict.tags(), "gate.policy": settings.promotion_policy})
+    if verdict.passed and settings.promotion_policy == "auto":
+        registry.promote(number, by="gate")
+        outcome = PRODUCTION
+    elif verdict.passed:
+        registry.challenge(number)
+        outcome = CHALLENGER
+    else:
+        outcome = "none"
+    context.log.info(f"version {number}: alias {outcome}; {verdict.reason}")
+    return dg.MaterializeResult(
+        metadata={
+            "version": number,
+            "alias": outcome,
+            "passed": verdict.passed,
+            "reason": verdict.reason,
+            "policy": settings.promotion_policy,
+            **verdict.figures,
+        },
+        data_version=dg.DataVersion(fingerprint_of_step(context, "promotion", settings, paths)),
+    )
