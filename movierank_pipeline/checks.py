@@ -92,16 +92,16 @@ def n_different(
     catalogue: Catalogue,
     ranker: TrainedRanker,
 ) -> int:
-    """Films of one request whose features are not those of its training rows, or that only one side has."""
+    """Training rows of one request that are no candidate of the other side, or have other features there.
+
+    The other side may have more candidates: training keeps the best-fused ones only.
+    """
     names = [feature.name for feature in ranker.features]
-    expected = dict(zip(request["movie_id"], request.select(names).to_numpy(), strict=True))
     found = dict(zip(catalogue.movie_ids[rows].tolist(), matrix, strict=True))
-    same = sum(
-        np.array_equal(found[movie_id], features, equal_nan=True)
-        for movie_id, features in expected.items()
-        if movie_id in found
+    return sum(
+        movie_id not in found or not np.array_equal(found[movie_id], features, equal_nan=True)
+        for movie_id, features in zip(request["movie_id"], request.select(names).to_numpy(), strict=True)
     )
-    return len(expected.keys() | found.keys()) - same
 
 
 @dg.multi_asset_check(
@@ -166,7 +166,7 @@ def catalogue_keys(catalogue: pl.DataFrame) -> dg.AssetCheckResult:
             "same_as_serving",
             asset="ranker",
             additional_deps=["interactions", "catalogue", "training_set"],
-            description="A sample of training requests has the same features when the code of /rank answers it.",
+            description="A sample of training requests has the same features when the code of /rank answers.",
         ),
     ],
     ins={name: dg.AssetIn(name) for name in ("interactions", "catalogue", "training_set", "ranker")},
