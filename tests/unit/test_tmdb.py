@@ -161,7 +161,8 @@ def test_refused_key_stops_and_says_which_variable_takes_what() -> None:
     assert str(caught.value) == (
         "TMDB refuses what TMDB_ACCESS_TOKEN holds (status 401). Expected: in TMDB_ACCESS_TOKEN a read "
         "access token (long, with dots in it), or in TMDB_API_KEY a v3 key (32 characters); one does not do "
-        "for the other. Remedy: copy it again from https://www.themoviedb.org/settings/api, or unset the variable."
+        "for the other. "
+        "Remedy: copy it again from https://www.themoviedb.org/settings/api, or unset the variable."
     )
 
 
