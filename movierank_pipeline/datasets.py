@@ -11,6 +11,7 @@ from movierank_pipeline.sources.byte_progress import ByteProgress
 from movierank_pipeline.sources.download import fetch_dataset
 from movierank_pipeline.sources.editions import INFO_FILE, RATINGS_FILES, find_edition
 from movierank_pipeline.sources.sample import TMDB_FILE, synthesize, write_dataset
+from movierank_pipeline.sources.tmdb import MetadataSettings
 
 SAMPLE: Final = "sample"
 DOWNLOADED_BY_DEFAULT: Final = "ml-latest-small"
@@ -61,3 +62,8 @@ def metadata_file(settings: Settings, paths: Paths) -> Path | None:
         return file
     file = find_edition(dataset_folder(settings, paths)).folder / TMDB_FILE
     return file if file.is_file() else None
+
+
+def metadata_settings(settings: Settings, paths: Paths) -> MetadataSettings:
+    """Where TMDB facts come from: the API if the environment has a key, and the file of `metadata_file`."""
+    return MetadataSettings.from_environment(paths.home, metadata_file(settings, paths))

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Mapping
+from contextlib import closing
 
 import dagster as dg
 
@@ -59,13 +60,10 @@ nightly = dg.ScheduleDefinition(
 def enough_feedback(context: dg.SensorEvaluationContext, settings: Settings) -> dg.SensorResult:
     """The cursor is the watermark of the event store at the last retraining that was asked for."""
     try:
-        store = open_event_store(events_url(Paths.from_environment()))
+        with closing(open_event_store(events_url(Paths.from_environment()))) as store:
+            now = store.watermark()
     except EventStoreError as error:
         return dg.SensorResult(skip_reason=str(error))
-    try:
-        now = store.watermark()
-    finally:
-        store.close()
     before = Watermark.parse(context.cursor or None)
     if before is None or before.store_id != now.store_id:
         return dg.SensorResult(skip_reason="counting from here", cursor=str(now))

@@ -9,7 +9,9 @@ import functools
 import hashlib
 import importlib.metadata
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -18,15 +20,17 @@ import msgspec
 
 import movierank_core
 import movierank_pipeline
-from movierank_core.events import open_event_store
+from movierank_core.events import Watermark, open_event_store
 from movierank_core.histories import CURRENT
 from movierank_core.model_store import PRODUCTION
 from movierank_core.paths import Paths
-from movierank_pipeline.datasets import DATASET_FILES, dataset_folder, metadata_file
+from movierank_pipeline.asset_folders import StoredFeedback
+from movierank_pipeline.datasets import DATASET_FILES, dataset_folder, metadata_settings
 from movierank_pipeline.registry import Registry
 from movierank_pipeline.release import FINGERPRINT_TAG
 from movierank_pipeline.settings import Settings, events_url
 from movierank_pipeline.sources.editions import find_edition
+from movierank_pipeline.sources.tmdb_cache import TmdbCache
 from movierank_pipeline.tracking import connect
 
 DATA_VERSION_TAG: Final = "dagster/data_version"
@@ -62,16 +66,19 @@ def _file(path: Path) -> list[str]:
 
 
 def _events(settings: Settings, paths: Paths) -> object:
-    store = open_event_store(events_url(paths))
-    try:
+    with closing(open_event_store(events_url(paths))) as store:
         return str(store.watermark())
-    finally:
-        store.close()
 
 
 def _tmdb(settings: Settings, paths: Paths) -> object:
-    file = metadata_file(settings, paths)
-    return None if file is None else _file(file)
+    sources = metadata_settings(settings, paths)
+    answers: object = None
+    if sources.cache_file.is_file():
+        with TmdbCache(sources.cache_file) as cache:
+            found, gone = cache.known(datetime.now(UTC))
+            answers = [len(found), len(gone)]
+    file = None if sources.metadata_file is None else _file(sources.metadata_file)
+    return [file, answers, sources.access is not None]
 
 
 def _model(settings: Settings, paths: Paths) -> object:
@@ -93,7 +100,14 @@ _READS: Final[dict[str, Callable[[Settings, Paths], object]]] = {
 
 def fingerprint(asset: str, settings: Settings, paths: Paths, upstream: Mapping[str, str]) -> str:
     """The fingerprint of `asset` if it were made now from assets with the fingerprints `upstream`."""
-    reads = _READS[asset](settings, paths) if asset in _READS else None
+    return _fingerprint(asset, _reads(asset, settings, paths), upstream)
+
+
+def _reads(asset: str, settings: Settings, paths: Paths) -> object:
+    return _READS[asset](settings, paths) if asset in _READS else None
+
+
+def _fingerprint(asset: str, reads: object, upstream: Mapping[str, str]) -> str:
     content = msgspec.json.encode([asset, code_version(), reads, sorted(upstream.items())])
     return hashlib.sha256(content).hexdigest()[:32]
 
@@ -130,17 +144,29 @@ class Plan:
         return [name for name in self.fingerprints if name not in self.stale]
 
 
-def plan(definitions: dg.Definitions, settings: Settings, paths: Paths, instance: dg.DagsterInstance) -> Plan:
-    """Compares what every asset would be made from now with what it was made from."""
+def plan(
+    definitions: dg.Definitions,
+    settings: Settings,
+    paths: Paths,
+    instance: dg.DagsterInstance,
+    *,
+    min_new_events: int = 1,
+) -> Plan:
+    """Compares what every asset would be made from now with what it was made from.
+
+    Fewer new feedback events than `min_new_events` count as none: the service knows of them anyway. A user
+    who asked to be forgotten always counts.
+    """
     graph = definitions.resolve_asset_graph()
     fingerprints: dict[str, str] = {}
     stale: list[str] = []
     for key in graph.toposorted_asset_keys:
         name = key.to_user_string()
         upstream = {parent.to_user_string() for parent in graph.get(key).parent_keys}
-        fingerprints[name] = fingerprint(
-            name, settings, paths, {parent: fingerprints[parent] for parent in upstream}
-        )
+        reads = _reads(name, settings, paths)
+        if name == "feedback":
+            reads = _watermark_if_recent(paths, min_new_events) or reads
+        fingerprints[name] = _fingerprint(name, reads, {parent: fingerprints[parent] for parent in upstream})
         if stored_fingerprint(instance, key) != fingerprints[name] or not _is_there(
             name, fingerprints, paths
         ):
@@ -152,6 +178,20 @@ def plan(definitions: dg.Definitions, settings: Settings, paths: Paths, instance
     ]
     wanted = set(stale).union(*together)
     return Plan(fingerprints, [name for name in fingerprints if name in wanted])
+
+
+def _watermark_if_recent(paths: Paths, min_new_events: int) -> str | None:
+    """How far the asset `feedback` reaches, unless it lacks `min_new_events` or somebody's forgetting."""
+    folder = paths.assets / "feedback"
+    if not folder.is_dir():
+        return None
+    facts = StoredFeedback.load(folder).facts
+    before = Watermark.parse(facts.watermark)
+    with closing(open_event_store(events_url(paths))) as store:
+        now, forgotten = store.watermark(), store.forgotten_users()
+    if before is None or before.store_id != now.store_id or forgotten != facts.forgotten_user_ids:
+        return None
+    return facts.watermark if now.seq - before.seq < min_new_events else None
 
 
 def _is_there(name: str, fingerprints: Mapping[str, str], paths: Paths) -> bool:

@@ -4,12 +4,15 @@ import dagster as dg
 import polars as pl
 
 from movierank_core.paths import Paths
-from movierank_core.schema import CATALOGUE, TMDB_MOVIES
+from movierank_core.schema import CATALOGUE
 from movierank_pipeline.assets.reporting import describe
 from movierank_pipeline.catalogue_table import build_catalogue
-from movierank_pipeline.datasets import metadata_file
+from movierank_pipeline.datasets import metadata_settings
 from movierank_pipeline.freshness import fingerprint_of_step
 from movierank_pipeline.settings import Settings
+from movierank_pipeline.sources.tmdb import read_metadata
+
+REPORTED_EVERY = 500
 
 
 @dg.asset(group_name="enrichment", kinds={"polars", "parquet"}, io_manager_key="parquet")
@@ -18,18 +21,16 @@ def tmdb_movies(
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """Facts of the films from TMDB: plot, people, runtime, language, poster, and today's votes."""
     paths = Paths.from_environment()
-    file = metadata_file(settings, paths)
-    known = pl.DataFrame(schema=TMDB_MOVIES) if file is None else pl.read_parquet(file)
-    wanted = links["tmdb_id"].drop_nulls()
-    frame = known.filter(pl.col("tmdb_id").is_in(wanted.implode()))
+
+    def report(done: int, total: int) -> None:
+        if done % REPORTED_EVERY == 0:
+            context.log.info(f"{done:,} of {total:,} films asked for")
+
+    metadata = read_metadata(links["tmdb_id"], metadata_settings(settings, paths), report)
     return dg.MaterializeResult(
-        value=frame,
-        metadata=describe(
-            frame,
-            "retrieved_at",
-            source="none" if file is None else dg.MetadataValue.path(str(file)),
-            wanted=len(wanted),
-        ),
+        value=metadata.frame,
+        metadata=describe(metadata.frame, "retrieved_at", source=metadata.source, **metadata.counts),
+        # After asking, so that it covers the answers that came.
         data_version=dg.DataVersion(fingerprint_of_step(context, "tmdb_movies", settings, paths)),
     )
 

@@ -1,6 +1,7 @@
 """What comes from outside: the files of a MovieLens edition, and the events of our own users."""
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import dagster as dg
 import polars as pl
@@ -77,11 +78,8 @@ def feedback(context: dg.AssetExecutionContext, settings: Settings) -> dg.Materi
     """Clicks, likes, ratings and the rest that the service stored, and who asked to be forgotten."""
     paths = Paths.from_environment()
     version = fingerprint_of_step(context, "feedback", settings, paths)
-    store = open_event_store(events_url(paths))
-    try:
+    with closing(open_event_store(events_url(paths))) as store:
         snapshot = store.snapshot()
-    finally:
-        store.close()
     facts = FeedbackFacts(watermark=snapshot.watermark, forgotten_user_ids=snapshot.forgotten_user_ids)
     return dg.MaterializeResult(
         value=StoredFeedback(snapshot.feedback, facts),
