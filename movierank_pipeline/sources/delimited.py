@@ -9,6 +9,7 @@ import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, Literal, NoReturn
 
@@ -229,7 +230,8 @@ def _checked_rows(path: Path, layout: Layout, latest: int) -> Iterator[list[str]
     """The cells of every line, in the order of the file; `DataError` at the first line at fault."""
     rows = _rows(path, layout)
     names = next(rows)[1] if layout.has_header else layout.names
-    kinds = {column.name: column.kind for column in layout.columns}
+    by_name = {column.name: column.kind for column in layout.columns}
+    kinds = [by_name[name] for name in names]
     for line, cells in rows:
         if len(cells) != len(names):
             shown = _shown(layout.separator.join(cells))
@@ -240,8 +242,8 @@ def _checked_rows(path: Path, layout: Layout, latest: int) -> Iterator[list[str]
             raise DataError(
                 found, expected=f"the {len(names)} columns `{layout.example()}` in each line", remedy=remedy
             )
-        for name, cell in zip(names, cells, strict=True):
-            if fault := _fault(cell.strip(), kinds[name], latest):
+        for name, kind, cell in zip(names, kinds, cells, strict=True):
+            if fault := _fault(cell, kind, latest):
                 what, expected = fault
                 raise DataError(
                     f"Line {line} of {path} has the {name} `{_shown(cell)}`, {what}",
@@ -288,8 +290,10 @@ def _lines(path: Path, encoding: Encoding) -> Iterator[str]:
             yield text.removeprefix("\ufeff") if number == 1 else text
 
 
+@lru_cache(maxsize=2**16)  # Users, movies and ratings come again and again.
 def _fault(cell: str, kind: Kind, latest: int) -> tuple[str, str] | None:
     """What is wrong with a cell and what was expected, or None."""
+    cell = cell.strip()
     if kind == "text" or (kind == "optional_id" and not cell):
         return None
     try:

@@ -160,6 +160,15 @@ def read_movies(folder: Path) -> pl.DataFrame:
         case "tab":
             path = edition.folder / "u.item"
             raw = _movies_100k(path, edition.folder / "u.genre")
+    return _movies_table(raw, path)
+
+
+def read_movies_csv(path: Path) -> pl.DataFrame:
+    """MOVIES of one file with the columns `movieId,title,genres`, by the rules of `read_movies`."""
+    return _movies_table(read_delimited(path, _MOVIES_CSV), path)
+
+
+def _movies_table(raw: pl.DataFrame, path: Path) -> pl.DataFrame:
     nameless = raw.filter(pl.col("title").fill_null("").str.strip_chars() == "")
     if not nameless.is_empty():
         raise DataError(

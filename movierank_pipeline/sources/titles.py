@@ -24,7 +24,7 @@ _ELIDED: Final = "L['’]"
 
 def _moves() -> list[tuple[str, str]]:
     """(pattern, replacement) pairs: each form of article, at the end of the title and inside brackets."""
-    moves = []
+    moves = [(rf"^(.*\)), ({_ARTICLES})$", "${2} ${1}")]
     for text, articles, space in (
         (r"[^()]*", _ARTICLES, " "),
         (r"[^(),]*", _ARTICLES_LIKE_WORDS, " "),

@@ -10,6 +10,7 @@ from movierank_pipeline.sources.movielens import (
     read_dataset,
     read_links,
     read_movies,
+    read_movies_csv,
     read_ratings,
     read_ratings_csv,
     read_tags,
@@ -230,6 +231,7 @@ def test_another_csv_folder_is_named_after_itself(csv_folder: Path) -> None:
             "The City of Lost Children (La Cité des enfants perdus)",
             1995,
         ),
+        ("Human Centipede II (Full Sequence), The (2011)", "The Human Centipede II (Full Sequence)", 2011),
         ("Madam (a.k.a. Assassins, The) (1985)", "Madam (a.k.a. The Assassins)", 1985),
         ("Babies (Bébé(s)) (2010)", "Babies (Bébé(s))", 2010),
         ("Land Before Time III (1995) (V)", "Land Before Time III", 1995),
@@ -240,6 +242,15 @@ def test_title_and_year_are_parted(tmp_path: Path, raw: str, title: str, year: i
         tmp_path, {"ratings.csv": RATINGS_CSV, "movies.csv": f'movieId,title,genres\n1,"{raw}",Drama\n'}
     )
     assert read_movies(folder).select("title", "release_year").rows() == [(title, year)]
+
+
+def test_published_movies_of_ml_32m_are_read_alone() -> None:
+    movies = read_movies_csv(test_data("ml-32m", "movies.csv"))
+    assert movies.schema == MOVIES
+    assert movies.height == 87_585
+    assert movies["release_year"].null_count() == 615
+    assert movies["release_year"].min() == 1874
+    assert not movies["title"].str.contains(r", (The|A|An)$").any()
 
 
 def test_published_ml_latest_small_is_read_whole() -> None:
