@@ -1,0 +1,112 @@
+// <mr-poster>: the picture of a film. A poster is always drawn; TMDB's picture covers it where it loads.
+import { fill, html } from "../../html.js";
+import { familiesOf, inksOf } from "./palettes.js";
+import { MOTIFS } from "./motifs.js";
+
+const VOICES = {
+  horror: "narrow", action: "narrow", war: "narrow", crime: "narrow", thriller: "narrow", western: "slab", history: "slab",
+  romance: "serif", drama: "serif", fantasy: "serif", mystery: "serif", scifi: "wide", documentary: "mono",
+};
+
+/** A small seeded random source (mulberry32): one film always gets the same poster. */
+const dice = (seed) => {
+  let state = (seed * 2654435761) >>> 0;
+  const next = () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
+  };
+  return {
+    between: (low, high) => low + (high - low) * next(),
+    chance: (share) => next() < share,
+    pick: (list) => list[Math.floor(next() * list.length)],
+  };
+};
+
+const isDark = (colour) => parseInt(colour.slice(1, 3), 16) * 0.3 + parseInt(colour.slice(3, 5), 16) * 0.6 < 100;
+
+const designOf = (movie) => {
+  const random = dice(movie.movie_id);
+  const families = familiesOf(movie.genres);
+  const [family, other = family] = families;
+  const inks = inksOf(random.chance(0.35) ? other : family, Math.floor(random.between(0, 6)));
+  const layout = random.pick(["below", "below", "above", "framed", "label"]);
+  const motif = random.pick(MOTIFS[random.chance(0.25) ? other : family]);
+  const [size, mirror] = [random.between(0.92, 1.18), random.chance(0.5) ? -1 : 1];
+  const art = html`<g class="${isDark(inks.ground) ? "on-dark" : "on-light"}" transform="translate(100 104) scale(${size * mirror} ${size}) translate(-100 -104)">${motif(inks, random)}</g>`;
+  return { family, inks, layout, art };
+};
+
+/** Only the picture, for wide places: no title, filling whatever box it is given. */
+export const drawnBackdrop = (movie) => {
+  const { inks, art } = designOf(movie);
+  return html`<svg class="backdrop-art" viewBox="0 30 200 150" preserveAspectRatio="xMidYMid slice" aria-hidden="true"
+    ><rect x="-400" y="-100" width="1000" height="600" fill="${inks.ground}" />${art}</svg>`;
+};
+
+// Widths of a letter in each voice, in its font size; the title is set so that its longest word fits one line.
+const LETTER = { narrow: 0.6, slab: 0.95, serif: 0.62, wide: 0.94, mono: 0.62, grotesk: 0.66 };
+const LARGEST = { narrow: 27, slab: 17, serif: 21, wide: 17, mono: 16, grotesk: 22 };
+
+/** The font size of a title, in hundredths of the poster's width. */
+const titleSize = (title, voice, layout) => {
+  const longest = Math.max(...title.split(/[\s-]+/).map((word) => [...word].length));
+  const room = { label: 74, framed: 82 }[layout] ?? 84;
+  const area = Math.sqrt((34 * room) / (title.length * LETTER[voice]));
+  return Math.max(6, Math.min(LARGEST[voice], room / (longest * LETTER[voice]), area));
+};
+
+// Pictures that fail one after another mean that TMDB is out of reach: stop asking for a while.
+const away = { failures: 0, until: 0 };
+const isAway = () => away.failures >= 4 && Date.now() < away.until;
+
+class Poster extends HTMLElement {
+  /** Any object with movie_id, title, release_year, genres and poster_url. */
+  set movie(movie) {
+    if (this.shown === movie.movie_id) return;
+    this.shown = movie.movie_id;
+    const { family, inks, layout, art } = designOf(movie);
+    this.setAttribute("aria-hidden", "true");
+    this.className = `poster ${layout}`;
+    this.style.setProperty("--ground", inks.ground);
+    this.style.setProperty("--ink", inks.title);
+    const voice = VOICES[family] ?? "grotesk";
+    this.style.setProperty("--title-size", titleSize(movie.title, voice, layout));
+    const lean = layout === "above" ? 72 : 0;
+    fill(
+      this,
+      html`<div class="drawn"
+        ><svg viewBox="0 0 200 300" preserveAspectRatio="xMidYMin slice"><rect width="200" height="300" fill="${inks.ground}"
+          /><g transform="translate(0 ${lean})">${art}</g></svg
+        ><div class="lettering ${voice}"
+          ><span class="lettered-title" dir="auto">${movie.title}</span
+          ><span class="billing">${[movie.release_year, movie.genres?.[0]].filter(Boolean).join(" · ")}</span
+        ></div></div>`,
+    );
+    if (movie.poster_url && !isAway()) this.cover(movie.poster_url);
+  }
+
+  cover(address) {
+    const picture = new Image();
+    picture.className = "photo";
+    picture.alt = "";
+    picture.loading = "lazy";
+    picture.decoding = "async";
+    picture.referrerPolicy = "no-referrer";
+    this.classList.add("waiting");
+    const settle = (loaded) => {
+      this.classList.remove("waiting");
+      this.classList.toggle("covered", loaded);
+      away.failures = loaded ? 0 : away.failures + 1;
+      away.until = Date.now() + 60_000;
+      if (!loaded) picture.remove();
+    };
+    picture.addEventListener("load", () => settle(true), { once: true });
+    picture.addEventListener("error", () => settle(false), { once: true });
+    picture.src = address;
+    this.append(picture);
+  }
+}
+
+customElements.define("mr-poster", Poster);

@@ -1,0 +1,194 @@
+// <mr-start>: a visitor says which films they love, and sees the list grow from it.
+import { api, isAbort } from "../../api.js";
+import { connection } from "../../connection.js";
+import { remember } from "../../films.js";
+import { fill, html } from "../../html.js";
+import { icons } from "../../icons.js";
+import { t } from "../../i18n.js";
+import { href, NO_KNOBS } from "../../route.js";
+import { audienceOf } from "../../audience.js";
+import { visitor } from "../../visitor.js";
+import { factsOf } from "../card/facts.js";
+import { contentOf } from "../notice/notice.js";
+import { announce } from "../toast/toast.js";
+import { tellChange } from "../shelf/shelf.js";
+import { filmSearch, userSearch } from "../combobox/sources.js";
+import { anyUser } from "../who/who.js";
+
+const GOAL = 3;
+const PLENTY = 10;
+const GRID = 36;
+const POOL = 180;
+const PREVIEW = 8;
+
+class Start extends HTMLElement {
+  #changes = new AbortController();
+  #abort = null;
+  #pool = [];
+  #from = 0;
+
+  connectedCallback() {
+    if (this.shelf) return;
+    document.title = `${t("start.title")} · ${t("app.name")}`;
+    fill(
+      this,
+      html`<div class="start-top"><header class="start-head"><h1 tabindex="-1">${t("start.title")}</h1><p>${t("start.lead")}</p>
+          <mr-combobox class="start-search"></mr-combobox></header>
+        <section class="someone" aria-label="${t("start.someone")}"><h2>${t("start.someone")}</h2><p class="quiet">${t("start.someoneHint")}</p>
+          <mr-combobox class="someone-search"></mr-combobox><button type="button" class="button" name="random">${icons.dice}<span>${t("who.random")}</span></button></section></div>
+        <section class="tray" aria-live="polite"></section>
+        <section class="so-far" aria-label="${t("start.soFar")}" hidden><div class="row-head"><h2>${t("start.soFar")}</h2></div>
+          <mr-shelf class="compact" label="${t("start.soFar")}"></mr-shelf></section>
+        <section aria-label="${t("start.grid")}"><div class="row-head"><h2>${t("start.grid")}</h2>
+          <button type="button" class="link" data-more>${t("start.more")}</button></div><ul class="picks" aria-busy="true"></ul></section>`,
+    );
+    this.shelf = this.querySelector("mr-shelf");
+    this.querySelector(".start-search").settings = filmSearch(t("start.search"));
+    this.querySelector(".someone-search").settings = userSearch();
+    const { signal } = this.#changes;
+    visitor.addEventListener("change", () => this.#changed(), { signal });
+    connection.addEventListener("recovered", () => this.#begin(), { signal });
+    connection.addEventListener("newmodel", () => this.#begin(), { signal });
+    this.addEventListener("choose", (event) => this.#chosen(event));
+    this.addEventListener("click", (event) => this.#clicked(event));
+    this.addEventListener("retry", () => this.#begin());
+    this.addEventListener("verdict", ({ detail }) => this.#verdict(detail));
+    this.#begin();
+  }
+
+  disconnectedCallback() {
+    this.#changes.abort();
+    this.#abort?.abort();
+  }
+
+  #begin() {
+    this.#tray();
+    this.#offer();
+    this.#recommend();
+  }
+
+  #chosen(event) {
+    if (event.target.matches(".someone-search")) {
+      this.#become(event.detail.user_id);
+      return;
+    }
+    remember([event.detail]);
+    visitor.say(event.detail, "like");
+  }
+
+  #become(id) {
+    this.dispatchEvent(new CustomEvent("who", { bubbles: true, detail: id }));
+  }
+
+  #clicked({ target }) {
+    const button = target.closest("button");
+    if (button?.matches("[data-more]")) {
+      this.#from = (this.#from + GRID) % Math.max(1, this.#pool.length);
+      this.#grid();
+    } else if (button?.name === "random") anyUser().then((id) => id !== undefined && this.#become(id), () => {});
+    else if (button?.name === "pick") this.#toggle(Number(button.value));
+  }
+
+  #toggle(movieId) {
+    if (visitor.said.some(({ movie }) => movie.movie_id === movieId)) visitor.unsay(movieId);
+    else visitor.say(this.#pool.find((film) => film.movie_id === movieId), "like");
+  }
+
+  #verdict({ movie, act, type }) {
+    if (act === "undo") visitor.unsay(movie.movie_id);
+    else visitor.say(movie, type);
+  }
+
+  #changed() {
+    this.#tray();
+    this.#marks();
+    this.#recommend();
+  }
+
+  /** What was picked so far. */
+  #tray() {
+    const tray = this.querySelector(".tray");
+    const said = visitor.said;
+    const n = visitor.likes().length;
+    const missing = GOAL - n;
+    const advice = n >= PLENTY ? t("start.enough") : missing > 0 ? t("start.goal", { n: missing }) : "";
+    const focused = tray.contains(document.activeElement);
+    tray.hidden = said.length === 0;
+    fill(
+      tray,
+      html`<ul class="tray-films">${said.map(({ movie }) => html`<li><button type="button" name="pick" value="${movie.movie_id}"
+          aria-label="${t("start.unpick", { title: movie.title })}" title="${movie.title}"><mr-poster></mr-poster>${icons.close}</button></li>`)}</ul>
+        <p><strong>${t("start.picked", { n })}</strong> <span class="quiet">${advice}</span></p>
+        <a class="button strong" href="${href({ view: "foryou", user: null })}">${t("start.see")}</a>`,
+    );
+    tray.querySelectorAll("mr-poster").forEach((poster, place) => (poster.movie = said[place].movie));
+    if (focused) tray.querySelector("a").focus({ preventScroll: true });
+  }
+
+  /** Films that many people know, to pick from. */
+  async #offer() {
+    const place = this.querySelector(".picks");
+    if (this.#pool.length) {
+      this.#grid();
+      return;
+    }
+    fill(place, html`${Array(18).fill(html`<li aria-hidden="true"><div class="pick blank"><div class="poster"></div></div></li>`)}`);
+    this.querySelector("mr-notice")?.remove();
+    try {
+      const { results } = await api.rank({ history: [], k: POOL });
+      remember(results);
+      this.#pool = results;
+      place.removeAttribute("aria-busy");
+      this.#grid();
+    } catch (error) {
+      if (isAbort(error)) return;
+      fill(place, html``);
+      const notice = document.createElement("mr-notice");
+      notice.content = contentOf(error);
+      place.before(notice);
+    }
+  }
+
+  #grid() {
+    const films = [...this.#pool, ...this.#pool].slice(this.#from, this.#from + Math.min(GRID, this.#pool.length));
+    const place = this.querySelector(".picks");
+    fill(
+      place,
+      html`${films.map((film) => html`<li><button type="button" class="pick" name="pick" value="${film.movie_id}" data-title="${film.title}">
+        <mr-poster></mr-poster><span class="pick-mark">${icons.plus}${icons.check}</span><span class="row-title" dir="auto">${film.title}</span>
+        <span class="facts">${factsOf(film)}</span></button></li>`)}`,
+    );
+    place.querySelectorAll("mr-poster").forEach((poster, n) => (poster.movie = films[n]));
+    this.#marks();
+  }
+
+  #marks() {
+    const said = new Set(visitor.said.map(({ movie }) => String(movie.movie_id)));
+    for (const button of this.querySelectorAll(".pick[name=pick]")) {
+      const picked = said.has(button.value);
+      button.setAttribute("aria-pressed", String(picked));
+      button.setAttribute("aria-label", t("start.pick", { title: button.dataset.title }));
+    }
+  }
+
+  /** The list so far. */
+  async #recommend() {
+    this.#abort?.abort();
+    const { signal } = (this.#abort = new AbortController());
+    const any = visitor.said.length > 0;
+    const section = this.querySelector(".so-far");
+    section.hidden = !any;
+    if (!any) return;
+    if (!this.shelf.cards.length) this.shelf.showLoading(PREVIEW);
+    try {
+      const answer = await api.rank(audienceOf({ user: null }).body({ ...NO_KNOBS, k: PREVIEW }), signal);
+      if (signal.aborted) return;
+      remember(answer.results);
+      announce(tellChange(this.shelf.show(answer.results), answer.results));
+    } catch (error) {
+      if (!isAbort(error)) section.hidden = true; // The grid below reports what is wrong.
+    }
+  }
+}
+
+customElements.define("mr-start", Start);
