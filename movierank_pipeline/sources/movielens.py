@@ -197,15 +197,20 @@ def read_links(folder: Path) -> pl.DataFrame:
         return movie_ids.with_columns(
             pl.lit(None, pl.String).alias("imdb_id"), pl.lit(None, pl.Int64).alias("tmdb_id")
         )
+    known = read_links_csv(path)
+    return movie_ids.join(known, on="movie_id", how="left", maintain_order="left").match_to_schema(LINKS)
+
+
+def read_links_csv(path: Path) -> pl.DataFrame:
+    """LINKS of one file with the columns `movieId,imdbId,tmdbId`; ids left out or 0 are null."""
     raw = read_delimited(path, _LINKS_CSV).unique("movieId", keep="last", maintain_order=True)
-    known = raw.select(
+    return raw.select(
         pl.col("movieId").alias("movie_id"),
         pl.when(pl.col("imdbId") > 0)
         .then(pl.format("tt{}", pl.col("imdbId").cast(pl.String).str.zfill(7)))
         .alias("imdb_id"),
         pl.when(pl.col("tmdbId") > 0).then("tmdbId").alias("tmdb_id"),
-    )
-    return movie_ids.join(known, on="movie_id", how="left", maintain_order="left").match_to_schema(LINKS)
+    ).match_to_schema(LINKS)
 
 
 def read_tags(folder: Path, now: datetime | None = None) -> pl.DataFrame:

@@ -1,0 +1,78 @@
+"""`movierank benchmark` on small files: the shape of its report, for both forms of hold-out."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+from click.testing import CliRunner
+
+from movierank_cli.benchmark import benchmark
+from movierank_pipeline.benchmark import is_continuation
+from tests.support.world import World, make_world
+
+SOURCES = {
+    "ease_likes", "ease_presence", "item_neighbours", "transitions", "als", "content",
+    "popularity", "popularity_365d", "popularity_30d",
+}  # fmt: skip
+
+
+def write(ratings: pl.DataFrame, path: Path) -> None:
+    ratings.select(
+        pl.col("user_id").alias("userId"),
+        pl.col("movie_id").alias("movieId"),
+        "rating",
+        pl.col("timestamp").dt.epoch("s"),
+    ).write_csv(path)
+
+
+def split(world: World, *, is_last: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
+    ratings = world.ratings.with_row_index()
+    key = pl.col("index") if is_last else pl.col("index").shuffle(seed=1)
+    place = key.rank("ordinal", descending=True).over("user_id")
+    hidden = ratings.with_columns(place=place).filter(pl.col("place") <= (1 if is_last else 4))
+    return (
+        ratings.join(hidden, on="index", how="anti").drop("index"),
+        hidden.drop("index", "place"),
+    )
+
+
+@pytest.mark.parametrize("is_last", [True, False])
+def test_the_report_has_the_promised_shape_and_beats_chance(tmp_path: Path, is_last: bool) -> None:
+    train, test = split(make_world(n_users=150), is_last=is_last)
+    assert is_continuation(train, test) == is_last
+    write(train, tmp_path / "train.csv")
+    write(test, tmp_path / "test.csv")
+    arguments = [
+        f"--train={tmp_path / 'train.csv'}", f"--test={tmp_path / 'test.csv'}",
+        "--relevance=all", "--k=10", f"--json={tmp_path / 'out.json'}",
+    ]  # fmt: skip
+    result = CliRunner().invoke(benchmark, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    report = json.loads((tmp_path / "out.json").read_text("utf-8"))
+    assert set(report["systems"]) == {"movierank", "random", *SOURCES}
+    assert set(report["systems"]["movierank"]) == {
+        "ndcg@10", "precision@10", "recall@10", "map@10", "mrr", "recall@100", "coverage@10",
+    }  # fmt: skip
+    assert report["n_users"] == 150
+    assert set(report["seconds"]) == {"fit", "rank"}
+    assert report["peak_memory_mb"] > 0
+    assert report["systems"]["movierank"]["ndcg@10"] > report["systems"]["random"]["ndcg@10"]
+
+
+def test_equal_ratings_and_timestamps_that_are_only_an_order_work(tmp_path: Path) -> None:
+    world = make_world(n_users=80)
+    order = pl.int_range(pl.len()).over("user_id") * 1_000_000
+    world = World(
+        world.ratings.with_columns(
+            rating=pl.lit(5.0, pl.Float32), timestamp=order.cast(world.ratings.schema["timestamp"])
+        ),
+        world.catalogue_frame,
+    )
+    train, test = split(world, is_last=True)
+    write(train, tmp_path / "train.csv")
+    write(test, tmp_path / "test.csv")
+    arguments = [f"--train={tmp_path / 'train.csv'}", f"--test={tmp_path / 'test.csv'}"]
+    result = CliRunner().invoke(benchmark, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert "sequential hold-out" in result.output
