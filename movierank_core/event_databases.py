@@ -53,6 +53,8 @@ class Database(ABC):
 
     shown_url: str
     """The URL as it may be shown: without a password."""
+    is_local: bool
+    """Reading waits for no network and for no other process."""
     errors: tuple[type[Exception], ...]
     """What the driver raises for troubles of the database."""
 
@@ -196,6 +198,7 @@ class _SqliteConnection(Connection):
 
 
 class _SqliteDatabase(Database):
+    is_local = True
     errors = (sqlite3.Error, OSError)
 
     def __init__(self, url: str) -> None:
@@ -236,6 +239,8 @@ class _PostgresConnection(Connection):
 
 
 class _PostgresDatabase(Database):
+    is_local = False
+
     def __init__(self, url: str) -> None:
         try:
             import psycopg

@@ -98,6 +98,8 @@ class EventStore:
     """
 
     def __init__(self, database: Database) -> None:
+        self.is_local = database.is_local
+        """Reading waits for no network and for no other process."""
         self._connections = Connections(database)
         self._waiting: list[_Batch] = []
         self._waiting_lock = threading.Lock()
@@ -141,7 +143,7 @@ class EventStore:
 
     def news_of(self, user_id: int, after: Watermark | None) -> NewEvents:
         """What came for one user after a watermark; everything, if it is None or of another store."""
-        seq = after.seq if after is not None and after.store_id == self.store_id else 0
+        seq = self._seq_of(after)
         rows = self._read(
             lambda connection: connection.execute(_SELECT_NEWS, (user_id, seq, user_id, seq)).fetchall()
         )
@@ -165,7 +167,7 @@ class EventStore:
         with self._transaction("read", is_read_only=True) as connection:
             seq = _last_seq(connection)
             rows = connection.execute(_SELECT_ALL, (seq,)).fetchall()
-            forgotten = connection.execute(_SELECT_FORGOTTEN, (seq,)).fetchall()
+            forgotten = connection.execute(_SELECT_FORGOTTEN, (0,)).fetchall()
         schema = [(name, pl.Int64() if name == "timestamp" else kind) for name, kind in FEEDBACK.items()]
         frame = pl.DataFrame(rows, schema=schema, orient="row").with_columns(
             pl.from_epoch("timestamp", time_unit="us").dt.replace_time_zone("UTC").cast(FEEDBACK["timestamp"])
@@ -187,12 +189,19 @@ class EventStore:
             connection.execute(_FORGET, (user_id, seq, _micros(datetime.now(UTC))))
         return deleted
 
-    def forgotten_users(self) -> list[int]:
-        """Users who asked to be forgotten, ascending: no older rating of theirs may be used again."""
+    def forgotten_users(self, after: Watermark | None = None) -> list[int]:
+        """Users who asked to be forgotten after a watermark (or ever), ascending.
+
+        Nothing that is known of them from before they did may be used again.
+        """
         rows = self._read(
-            lambda connection: connection.execute(_SELECT_FORGOTTEN, (_last_seq(connection),)).fetchall()
+            lambda connection: connection.execute(_SELECT_FORGOTTEN, (self._seq_of(after),)).fetchall()
         )
         return [row[0] for row in rows]
+
+    def _seq_of(self, after: Watermark | None) -> int:
+        """The watermark's number here: 0 for None and for one of another store."""
+        return after.seq if after is not None and after.store_id == self.store_id else 0
 
     def count(self) -> int:
         """How many events are stored."""
@@ -234,7 +243,7 @@ _SELECT_NEWS: Final = """
     SELECT seq, NULL, NULL, NULL, NULL FROM forgotten_users WHERE user_id = ? AND seq > ?
     ORDER BY seq"""
 """One statement, so that events and the mark of a forgotten user are of one moment."""
-_SELECT_FORGOTTEN: Final = "SELECT user_id FROM forgotten_users WHERE seq <= ? ORDER BY user_id"
+_SELECT_FORGOTTEN: Final = "SELECT user_id FROM forgotten_users WHERE seq > ? ORDER BY user_id"
 _SELECT_ALL: Final = """
     SELECT event_id, user_id, movie_id, event_type, value, request_id, timestamp_us FROM feedback_events
     WHERE seq <= ? ORDER BY seq"""
