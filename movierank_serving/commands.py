@@ -1,0 +1,39 @@
+"""`movierank serve`; the command-line program mounts it."""
+
+import click
+
+from movierank_core.errors import MovierankError
+
+
+@click.command()
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, envvar="MOVIERANK_HOST", help="Address to listen on."
+)
+@click.option(
+    "--port",
+    default=8000,
+    show_default=True,
+    envvar="MOVIERANK_PORT",
+    type=click.IntRange(0, 65_535),
+    help="Port to listen on; 0 takes a free one.",
+)
+@click.option(
+    "--workers",
+    default=2,
+    show_default=True,
+    envvar="MOVIERANK_WORKERS",
+    type=click.IntRange(1, 64),
+    help="Processes that answer; as many as there are cores.",
+)
+def serve(host: str, port: int, workers: int) -> None:
+    """Serve the model version that carries the alias `production`, and follow the alias.
+
+    Other settings come from the environment; docs/operations.md lists them.
+    """
+    from movierank_serving.serve import run_service
+    from movierank_serving.settings import Settings
+
+    try:
+        run_service(Settings.from_environment(), host=host, port=port, workers=workers, announce=click.echo)
+    except MovierankError as error:
+        raise click.ClickException(str(error)) from error

@@ -1,0 +1,105 @@
+"""Prometheus metrics, right with one worker and with several.
+
+With several, `movierank serve` names a folder in PROMETHEUS_MULTIPROC_DIR before the workers start; each
+writes its numbers there, and whichever is asked adds them up.
+"""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+MULTIPROCESS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
+_LATENCY_BUCKETS: Final = (
+    0.001, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+)  # fmt: skip
+_STAGE_BUCKETS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.025, 0.1)
+
+
+class Metrics:
+    """The metrics of one worker, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "movierank_requests",
+            "Requests answered.",
+            ["method", "route", "status"],
+            registry=self._registry,
+        )
+        self._latency = Histogram(
+            "movierank_request_seconds",
+            "Time from the first byte of a request to the last of its answer.",
+            ["method", "route"],
+            buckets=_LATENCY_BUCKETS,
+            registry=self._registry,
+        )
+        self._stages = Histogram(
+            "movierank_rank_stage_seconds",
+            "Time that a stage of a ranking took.",
+            ["stage"],
+            buckets=_STAGE_BUCKETS,
+            registry=self._registry,
+        )
+        self._feedback = Counter(
+            "movierank_feedback_events",
+            "Events acknowledged.",
+            ["event_type", "duplicate"],
+            registry=self._registry,
+        )
+        self._served_by = Counter(
+            "movierank_rankings", "Rankings by what made them.", ["served_by"], registry=self._registry
+        )
+        self._swaps = Counter(
+            "movierank_model_swaps", "Model versions taken into service.", registry=self._registry
+        )
+        self._model = Gauge(
+            "movierank_model_loaded",
+            "1 for the version that a worker serves.",
+            ["version"],
+            multiprocess_mode="livemax",
+            registry=self._registry,
+        )
+
+    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        self._requests.labels(method, route, str(status)).inc()
+        self._latency.labels(method, route).observe(seconds)
+
+    def ranking(self, served_by: str, stage_ms: dict[str, float]) -> None:
+        self._served_by.labels(served_by).inc()
+        for stage, milliseconds in stage_ms.items():
+            self._stages.labels(stage).observe(milliseconds / 1000)
+
+    def feedback(self, event_type: str, *, duplicate: bool) -> None:
+        self._feedback.labels(event_type, str(duplicate).lower()).inc()
+
+    def model_loaded(self, version: str, replaced: str | None) -> None:
+        if replaced is not None and replaced != version:
+            self._model.labels(replaced).set(0)
+        self._model.labels(version).set(1)
+        self._swaps.inc()
+
+    def text(self) -> bytes:
+        """All workers' metrics in Prometheus' text format."""
+        if MULTIPROCESS_FOLDER not in os.environ:
+            return generate_latest(self._registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together)
+        return generate_latest(together)
+
+
+def forget_dead_workers() -> None:
+    """Drop the gauges of workers that are gone; called when a worker starts in their place."""
+    folder = os.environ.get(MULTIPROCESS_FOLDER)
+    if folder is None:
+        return
+    for path in Path(folder).glob("gauge_live*_*.db"):
+        pid = int(path.stem.rpartition("_")[2])
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            mark_process_dead(pid)
+        except PermissionError:
+            pass  # Somebody else's process has taken the number: leave its file.

@@ -1,0 +1,126 @@
+"""What surrounds every request: its id and clock, security headers, metrics and one log line."""
+
+import logging
+import re
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from movierank_serving.metrics import Metrics
+from movierank_serving.settings import Settings
+
+_SCOPE_KEY: Final = "movierank"
+_UNMATCHED: Final = "unmatched"
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+_log = logging.getLogger("movierank.requests")
+
+
+@dataclass
+class RequestFacts:
+    """What is known of a request while it is answered; handlers add to it."""
+
+    request_id: str
+    started: float
+    """`time.perf_counter()`."""
+    user_id: int | None = None
+    model_version: str | None = None
+
+    def elapsed_ms(self) -> float:
+        return round((time.perf_counter() - self.started) * 1000, 3)
+
+
+def facts_of(scope: Any) -> RequestFacts:
+    """The facts of the request being answered."""
+    facts: RequestFacts = scope[_SCOPE_KEY]
+    return facts
+
+
+def _set_facts(scope: Any, facts: RequestFacts) -> None:
+    scope[_SCOPE_KEY] = facts
+
+
+class Observe:
+    """Wraps the whole application, its 404s and 405s as well."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, settings: Settings) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._log_requests = settings.log_requests
+        self._headers = _security_headers(settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        facts = RequestFacts(_request_id(scope), time.perf_counter())
+        _set_facts(scope, facts)
+        headers = [(b"x-request-id", facts.request_id.encode()), *self._headers]
+        status = 500
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], *headers]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_headers)
+        finally:
+            self._note(scope, facts, status)
+
+    def _note(self, scope: Any, facts: RequestFacts, status: int) -> None:
+        method, route = str(scope["method"]), str(scope.get("path_template") or _UNMATCHED)
+        seconds = time.perf_counter() - facts.started
+        self._metrics.request(method, route, status, seconds)
+        if not self._log_requests:
+            return
+        line = {
+            "request_id": facts.request_id,
+            "method": method,
+            "route": route,
+            "status": status,
+            "latency_ms": round(seconds * 1000, 3),
+            "model_version": facts.model_version,
+        }
+        if facts.user_id is not None:
+            line["user_id"] = facts.user_id
+        _log.info("request", extra=line)
+
+
+def _request_id(scope: Scope) -> str:
+    """The caller's `X-Request-Id`, where it is a plain one, else a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            return value.decode()
+    return secrets.token_hex(8)
+
+
+def _security_headers(settings: Settings) -> list[tuple[bytes, bytes]]:
+    images = dict.fromkeys(
+        "://".join(urlsplit(base)[:2])
+        for base in (settings.poster_base_url, settings.backdrop_base_url)
+        if urlsplit(base).netloc
+    )
+    policy = "; ".join(
+        (
+            "default-src 'self'",
+            f"img-src 'self' {' '.join(images)} data:",
+            "object-src 'none'",
+            "base-uri 'none'",
+            "form-action 'self'",
+            "frame-ancestors 'none'",
+        )
+    )
+    headers = {
+        "content-security-policy": policy,
+        "x-content-type-options": "nosniff",
+        "referrer-policy": "no-referrer",
+        "cross-origin-opener-policy": "same-origin",
+        "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    }
+    return [(name.encode(), value.encode()) for name, value in headers.items()]

@@ -1,0 +1,178 @@
+"""Errors as RFC 9457 problem documents: one shape for every route and every status."""
+
+import logging
+import re
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+from litestar.types import ExceptionHandlersMap
+
+from movierank_core.errors import EventStoreError
+
+PROBLEM_JSON: Final = "application/problem+json"
+_log = logging.getLogger("movierank.service")
+
+
+class FieldError(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wrong with one part of a request."""
+
+    field: str
+    """`k`, `history[0].rating`; empty for the request as a whole."""
+    message: str
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """RFC 9457, with `errors` for the parts of a refused request."""
+
+    type: str
+    """`urn:movierank:<code>`; the code never changes meaning."""
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldError] = []
+    remedy: str | None = None
+    """What mends it, where the service knows: a command, mostly."""
+
+
+class ServiceProblem(Exception):
+    """Raised by handlers; becomes a problem document."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        errors: list[FieldError] | None = None,
+        remedy: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.problem = Problem(
+            type=f"urn:movierank:{code}",
+            title=HTTPStatus(status).phrase,
+            status=status,
+            detail=detail,
+            errors=errors or [],
+            remedy=remedy,
+        )
+        self.headers = headers or {}
+
+
+def invalid(field: str, message: str) -> ServiceProblem:
+    """400 for one field."""
+    where = f"{field}: " if field else ""
+    return ServiceProblem(
+        400,
+        "invalid-request",
+        f"The request is invalid: {where}{message}.",
+        errors=[FieldError(field=field, message=message)],
+    )
+
+
+def unknown_movie(what: str, number: int) -> ServiceProblem:
+    return ServiceProblem(404, "unknown-movie", f"The catalogue has no movie with {what} {number}.")
+
+
+def no_model(reason: str) -> ServiceProblem:
+    return ServiceProblem(
+        503,
+        "no-model",
+        reason,
+        remedy="run `movierank demo` for a first model, or `movierank materialize` and `movierank promote`",
+        headers={"Retry-After": "5"},
+    )
+
+
+_UNKNOWN_FIELD: Final = re.compile(r"^Object contains unknown field `(?P<field>.*)`$")
+_INDEX: Final = re.compile(r"\[[^\]]*\]")
+_MISSING_FIELD: Final = re.compile(r"^Object missing required field `(?P<field>.*)`$")
+
+
+def from_msgspec(error: msgspec.ValidationError, allowed: dict[str, tuple[str, ...]]) -> ServiceProblem:
+    """The problem of a body that is JSON of another shape; `allowed` lists the values of enumerations."""
+    message, _, path = str(error).partition(" - at `$")
+    field = path.rstrip("`").lstrip(".")
+    for pattern, text in ((_UNKNOWN_FIELD, "unknown field"), (_MISSING_FIELD, "required field is missing")):
+        if match := pattern.match(message):
+            field = f"{field}.{match['field']}" if field else match["field"]
+            message = text
+    if message.startswith("Invalid enum value") and (values := allowed.get(_INDEX.sub("[]", field))):
+        message = f"{message}, expected one of {', '.join(values)}"
+    return invalid(field, message)
+
+
+def _of_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> ServiceProblem:
+    """Litestar's own errors: no such route or method, a body too large, a bad parameter."""
+    status = error.status_code
+    code = {
+        400: "invalid-request",
+        404: "not-found",
+        405: "method-not-allowed",
+        413: "body-too-large",
+        415: "unsupported-media-type",
+    }.get(status, "error" if status < 500 else "internal-error")
+    details = {
+        404: "There is no such route. See /schema.",
+        405: "This route does not answer this method.",
+        413: "The body of the request is too large.",
+    }
+    errors = [
+        FieldError(field=str(entry.get("key", "")), message=str(entry.get("message", "")))
+        for entry in (error.extra if isinstance(error.extra, list) else [])
+        if isinstance(entry, dict)
+    ]
+    if errors and errors[0].field == "data":
+        return invalid("", "the body is empty")
+    if errors:
+        return invalid(errors[0].field, errors[0].message)
+    headers = {"Allow": ", ".join(_methods_of(request))} if status == 405 else {}
+    return ServiceProblem(status, code, details.get(status, "The request is invalid."), headers=headers)
+
+
+def _methods_of(request: Request[Any, Any, Any]) -> list[str]:
+    """What the route of this request answers."""
+    methods = []
+    for method in ("DELETE", "GET", "HEAD", "OPTIONS", "POST"):
+        try:
+            request.app.asgi_router.handle_routing(path=request.scope["path"], method=method)
+        except HTTPException:
+            continue
+        methods.append(method)
+    return methods
+
+
+_INTERNAL: Final = "Something failed inside the service. The log has it under this request's id."
+
+
+def problem_of(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """The answer to any exception; defects are logged and never shown."""
+    match error:
+        case ServiceProblem():
+            trouble = error
+        case EventStoreError():
+            _log.warning("event store", extra={"error": str(error)})
+            trouble = ServiceProblem(
+                503,
+                "event-store-unavailable",
+                "The event store cannot be reached, so nothing was stored.",
+                remedy="try again; the operator finds the reason at /health/ready",
+                headers={"Retry-After": "1"},
+            )
+        case HTTPException() if error.status_code < 500:
+            trouble = _of_http_exception(request, error)
+        case _:
+            _log.error("request failed", exc_info=error, extra={"path": request.url.path})
+            trouble = ServiceProblem(500, "internal-error", _INTERNAL)
+    return Response(
+        content=trouble.problem,
+        status_code=trouble.problem.status,
+        media_type=PROBLEM_JSON,
+        headers=trouble.headers,
+    )
+
+
+EXCEPTION_HANDLERS: Final[ExceptionHandlersMap] = {Exception: problem_of, HTTPException: problem_of}

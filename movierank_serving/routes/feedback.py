@@ -1,0 +1,51 @@
+"""`POST /feedback`: what users do, durable before it is acknowledged."""
+
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from litestar import Request, post
+from litestar.params import JSONBody
+
+from movierank_core.events import FeedbackEvent
+from movierank_serving.observe import facts_of
+from movierank_serving.problems import invalid, unknown_movie
+from movierank_serving.routes.common import in_thread, model_of, problems, world_of
+from movierank_serving.schemas import FeedbackRequest, FeedbackResponse
+from movierank_serving.strict_json import StrictJson
+
+
+@post(
+    "/feedback",
+    dto=StrictJson[FeedbackRequest],
+    return_dto=None,
+    status_code=202,
+    tags=["feedback"],
+    summary="Record what a user did with a movie",
+    description="202 after the event is durable; the user's next ranking uses it.",
+    responses=problems(400, 404, 413, 415, 503),
+)
+async def feedback(request: Request[Any, Any, Any], data: JSONBody[FeedbackRequest]) -> FeedbackResponse:
+    facts_of(request.scope).user_id = data.user_id
+    if (data.event_type == "rating") != (data.value is not None):
+        raise invalid(
+            "value",
+            "required with event_type rating"
+            if data.value is None
+            else f"not allowed with event_type {data.event_type}",
+        )
+    if model_of(request).view.catalogue.row_of(data.movie_id) < 0:
+        raise unknown_movie("id", data.movie_id)
+    world = world_of(request)
+    event = FeedbackEvent(
+        event_id=data.event_id or uuid.uuid4().hex,
+        user_id=data.user_id,
+        movie_id=data.movie_id,
+        event_type=data.event_type,
+        value=data.value,
+        request_id=data.request_id,
+        timestamp=datetime.now(UTC),
+    )
+    [is_new] = await in_thread(world.waiting_threads, lambda: world.store().append([event]))
+    world.metrics.feedback(data.event_type, duplicate=not is_new)
+    return FeedbackResponse(event_id=event.event_id, duplicate=not is_new)

@@ -1,0 +1,81 @@
+"""Movies: one by its id, those like it, and search by title."""
+
+from typing import Annotated, Any
+
+from litestar import Request, get
+from litestar.params import QueryParameter
+
+from movierank_serving.observe import facts_of
+from movierank_serving.problems import unknown_movie
+from movierank_serving.routes.common import MovieInPath, model_of, problems
+from movierank_serving.schemas import Movie, MovieList, SimilarMovie, SimilarMovies
+
+
+@get("/movie/{movie_id:int}", tags=["movies"], summary="One movie", responses=problems(400, 404, 503))
+async def movie(request: Request[Any, Any, Any], movie_id: MovieInPath) -> Movie:
+    view = model_of(request).view
+    row = view.catalogue.row_of(movie_id)
+    if row < 0:
+        raise unknown_movie("id", movie_id)
+    return view.movie(row)
+
+
+@get(
+    "/movie/tmdb/{tmdb_id:int}",
+    tags=["movies"],
+    summary="One movie, by TMDB's id",
+    responses=problems(400, 404, 503),
+)
+async def movie_by_tmdb(request: Request[Any, Any, Any], tmdb_id: MovieInPath) -> Movie:
+    view = model_of(request).view
+    row = view.row_of_tmdb(tmdb_id)
+    if row < 0:
+        raise unknown_movie("TMDB id", tmdb_id)
+    return view.movie(row)
+
+
+@get(
+    "/movie/{movie_id:int}/similar",
+    tags=["movies"],
+    summary="Movies like one",
+    responses=problems(400, 404, 503),
+)
+async def similar(
+    request: Request[Any, Any, Any],
+    movie_id: MovieInPath,
+    k: Annotated[int, QueryParameter(ge=1, le=100, description="How many.")] = 12,
+) -> SimilarMovies:
+    model = model_of(request)
+    view = model.view
+    row = view.catalogue.row_of(movie_id)
+    if row < 0:
+        raise unknown_movie("id", movie_id)
+    neighbours = model.recommender.similar(row, k)
+    return SimilarMovies(
+        movie_id=movie_id,
+        results=[
+            view.card_as(SimilarMovie, other, similarity=similarity) for other, similarity in neighbours
+        ],
+        latency_ms=facts_of(request.scope).elapsed_ms(),
+    )
+
+
+@get("/movies", tags=["movies"], summary="Search by title", responses=problems(400, 503))
+async def search(
+    request: Request[Any, Any, Any],
+    title: Annotated[
+        str,
+        QueryParameter(
+            name="query",  # Litestar reserves the argument name `query` for all parameters together.
+            max_length=200,
+            description="The beginning of a title, its words in any order, perhaps with typing errors, "
+            "perhaps with the year. Empty: the most popular movies.",
+        ),
+    ] = "",
+    limit: Annotated[int, QueryParameter(ge=1, le=100, description="How many at most.")] = 10,
+) -> MovieList:
+    view = model_of(request).view
+    rows = view.search.search(title, limit)
+    return MovieList(
+        results=[view.card(row) for row in rows], latency_ms=facts_of(request.scope).elapsed_ms()
+    )

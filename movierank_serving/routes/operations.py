@@ -1,0 +1,169 @@
+"""For operators: which model, is it well, metrics."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from litestar import Request, Response, get
+from litestar.openapi.datastructures import ResponseSpec
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from movierank_core.bundle_manifest import Manifest
+from movierank_core.errors import EventStoreError
+from movierank_serving.problems import PROBLEM_JSON, no_model
+from movierank_serving.routes.common import in_thread, model_of, problems, why_no_model, world_of
+from movierank_serving.schemas import (
+    Health,
+    HistoriesInfo,
+    Live,
+    LoadedVersion,
+    ModelInfo,
+    NotReady,
+    RefusedVersion,
+)
+from movierank_serving.world import LoadedHistories, World
+
+
+@get("/model", tags=["operations"], summary="The version that is served", responses=problems(503))
+async def model(request: Request[Any, Any, Any]) -> ModelInfo:
+    loaded = model_of(request)
+    manifest = loaded.recommender.manifest
+    histories = world_of(request).histories
+    return ModelInfo(
+        name=manifest.name,
+        model_version=loaded.version,
+        run_id=loaded.run_id,
+        created_at=manifest.created_at,
+        loaded_at=loaded.loaded_at,
+        data_as_of=manifest.data_as_of,
+        dataset=manifest.dataset,
+        ratings_are_simulated=manifest.ratings_are_simulated,
+        n_movies=manifest.n_movies,
+        n_users=manifest.n_users,
+        n_interactions=manifest.n_interactions,
+        n_features=len(manifest.features),
+        metrics=manifest.metrics,
+        library_versions=manifest.library_versions,
+        histories=None if histories is None else _info(histories),
+    )
+
+
+@get("/health/live", tags=["operations"], summary="Whether the process answers")
+async def live() -> Live:
+    return Live()
+
+
+@get(
+    "/health/ready",
+    tags=["operations"],
+    summary="Whether requests can be answered, and what is not as it should be",
+    responses={
+        503: ResponseSpec(
+            data_container=NotReady,
+            description="No model is loaded.",
+            media_type=PROBLEM_JSON,
+            generate_examples=False,
+        )
+    },
+)
+async def ready(request: Request[Any, Any, Any]) -> Response[Health | NotReady]:
+    world = world_of(request)
+    health = await in_thread(world.waiting_threads, _health, world)
+    if health.model is not None:
+        return Response(health, headers={"Cache-Control": "no-store"})
+    problem = no_model(why_no_model(world)).problem
+    return Response(
+        NotReady(
+            type=problem.type,
+            title=problem.title,
+            detail=problem.detail,
+            remedy=problem.remedy,
+            health=health,
+        ),
+        status_code=503,
+        media_type=PROBLEM_JSON,
+        headers={"Retry-After": "5", "Cache-Control": "no-store"},
+    )
+
+
+@get("/metrics", tags=["operations"], summary="Metrics in Prometheus' text format", media_type="text/plain")
+async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
+    world = world_of(request)
+    text = await in_thread(world.waiting_threads, world.metrics.text)
+    # Litestar adds the character set to every text type.
+    return Response(text, media_type=CONTENT_TYPE_LATEST.removesuffix("; charset=utf-8"))
+
+
+def _health(world: World) -> Health:
+    loaded, histories, status = world.model, world.histories, world.sync_status
+    problems = [text for text in (world.model_error, world.histories_error) if text is not None]
+    try:
+        world.store().ping()
+        has_events = True
+    except EventStoreError as error:
+        problems.append(str(error))
+        has_events = False
+    problems += _registry_problems(world)
+    if loaded is not None and histories is not None:
+        problems += _age_problems(histories, loaded.recommender.manifest)
+    return Health(
+        status="not_ready" if loaded is None else "ready",
+        model=None
+        if loaded is None
+        else LoadedVersion(model_version=loaded.version, run_id=loaded.run_id, loaded_at=loaded.loaded_at),
+        histories=None if histories is None else histories.histories.manifest.snapshot_id,
+        events="available" if has_events else "unavailable",
+        registry="unknown"
+        if status is None
+        else "available"
+        if status.registry_error is None
+        else "unavailable",
+        problems=problems,
+        refused_versions=[
+            RefusedVersion(
+                model_version=entry.version,
+                run_id=entry.run_id,
+                error=entry.error,
+                refused_at=entry.refused_at,
+            )
+            for entry in (status.refused if status is not None else [])
+        ],
+    )
+
+
+def _registry_problems(world: World) -> list[str]:
+    status = world.sync_status
+    if status is None:
+        return ["The registry has not been asked yet."]
+    problems = [] if status.registry_error is None else [status.registry_error]
+    patience = timedelta(seconds=max(30.0, 10 * world.settings.registry_poll_seconds))
+    if datetime.now(UTC) - datetime.fromisoformat(status.checked_at) > patience:
+        problems.append(
+            f"The registry was last asked at {status.checked_at}. Expected: every "
+            f"{world.settings.registry_poll_seconds:g} s. Remedy: restart `movierank serve`."
+        )
+    return problems
+
+
+def _age_problems(loaded: LoadedHistories, manifest: Manifest) -> list[str]:
+    """A snapshot that ends before the model's data is served, and said."""
+    data_as_of = loaded.histories.manifest.data_as_of
+    fitted_before = datetime.fromisoformat(manifest.data_as_of)
+    if data_as_of is not None and datetime.fromisoformat(data_as_of) >= fitted_before - timedelta(seconds=1):
+        return []
+    text = (
+        f"The histories end at {data_as_of}, earlier than the model's data ({manifest.data_as_of}). "
+        "Remedy: run `movierank materialize`."
+    )
+    return [text]
+
+
+def _info(loaded: LoadedHistories) -> HistoriesInfo:
+    manifest = loaded.histories.manifest
+    return HistoriesInfo(
+        snapshot_id=manifest.snapshot_id,
+        dataset=manifest.dataset,
+        ratings_are_simulated=manifest.ratings_are_simulated,
+        data_as_of=manifest.data_as_of,
+        n_users=manifest.n_users,
+        n_events=manifest.n_events,
+    )

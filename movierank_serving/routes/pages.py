@@ -1,0 +1,45 @@
+"""What browsers open: the page at `/`, the API viewer at `/schema`."""
+
+from pathlib import Path
+from typing import Any, Final
+
+from litestar import Request, Response, get, head
+
+from movierank_serving.openapi import openapi_json
+from movierank_serving.routes.common import world_of
+from movierank_serving.static_files import file_response
+
+_VIEWER: Final = Path(__file__).resolve().parent.parent / "static" / "schema"
+
+
+@get("/schema", include_in_schema=False)
+async def schema(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """The viewer for browsers, the OpenAPI document for everybody else."""
+    if "text/html" in request.headers.get("accept", ""):
+        return file_response(request, _VIEWER, "index.html")
+    return _document()
+
+
+@get("/schema/openapi.json", include_in_schema=False)
+async def schema_json(request: Request[Any, Any, Any]) -> Response[bytes]:
+    return _document()
+
+
+@get("/schema/{path:path}", include_in_schema=False)
+async def schema_file(request: Request[Any, Any, Any], path: Path) -> Response[bytes]:
+    return file_response(request, _VIEWER, path.as_posix())
+
+
+@get(["/", "/{path:path}"], include_in_schema=False)
+async def page(request: Request[Any, Any, Any], path: Path = Path()) -> Response[bytes]:
+    return file_response(request, world_of(request).settings.ui_folder, path.as_posix())
+
+
+@head(["/", "/{path:path}"], include_in_schema=False)
+async def page_head(request: Request[Any, Any, Any], path: Path = Path()) -> Response[None]:
+    found = file_response(request, world_of(request).settings.ui_folder, path.as_posix())
+    return Response(None, headers=found.headers, media_type=found.media_type)
+
+
+def _document() -> Response[bytes]:
+    return Response(openapi_json(), media_type="application/json")

@@ -1,0 +1,77 @@
+"""Users: who there is, what one did, forgetting one."""
+
+from typing import Annotated, Any
+
+from litestar import Request, delete, get
+from litestar.params import QueryParameter
+from msgspec import UNSET
+
+from movierank_serving.observe import facts_of
+from movierank_serving.problems import ServiceProblem
+from movierank_serving.routes.common import UserInPath, in_thread, model_of, problems, world_of
+from movierank_serving.schemas import Forgotten, User, UserList
+from movierank_serving.users import history_items, history_of, mean_rating, n_likes, tastes, users_like
+
+
+@get("/users", tags=["users"], summary="Find users by number", responses=problems(400))
+async def users(
+    request: Request[Any, Any, Any],
+    number: Annotated[
+        str,
+        QueryParameter(
+            name="query", max_length=32, description="The first digits of a user's number; empty: any."
+        ),
+    ] = "",
+    limit: Annotated[int, QueryParameter(ge=1, le=100, description="How many at most.")] = 20,
+) -> UserList:
+    world = world_of(request)
+    return UserList(
+        results=await in_thread(world.waiting_threads, users_like, world, number.strip(), limit),
+        n_users=0 if world.histories is None else world.histories.histories.manifest.n_users,
+    )
+
+
+@get(
+    "/users/{user_id:int}",
+    tags=["users"],
+    summary="A user's history and tastes",
+    responses=problems(400, 404, 503),
+)
+async def user(
+    request: Request[Any, Any, Any],
+    user_id: UserInPath,
+    limit: Annotated[int, QueryParameter(ge=0, le=1000, description="Movies of the history.")] = 100,
+) -> User:
+    facts_of(request.scope).user_id = user_id
+    world, view = world_of(request), model_of(request).view
+    known = await in_thread(world.waiting_threads, history_of, world, user_id)
+    if not known.is_known:
+        raise ServiceProblem(404, "unknown-user", f"Nothing is recorded of user {user_id}.")
+    genres, decades = tastes(known.history, view)
+    return User(
+        user_id=user_id,
+        n_events=len(known.history),
+        n_likes=n_likes(known.history),
+        mean_rating=mean_rating(known.history),
+        history=history_items(known.history, view, limit),
+        genres=genres,
+        decades=decades,
+        feedback=UNSET if known.has_feedback else "unavailable",
+    )
+
+
+@delete(
+    "/users/{user_id:int}",
+    status_code=200,
+    tags=["users"],
+    summary="Forget a user",
+    description="Events are deleted, what is published of the user is not used any more, and the next "
+    "training and the next histories leave the user out. May be repeated.",
+    responses=problems(400, 503),
+)
+async def forget(request: Request[Any, Any, Any], user_id: UserInPath) -> Forgotten:
+    facts_of(request.scope).user_id = user_id
+    world = world_of(request)
+    deleted = await in_thread(world.waiting_threads, lambda: world.store().delete_user(user_id))
+    world.forgotten |= {user_id}
+    return Forgotten(user_id=user_id, events_deleted=deleted)

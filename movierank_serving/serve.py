@@ -1,0 +1,170 @@
+"""Running the service: workers that share one port, and the process that watches the registry."""
+
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from movierank_core.errors import ConfigError
+from movierank_serving.metrics import MULTIPROCESS_FOLDER
+from movierank_serving.settings import Settings
+
+ONE_THREAD: Final = (
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+)
+"""Set to 1 unless set: a request is answered by one thread; more would only fight for the same cores."""
+_RESTART_SECONDS: Final = 2.0
+_HEALTH_CHECK_SECONDS: Final = 60
+"""Longer than loading and compiling a first model may keep a worker busy."""
+
+
+def run_service(
+    settings: Settings,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    workers: int = 2,
+    announce: Callable[[str], None] = print,
+) -> None:
+    """Serve until SIGINT or SIGTERM, then finish requests in flight. Call it from the main thread.
+
+    `port` 0 takes a free one. `announce` gets one line when the service answers and one when it has a
+    model. Raises ConfigError where the port cannot be had.
+    """
+    listener = _listen(host, port)
+    port = listener.getsockname()[1]
+    metrics_folder = tempfile.mkdtemp(prefix="movierank-metrics-")
+    stop = threading.Event()
+    try:
+        with _environment({**settings.environment(), **_pinned(), MULTIPROCESS_FOLDER: metrics_folder}):
+            helpers = [
+                threading.Thread(target=_keep_syncing, args=(stop,), name="sync"),
+                threading.Thread(
+                    target=_announce, args=(host, port, workers, announce, stop), name="announce"
+                ),
+            ]
+            config = uvicorn.Config(
+                "movierank_serving.app:worker",
+                factory=True,
+                host=host,
+                port=port,
+                workers=workers,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                lifespan="on",
+                timeout_graceful_shutdown=max(1, round(settings.shutdown_seconds)),
+                timeout_worker_healthcheck=_HEALTH_CHECK_SECONDS,
+            )
+            for helper in helpers:
+                helper.start()
+            try:
+                Multiprocess(config, sockets=[listener]).run()
+            finally:
+                stop.set()
+                for helper in helpers:
+                    helper.join()
+    finally:
+        listener.close()
+        shutil.rmtree(metrics_folder, ignore_errors=True)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=2048)
+    except (OSError, OverflowError) as error:
+        raise ConfigError(
+            f"The service cannot listen on {host}:{port}: {error}",
+            expected="a free port",
+            remedy="choose another with --port, or --port 0 for any",
+        ) from error
+    listener.set_inheritable(True)
+    return listener
+
+
+def _pinned() -> dict[str, str]:
+    return {name: os.environ.get(name, "1") for name in ONE_THREAD}
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """`values` in the environment of this process and of those it starts, until the block ends."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _keep_syncing(stop: threading.Event) -> None:
+    """Keep the process that watches the registry running."""
+    while not stop.is_set():
+        process = subprocess.Popen([sys.executable, "-m", "movierank_serving.sync"])
+        while not stop.wait(0.2) and process.poll() is None:
+            pass
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        stop.wait(_RESTART_SECONDS)
+
+
+def _announce(
+    host: str, port: int, workers: int, announce: Callable[[str], None], stop: threading.Event
+) -> None:
+    """Say when the service answers, and when (or why not yet) it has a model."""
+    local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    shown = f"[{local}]" if ":" in local else local
+    while not stop.is_set() and _ask(local, port, "/health/live") is None:
+        stop.wait(0.1)
+    if stop.is_set():
+        return
+    plural = "worker" if workers == 1 else "workers"
+    announce(f"movierank answers at http://{shown}:{port} ({workers} {plural}); its API is at /schema.")
+    said = None
+    while not stop.is_set():
+        answer = _ask(local, port, "/health/ready")
+        if answer is not None and answer.get("status") == "ready":
+            announce(f"Model version {answer['model']['model_version']} is serving.")
+            return
+        if answer is not None and answer.get("detail") != said:
+            said = answer["detail"]
+            announce(f"No model yet. {said}")
+        stop.wait(0.5)
+
+
+def _ask(host: str, port: int, path: str) -> dict[str, Any] | None:
+    """The JSON answer of the service, None while it does not answer."""
+    connection = http.client.HTTPConnection(host, port, timeout=5)
+    try:
+        connection.request("GET", path)
+        answer: dict[str, Any] = json.loads(connection.getresponse().read())
+        return answer
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    finally:
+        connection.close()

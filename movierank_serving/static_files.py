@@ -1,0 +1,45 @@
+"""Files of the page and of the API viewer: the right types, ETags, and nothing from outside their folders."""
+
+import hashlib
+from pathlib import Path
+from typing import Any, Final
+
+from litestar import Request, Response
+
+from movierank_serving.problems import ServiceProblem
+
+_TYPES: Final = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".webp": "image/webp",
+    ".ico": "image/x-icon",
+    ".woff2": "font/woff2",
+    ".txt": "text/plain",
+    ".webmanifest": "application/manifest+json",
+}
+"""Files of other types are not served."""
+
+
+def file_response(request: Request[Any, Any, Any], folder: Path, path: str) -> Response[bytes]:
+    """A file below `folder`, or 304 where the browser has it already; 404 for everything else.
+
+    Browsers keep files and ask each time whether they changed, so that a new version shows at once.
+    """
+    relative = path.strip("/") or "index.html"
+    file = (folder / relative).resolve()
+    media_type = _TYPES.get(file.suffix)
+    is_hidden = any(part.startswith(".") for part in Path(relative).parts)
+    if media_type is None or is_hidden or not file.is_relative_to(folder.resolve()) or not file.is_file():
+        raise ServiceProblem(404, "not-found", "There is no such route or file. See /schema.")
+    content = file.read_bytes()
+    etag = f'"{hashlib.sha256(content).hexdigest()[:20]}"'
+    headers = {"ETag": etag, "Cache-Control": "no-cache"}
+    known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
+    if etag in known or "*" in known:
+        return Response(b"", status_code=304, headers=headers, media_type=media_type)
+    return Response(content, headers=headers, media_type=media_type)

@@ -1,0 +1,222 @@
+"""What one worker knows: the loaded model, the opened histories, the event store.
+
+A `World` is replaced piece by piece while requests are answered: a request takes the model and the
+histories once, at its start, and keeps them to its end.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+
+from movierank_core.bundle_manifest import Manifest
+from movierank_core.catalogue import Catalogue
+from movierank_core.errors import BundleError, EventStoreError, HistoriesError
+from movierank_core.events import EventStore, Watermark, open_event_store
+from movierank_core.histories import CURRENT, Histories, open_histories
+from movierank_core.history import History
+from movierank_core.recommender import Ranking, RankOptions
+from movierank_serving.catalogue_view import CatalogueView
+from movierank_serving.metrics import Metrics
+from movierank_serving.model_copies import CurrentVersion, ModelCopies, SyncStatus, load_bundle, now
+from movierank_serving.settings import Settings
+
+REOPEN_AFTER_SECONDS: Final = 1.0
+"""How long after a failed opening of the event store requests fail at once instead of trying again."""
+_log = logging.getLogger("movierank.service")
+
+
+class Ranks(Protocol):
+    """What the service needs of a recommender."""
+
+    @property
+    def manifest(self) -> Manifest: ...
+    @property
+    def catalogue(self) -> Catalogue: ...
+    def rank(self, history: History, *, as_of: int, k: int, options: RankOptions = ...) -> Ranking: ...
+    def similar(self, row: int, k: int) -> list[tuple[int, float]]: ...
+    def popular(self, k: int) -> list[int]: ...
+
+
+class LoadedModel(msgspec.Struct, frozen=True, kw_only=True):
+    """One version, ready to answer."""
+
+    version: str
+    run_id: str
+    loaded_at: str
+    recommender: Ranks
+    view: CatalogueView
+
+
+class LoadedHistories(msgspec.Struct, frozen=True, kw_only=True):
+    """One snapshot, opened."""
+
+    histories: Histories
+    watermark: Watermark | None
+    """Its place in the event store."""
+
+
+class World:
+    """The state of one worker; every attribute is replaced whole, never changed in place."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        load: Callable[[Path], Ranks] = load_bundle,
+    ) -> None:
+        self.settings = settings
+        self.metrics = metrics
+        self.model: LoadedModel | None = None
+        self.model_error: str | None = None
+        """Why the version to serve is not, None if it is (or there is none)."""
+        self.histories: LoadedHistories | None = None
+        self.histories_error: str | None = None
+        self.sync_status: SyncStatus | None = None
+        self.forgotten: frozenset[int] = frozenset()
+        """Users forgotten since the snapshot, for when the event store is away."""
+        self.waiting_threads = ThreadPoolExecutor(8, "waiting")
+        """For calls that wait for a disk or a network."""
+        self._copies = ModelCopies(settings.paths.model_cache)
+        self._load = load
+        self._seen: dict[str, tuple[int, int] | None] = {}
+        self._store: EventStore | None = None
+        self._store_lock = threading.Lock()
+        self._store_refusal: tuple[float, EventStoreError] | None = None
+
+    def refresh(self) -> None:
+        """Look once for another model copy, other histories and who was forgotten; take what is new.
+
+        What cannot be used is left, with the reason kept for `/health/ready`, and the old goes on.
+        """
+        if self._has_changed("model", self._copies.current_file):
+            self._take_model()
+        pointer = self.settings.paths.histories / CURRENT
+        if self._has_changed("histories", pointer) or self.histories_error is not None:
+            self._take_histories()
+        try:
+            self.sync_status = self._copies.status()
+        except BundleError as error:
+            _log.warning("sync status", extra={"error": str(error)})
+        try:
+            after = None if self.histories is None else self.histories.watermark
+            self.forgotten = frozenset(self.store().forgotten_users(after))
+        except EventStoreError:
+            pass  # Seen by requests and by /health/ready, which say so.
+
+    def store(self) -> EventStore:
+        """The event store; EventStoreError while it cannot be opened."""
+        if self._store is not None:
+            return self._store
+        with self._store_lock:
+            if self._store is None:
+                if self._store_refusal is not None and time.monotonic() < self._store_refusal[0]:
+                    raise self._store_refusal[1]
+                try:
+                    self._store = open_event_store(self.settings.events_url)
+                except EventStoreError as error:
+                    self._store_refusal = (time.monotonic() + REOPEN_AFTER_SECONDS, error)
+                    raise
+            return self._store
+
+    def reads_at_once(self) -> bool:
+        """Whether the event store answers reads without waiting for a network."""
+        return self._store is not None and self._store.is_local
+
+    def close(self) -> None:
+        self.waiting_threads.shutdown()
+        if self._store is not None:
+            self._store.close()
+
+    def _take_model(self) -> None:
+        old = self.model
+        current: CurrentVersion | None = None
+        try:
+            current = self._copies.current()
+            if current is None:
+                return
+            if old is not None and (old.version, old.run_id) == (current.version, current.run_id):
+                self.model_error = None
+                return
+            started = time.perf_counter()
+            recommender = self._load(self._copies.folder_of(current))
+            view = _view_of(recommender, None if old is None else old.view, self.settings)
+        except BundleError as error:
+            self.model_error = str(error)
+            _log.error(
+                "version refused",
+                extra={"model_version": current and current.version, "error": str(error)},
+            )
+            return
+        self.model = LoadedModel(
+            version=current.version,
+            run_id=current.run_id,
+            loaded_at=now(),
+            recommender=recommender,
+            view=view,
+        )
+        self.model_error = None
+        self.metrics.model_loaded(current.version, None if old is None else old.version)
+        seconds = round(time.perf_counter() - started, 3)
+        _log.info("version loaded", extra={"model_version": current.version, "seconds": seconds})
+
+    def _take_histories(self) -> None:
+        try:
+            opened = open_histories(self.settings.paths.histories)
+            watermark = Watermark.parse(opened.manifest.feedback_through)
+        except (HistoriesError, EventStoreError) as error:
+            if str(error) != self.histories_error:
+                _log.warning("histories", extra={"error": str(error)})
+            self.histories_error = str(error)
+            return
+        self.histories = LoadedHistories(histories=opened, watermark=watermark)
+        self.histories_error = None
+        _log.info("histories opened", extra={"snapshot_id": opened.manifest.snapshot_id})
+
+    def _has_changed(self, name: str, path: Path) -> bool:
+        """Whether a file is another one than at the last call; the first call says yes."""
+        try:
+            status = path.stat()
+            mark = (status.st_mtime_ns, status.st_ino)
+        except FileNotFoundError:
+            mark = None
+        if name in self._seen and self._seen[name] == mark:
+            return False
+        self._seen[name] = mark
+        return True
+
+
+class Watcher:
+    """Refreshes a world every `watch_seconds` from a thread of its own."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._world.settings.watch_seconds):
+            try:
+                self._world.refresh()
+            except Exception:
+                # The thread must outlive a defect: without it the worker would serve the old forever.
+                _log.exception("refresh failed")
+
+
+def _view_of(recommender: Ranks, old: CatalogueView | None, settings: Settings) -> CatalogueView:
+    """A view of the recommender's catalogue, the old one where the catalogue is the same."""
+    if old is not None and old.catalogue.frame.equals(recommender.catalogue.frame):
+        return old
+    return CatalogueView(recommender.catalogue, recommender.popular(len(recommender.catalogue)), settings)

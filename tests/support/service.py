@@ -1,0 +1,170 @@
+"""A service for tests: a small catalogue, a recommender that needs no model, and histories."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+from litestar import Litestar
+from litestar.testing import TestClient
+
+from movierank_core.bundle_manifest import FORMAT_VERSION, MANIFEST, FeatureInfo, Manifest
+from movierank_core.catalogue import Catalogue
+from movierank_core.errors import BundleError
+from movierank_core.histories import publish_histories
+from movierank_core.history import History
+from movierank_core.recommender import DEFAULT_OPTIONS, RankedMovie, Ranking, RankOptions
+from movierank_core.schema import CATALOGUE, INTERACTIONS
+from movierank_serving.app import create_app
+from movierank_serving.model_copies import CurrentVersion, ModelCopies, now
+from movierank_serving.settings import Settings
+
+MOVIES: list[dict[str, Any]] = [
+    {"movie_id": 1, "title": "Amélie", "release_year": 2001, "genres": ["Comedy", "Romance"], "tmdb_id": 194},
+    {
+        "movie_id": 550,
+        "title": "Fight Club",
+        "release_year": 1999,
+        "genres": ["Drama", "Thriller"],
+        "tmdb_id": 55000,
+        "imdb_id": "tt0137523",
+        "runtime_minutes": 139,
+        "overview": "Two men fight.",
+        "poster_path": "/poster.jpg",
+        "tmdb_vote_average_snapshot": 8.4,
+        "tmdb_popularity_snapshot": 62.1,
+        "directors": ["David Fincher"],
+        "retrieved_at": datetime(2024, 1, 1, tzinfo=UTC),
+    },
+    {"movie_id": 603, "title": "The Matrix", "release_year": 1999, "genres": ["Action"], "tmdb_id": 603},
+    {"movie_id": 604, "title": "The Matrix Reloaded", "release_year": 2003, "genres": ["Action"]},
+    {"movie_id": 700, "title": "A Film Without Facts", "release_year": None, "genres": None},
+]
+
+
+def small_catalogue() -> Catalogue:
+    frame = pl.DataFrame(
+        [{name: movie.get(name) for name in CATALOGUE} for movie in MOVIES], schema=CATALOGUE
+    )
+    return Catalogue(frame)
+
+
+class FakeRecommender:
+    """Ranks what the history lacks by row, so that every event shows in the next answer."""
+
+    def __init__(self, name: str = "fake", catalogue: Catalogue | None = None) -> None:
+        self.catalogue = small_catalogue() if catalogue is None else catalogue
+        self.manifest = Manifest(
+            format_version=FORMAT_VERSION,
+            name=name,
+            created_at="2024-01-02T00:00:00+00:00",
+            data_as_of="2024-01-01T00:00:00+00:00",
+            dataset="tiny",
+            ratings_are_simulated=True,
+            data_hash="0" * 64,
+            n_movies=len(self.catalogue),
+            n_users=2,
+            n_interactions=4,
+            features=[FeatureInfo("age_days", "movie")],
+            model_weights=[1.0],
+            calibration={},
+            metrics={"ndcg_at_10": 0.2},
+            config={},
+            library_versions={"numpy": np.__version__},
+            files={},
+        )
+        self.asked: list[tuple[History, int, RankOptions]] = []
+
+    def rank(
+        self, history: History, *, as_of: int, k: int, options: RankOptions = DEFAULT_OPTIONS
+    ) -> Ranking:
+        self.asked.append((history, as_of, options))
+        history = history.before(as_of)
+        rows = np.arange(len(self.catalogue))
+        hidden = history.movie_ids[history.is_hidden | (history.is_seen & options.exclude_seen)]
+        rows = np.setdiff1d(rows, self.catalogue.rows_of(hidden))
+        scores = 0.9 - 0.5 * rows / len(self.catalogue)
+        return Ranking(
+            results=[
+                RankedMovie(
+                    row=int(row),
+                    score=float(score),
+                    raw_score=2.0,
+                    reasons=["popular_lately"],
+                    contributions={"base": 1.5, "popular_lately": 0.5} if options.explain else None,
+                )
+                for row, score in zip(rows[:k], scores[:k], strict=True)
+            ],
+            served_by="model" if len(history) else "popularity",
+            n_candidates=len(rows),
+            stage_ms={"retrieve": 0.1, "score": 0.2},
+        )
+
+    def similar(self, row: int, k: int) -> list[tuple[int, float]]:
+        others = [other for other in range(len(self.catalogue)) if other != row]
+        return [(other, 1.0 / (1 + place)) for place, other in enumerate(others[:k])]
+
+    def popular(self, k: int) -> list[int]:
+        return list(range(len(self.catalogue)))[::-1][:k]
+
+
+def load_fake(folder: Path) -> FakeRecommender:
+    """What `load_bundle` is to real bundles: a folder whose manifest is a name, or refuses."""
+    try:
+        name = (folder / MANIFEST).read_text()
+    except OSError as error:
+        raise BundleError(f"{folder} holds no {MANIFEST}", expected="a model bundle") from error
+    if name == "broken":
+        raise BundleError(f"The bundle in {folder} is broken", expected="a good one")
+    return FakeRecommender(name)
+
+
+def settings_in(folder: Path, **changes: Any) -> Settings:
+    """Settings below a folder, with short waits."""
+    settings = Settings(
+        root=str(folder),
+        home=str(folder / "home"),
+        tracking_uri=f"sqlite:///{folder}/mlruns/mlflow.db",
+        events_url=f"sqlite:///{folder}/home/events.db",
+        watch_seconds=0.05,
+        registry_poll_seconds=0.1,
+        log_requests=False,
+    )
+    return msgspec.structs.replace(settings, **changes)
+
+
+def serve_version(settings: Settings, version: str, name: str = "good") -> None:
+    """Make a fake copy current, as `sync` does."""
+    copies = ModelCopies(settings.paths.model_cache)
+    current = CurrentVersion(version=version, run_id=f"run{version}", folder=f"{version}-x", aliased_at=now())
+    folder = copies.folder_of(current)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MANIFEST).write_text(name)
+    copies.set_current(current)
+
+
+def publish(
+    settings: Settings, *rows: tuple[int, int, str, float | None, int], through: str | None = None
+) -> None:
+    """Publish histories from (user, movie, event type, rating, seconds)."""
+    frame = pl.DataFrame(
+        [(*row[:4], datetime.fromtimestamp(row[4], UTC)) for row in rows], schema=INTERACTIONS, orient="row"
+    )
+    publish_histories(
+        frame,
+        settings.paths.histories,
+        feedback_through=through,
+        dataset="tiny",
+        ratings_are_simulated=True,
+    )
+
+
+@contextmanager
+def client_of(settings: Settings) -> Iterator[TestClient[Litestar]]:
+    """The service in this process, with fake recommenders."""
+    with TestClient(create_app(settings, load_fake), raise_server_exceptions=False) as client:
+        yield client
