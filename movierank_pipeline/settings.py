@@ -16,6 +16,7 @@ from typing import Any, cast
 
 import dagster as dg
 import msgspec
+import polars as pl
 from pydantic import Field, ValidationError, create_model, field_validator
 
 from movierank_core.config import ModelConfig
@@ -121,16 +122,19 @@ class Settings(dg.ConfigurableResource):
     def model_parameters(self) -> ModelConfig:
         return _model_config(self.model)
 
-    @property
-    def period(self) -> tuple[datetime | None, datetime | None]:
-        """The first moment of ratings that are kept and the first that are not; None for no bound."""
-        return (
-            None if self.ratings_from is None else _midnight(self.ratings_from),
-            None if self.ratings_until is None else _midnight(self.ratings_until),
-        )
+    def within_period(self, ratings: pl.DataFrame) -> pl.DataFrame:
+        """The rows from `ratings_from` on and before `ratings_until`."""
+        kept = ratings
+        if self.ratings_from is not None:
+            kept = kept.filter(pl.col("timestamp") >= _midnight(self.ratings_from))
+        if self.ratings_until is not None:
+            kept = kept.filter(pl.col("timestamp") < _midnight(self.ratings_until))
+        return kept
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ, **given: object) -> "Settings":
+    def from_environment(
+        cls, environment: Mapping[str, str] = os.environ, given: Mapping[str, object] | None = None
+    ) -> "Settings":
         """Settings from `MOVIERANK_*`; `given` values that are not None win. Empty variables count as unset.
 
         Raises ConfigError, naming the variable or field and what it may be.
@@ -141,10 +145,9 @@ class Settings(dg.ConfigurableResource):
         for name, text in model.items():
             if isinstance(ModelParameters.model_fields[name].default, list):
                 model[name] = str(text).split(",")
+        chosen = {name: value for name, value in (given or {}).items() if value is not None}
         try:
-            return cls(
-                **cast(Any, {**values, **{k: v for k, v in given.items() if v is not None}, "model": model})
-            )
+            return cls(**cast(Any, {**values, **chosen, "model": model}))
         except ValidationError as error:
             first = error.errors()[0]
             field = "_".join(str(part) for part in first["loc"] if isinstance(part, str))

@@ -46,11 +46,7 @@ def movielens(context: dg.AssetExecutionContext, settings: Settings) -> Iterator
     paths = Paths.from_environment()
     folder = dataset_folder(settings, paths)
     dataset = read_dataset(folder)
-    first, end = settings.period
-    ratings = dataset.ratings.filter(
-        pl.lit(True) if first is None else pl.col("timestamp") >= first,
-        pl.lit(True) if end is None else pl.col("timestamp") < end,
-    )
+    ratings = settings.within_period(dataset.ratings)
     facts = DatasetFacts(name=dataset.name, ratings_are_simulated=dataset.ratings_are_simulated)
     tables = {
         "ratings": (ratings, "timestamp", StoredRatings(ratings, facts)),

@@ -1,8 +1,12 @@
+from datetime import UTC, datetime
+
 import msgspec
+import polars as pl
 import pytest
 
 from movierank_core.config import ModelConfig
 from movierank_core.errors import ConfigError
+from movierank_core.schema import TIMESTAMP
 from movierank_pipeline.settings import ModelParameters, Settings
 
 
@@ -20,6 +24,7 @@ def test_the_environment_sets_every_kind_of_field() -> None:
     settings = Settings.from_environment(
         {
             "MOVIERANK_DATASET": "ml-1m",
+            "MOVIERANK_RATINGS_FROM": "2010-01-30",
             "MOVIERANK_RATINGS_UNTIL": "2010-01-31",
             "MOVIERANK_MODEL_SEED": "7",
             "MOVIERANK_MODEL_LEARNING_RATE": "0.1",
@@ -27,17 +32,16 @@ def test_the_environment_sets_every_kind_of_field() -> None:
         }
     )
     assert settings.dataset == "ml-1m"
-    bounds = settings.period
-    assert bounds[0] is None
-    assert bounds[1] is not None
-    assert bounds[1].isoformat() == "2010-01-31T00:00:00+00:00"
+    days = [datetime(2010, 1, day, tzinfo=UTC) for day in (29, 30, 31)]
+    ratings = pl.DataFrame({"timestamp": days}, schema={"timestamp": TIMESTAMP})
+    assert settings.within_period(ratings)["timestamp"].to_list() == days[1:2]
     model = settings.model_parameters
     assert (model.seed, model.learning_rate, model.training_origins) == (7, 0.1, (0.5, 0.75))
 
 
 def test_what_is_given_wins_over_the_environment_and_empty_variables_are_unset() -> None:
     environment = {"MOVIERANK_DATASET": "ml-1m", "MOVIERANK_PROMOTION_POLICY": "", "MOVIERANK_DATA_DIR": ""}
-    settings = Settings.from_environment(environment, dataset="sample", data_dir=None)
+    settings = Settings.from_environment(environment, {"dataset": "sample", "data_dir": None})
     assert (settings.dataset, settings.data_dir, settings.promotion_policy) == ("sample", None, "auto")
 
 

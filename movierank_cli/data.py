@@ -1,0 +1,66 @@
+"""`movierank download` and `movierank synth`."""
+
+from pathlib import Path
+
+import click
+
+from movierank_cli.console import StepLines
+from movierank_core.errors import DataError
+from movierank_core.paths import Paths
+from movierank_pipeline.sources.byte_progress import byte_progress_bar
+from movierank_pipeline.sources.download import fetch_dataset
+from movierank_pipeline.sources.editions import KNOWN_EDITIONS
+from movierank_pipeline.sources.movielens import read_movies
+from movierank_pipeline.sources.sample import DEFAULT_RATINGS, DEFAULT_USERS, synthesize, write_dataset
+
+
+@click.command()
+@click.argument("name", type=click.Choice(KNOWN_EDITIONS))
+@click.option("--to", "folder", type=click.Path(path_type=Path), help="Where to; default: our data sets.")
+def download(name: str, folder: Path | None) -> None:
+    """Download a MovieLens edition.
+
+    From GroupLens, checked against the published md5; a download that was cut goes on where it stopped.
+    """
+    with byte_progress_bar() as progress:
+        place = fetch_dataset(name, folder or Paths.from_environment().datasets, progress=progress)
+    click.echo(place)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--users", default=DEFAULT_USERS, show_default=True, type=click.IntRange(1), help="Users.")
+@click.option(
+    "--ratings", default=DEFAULT_RATINGS, show_default=True, type=click.IntRange(1), help="Ratings."
+)
+@click.option("--movies", "n_movies", type=click.IntRange(2), help="Films; default: those of the sample.")
+@click.option(
+    "--catalogue",
+    type=click.Path(path_type=Path),
+    help="A MovieLens folder whose films to use instead of the sample's.",
+)
+@click.option("--seed", default=1, show_default=True, help="The same seed gives the same ratings.")
+def synth(
+    folder: Path, users: int, ratings: int, n_movies: int | None, catalogue: Path | None, seed: int
+) -> None:
+    """Write a set of simulated ratings of any size.
+
+    As MovieLens files, with a note that they are simulated. The films are real unless more are asked for
+    than there are.
+    """
+    if folder.is_dir() and any(folder.iterdir()):
+        raise DataError(f"{folder} is not empty", remedy="name a folder that is, or does not exist yet")
+    lines = StepLines()
+    with lines.working("simulating") as say:
+        dataset = synthesize(
+            users,
+            ratings,
+            seed,
+            n_movies=n_movies,
+            movies=None if catalogue is None else read_movies(catalogue),
+            name=folder.resolve().name,
+            progress=lambda done, total: say(f"{done:,} of {total:,} users"),
+        )
+    with lines.working("writing"):
+        write_dataset(dataset, folder)
+    click.echo(folder)

@@ -1,0 +1,130 @@
+"""`movierank demo`: data, training, registration, promotion and the service, in one go."""
+
+import json
+import shlex
+from pathlib import Path
+
+import click
+
+from movierank_cli.console import StepLines
+from movierank_cli.options import data_options, settings_of
+from movierank_cli.pipeline import say_outcome
+from movierank_cli.service_process import ServiceProcess
+from movierank_core.histories import open_histories
+from movierank_core.model_store import PRODUCTION
+from movierank_core.paths import Paths
+from movierank_pipeline.datasets import DOWNLOADED_BY_DEFAULT, SAMPLE, dataset_folder
+from movierank_pipeline.materialize import materialize
+from movierank_pipeline.registry import Registry, RegistryError
+from movierank_pipeline.settings import Settings
+from movierank_pipeline.sources.byte_progress import byte_progress_bar
+from movierank_pipeline.sources.download import is_grouplens_reachable
+from movierank_pipeline.sources.editions import find_edition
+from movierank_pipeline.tracking import connect
+
+
+@click.command()
+@data_options
+@click.option("--check", is_flag=True, help="Call the service three times, print the answers, and stop.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 takes a free one."
+)
+@click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 64), help="Processes.")
+def demo(
+    data_dir: Path | None,
+    dataset: str | None,
+    tmdb_file: Path | None,
+    check: bool,
+    host: str,
+    port: int,
+    workers: int,
+) -> None:
+    """Train, register, promote and serve, in one go.
+
+    Uses the folder or the data set that is named; else ml-latest-small if GroupLens answers, else the
+    built-in sample. Run again, it makes only what has changed.
+    """
+    paths = Paths.from_environment()
+    lines = StepLines()
+    service = ServiceProcess(paths, host, 0 if check else port, 1 if check else workers)
+    try:
+        settings = choose_data(settings_of(data_dir, dataset, tmdb_file), paths, lines)
+        lines.line("From ratings to a model version:")
+        outcome = materialize(settings, paths, lines, min_new_events=settings.feedback_threshold)
+        say_outcome(lines, outcome)
+        number = serving_version(paths, lines)
+        with service:
+            with lines.working("service"):
+                service.wait_until_it_serves(number)
+            if check:
+                click.echo(json.dumps(service.call_three(somebody(paths)), indent=2, ensure_ascii=False))
+                lines.line("All three calls were answered; the service is being stopped.")
+            else:
+                _say_where(lines, service, settings)
+                service.wait()
+    finally:
+        lines.stop()
+
+
+def choose_data(settings: Settings, paths: Paths, lines: StepLines) -> Settings:
+    """Settings that name the data, which is there afterwards; says which data it is and why."""
+    reason = ""
+    if settings.data_dir is None and settings.dataset is None:
+        is_there = (paths.datasets / DOWNLOADED_BY_DEFAULT).is_dir()
+        if is_there or is_grouplens_reachable():
+            name = DOWNLOADED_BY_DEFAULT
+        else:
+            name, reason = SAMPLE, "GroupLens does not answer, so the built-in sample is used. "
+        settings = Settings(**{**settings.model_dump(), "dataset": name})
+    with byte_progress_bar() as progress:
+        info = find_edition(dataset_folder(settings, paths, progress)).info
+    kind = "its films are real, its RATINGS ARE SIMULATED" if info.ratings_are_simulated else "real ratings"
+    lines.line(f"Data: {reason}{info.name} ({kind}).")
+    return settings
+
+
+def serving_version(paths: Paths, lines: StepLines) -> int:
+    """The version in production. If the gate refused the only one there is, it serves all the same.
+
+    Running the demo asks for something to look at; the version's tags say that it was overruled.
+    """
+    registry = Registry(connect(paths))
+    production = registry.by_alias(PRODUCTION)
+    if production is not None:
+        lines.line(f"Version {production.number} is in production.")
+        return production.number
+    newest = next((version for version in registry.versions() if version.is_ready), None)
+    if newest is None:
+        raise RegistryError(
+            "There is no finished version to serve", remedy="run `movierank materialize --all`"
+        )
+    reason = newest.tags.get("gate.reason", "a person is to promote it")
+    registry.promote(newest.number, by="demo, over the gate")
+    lines.line(
+        f"The gate did not let version {newest.number} serve: {reason}. It serves all the same, since there"
+        " is no other.",
+        style="yellow",
+    )
+    return newest.number
+
+
+def somebody(paths: Paths) -> int:
+    """A user with a history."""
+    return int(open_histories(paths.histories).user_ids()[0])
+
+
+def _say_where(lines: StepLines, service: ServiceProcess, settings: Settings) -> None:
+    data = "" if settings.data_dir is None else f" --data-dir {shlex.quote(settings.data_dir)}"
+    if settings.data_dir is None and settings.dataset is not None:
+        data = f" --dataset {settings.dataset}"
+    lines.line("")
+    for what, where in {
+        "Page": f"{service.url}/",
+        "API": f"{service.url}/schema",
+        "Dagster": f"movierank dagster{data}",
+        "MLflow": "movierank mlflow",
+        "Log": str(service.log_file),
+    }.items():
+        lines.line(f"  {what:<9} {where}")
+    lines.line("\nCtrl-C stops the service.")

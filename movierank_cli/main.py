@@ -1,0 +1,109 @@
+"""`movierank`: the one command-line program. Each subcommand is imported when it is run.
+
+So `movierank serve` runs on a host without Dagster or LightGBM, and `movierank --help` answers at once.
+"""
+
+import importlib
+import sys
+from dataclasses import dataclass
+
+import click
+from rich.console import Console
+
+from movierank_core.errors import MovierankError
+
+EXIT_USER_ERROR = 2
+
+
+@dataclass(frozen=True)
+class Lazy:
+    """A subcommand that is not imported yet."""
+
+    target: str
+    """`module:name`."""
+    help: str
+    """The first sentence of its help text."""
+    extra: str
+    """The optional part of the installation that it needs."""
+
+
+COMMANDS = {
+    "demo": Lazy("movierank_cli.demo:demo", "Train, register, promote and serve, in one go.", "all"),
+    "materialize": Lazy(
+        "movierank_cli.pipeline:materialize_command",
+        "Make what is not up to date.",
+        "pipeline",
+    ),
+    "serve": Lazy(
+        "movierank_serving.commands:serve",
+        "Serve the model version that carries the alias `production`, and follow the alias.",
+        "serving",
+    ),
+    "evaluate": Lazy(
+        "movierank_cli.evaluate:evaluate", "Compare the ranker with every baseline on a data set.", "pipeline"
+    ),
+    "benchmark": Lazy(
+        "movierank_cli.benchmark:benchmark", "Fit on one file of ratings and rank for another.", "pipeline"
+    ),
+    "versions": Lazy("movierank_cli.registry:versions", "List the registered versions.", "serving"),
+    "promote": Lazy("movierank_cli.registry:promote", "Give a version the alias `production`.", "serving"),
+    "rollback": Lazy(
+        "movierank_cli.registry:rollback", "Exchange the aliases `production` and `previous`.", "serving"
+    ),
+    "download": Lazy("movierank_cli.data:download", "Download a MovieLens edition.", "pipeline"),
+    "synth": Lazy("movierank_cli.data:synth", "Write a set of simulated ratings of any size.", "pipeline"),
+    "dagster": Lazy("movierank_cli.interfaces:dagster_ui", "Start the Dagster UI.", "pipeline"),
+    "mlflow": Lazy("movierank_cli.interfaces:mlflow_ui", "Start the MLflow UI.", "pipeline"),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its subcommands by name and imports the one that is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return load(cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, lazy.help) for name, lazy in COMMANDS.items()])
+
+
+def load(name: str) -> click.Command:
+    """The subcommand itself. Raises MovierankError where its part of the installation is missing."""
+    lazy = COMMANDS[name]
+    module, _, attribute = lazy.target.partition(":")
+    try:
+        command: click.Command = vars(importlib.import_module(module))[attribute]
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("movierank"):
+            raise
+        raise MovierankError(
+            f"`movierank {name}` needs the package {error.name}, which is not installed",
+            remedy=f'run `pip install "movierank[{lazy.extra}]"`',
+        ) from error
+    return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="movierank")
+def cli() -> None:
+    """Personalised movie ranking: from ratings to a ranked list with reasons."""
+
+
+def main() -> None:
+    """Runs the program. A problem that the user can mend is one paragraph and exit code 2."""
+    try:
+        cli(prog_name="movierank")
+    except MovierankError as error:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]Error:[/] {_plain(error)}")
+        sys.exit(EXIT_USER_ERROR)
+
+
+def _plain(error: MovierankError) -> str:
+    """The message with the characters that rich would take for markup."""
+    return str(error).replace("[", r"\[")

@@ -1,0 +1,45 @@
+"""Options that several subcommands take, and the settings they make."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from movierank_pipeline.settings import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_DATA_OPTIONS = (
+    click.option(
+        "--data-dir",
+        type=click.Path(path_type=Path),
+        help="A folder with the files of any MovieLens edition.",
+    ),
+    click.option("--dataset", help="A MovieLens edition to download, or `sample`."),
+    click.option(
+        "--tmdb-file",
+        type=click.Path(path_type=Path),
+        help="A TMDB metadata file (the Kaggle CSVs or Parquet).",
+    ),
+)
+
+
+def data_options(command: F) -> F:
+    """`--data-dir`, `--dataset` and `--tmdb-file`; each wins over its environment variable."""
+    for option in reversed(_DATA_OPTIONS):
+        command = option(command)
+    return command
+
+
+def settings_of(
+    data_dir: Path | None, dataset: str | None, tmdb_file: Path | None, **more: object
+) -> Settings:
+    """Settings from the options that were given, the environment and the defaults, in this order."""
+    given = {
+        "data_dir": None if data_dir is None else str(data_dir.resolve()),
+        "dataset": dataset,
+        "tmdb_file": None if tmdb_file is None else str(tmdb_file.resolve()),
+        **more,
+    }
+    return Settings.from_environment(given=given)

@@ -1,0 +1,165 @@
+"""Running the asset graph in this process, with the history kept where the Dagster UI finds it."""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import dagster as dg
+
+from movierank_core.errors import ConfigError, MovierankError
+from movierank_core.paths import Paths
+from movierank_pipeline.definitions import build_defs
+from movierank_pipeline.freshness import plan
+from movierank_pipeline.settings import Settings
+
+_DAGSTER_YAML = "telemetry:\n  enabled: false\n"
+_IN_PROCESS_YAML = f"""\
+{_DAGSTER_YAML}# The default captures the standard streams, which hides the terminal from progress displays.
+compute_logs:
+  module: dagster._core.storage.noop_compute_log_manager
+  class: NoOpComputeLogManager
+"""
+_IN_PROCESS_FILE = "in_process.yaml"
+
+
+class Reporter(Protocol):
+    """Is told how a run goes on."""
+
+    def started(self, step: str) -> None: ...
+    def said(self, step: str, message: str) -> None: ...
+    def finished(self, step: str, seconds: float) -> None: ...
+    def checked(self, asset: str, check: str, passed: bool, figures: Mapping[str, object]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run made."""
+
+    made: list[str]
+    reused: list[str]
+    """Assets that were fresh and therefore left alone."""
+    run_id: str | None
+    """Dagster's; None where nothing had to be made."""
+    failed_checks: list[str] = field(default_factory=list)
+    """`asset: check`, those that only warn included."""
+
+
+class CheckFailedError(MovierankError):
+    """A blocking asset check stopped the run."""
+
+
+def prepare_dagster_home(paths: Paths) -> Path:
+    """`DAGSTER_HOME` if set, else our own, made with telemetry off."""
+    if configured := os.environ.get("DAGSTER_HOME"):
+        return Path(configured)
+    home = paths.dagster_home
+    home.mkdir(parents=True, exist_ok=True)
+    for name, content in (("dagster.yaml", _DAGSTER_YAML), (_IN_PROCESS_FILE, _IN_PROCESS_YAML)):
+        if not (home / name).is_file():
+            (home / name).write_text(content, "utf-8")
+    return home
+
+
+@contextmanager
+def dagster_instance(paths: Paths) -> Iterator[dg.DagsterInstance]:
+    """The instance whose history the Dagster UI shows."""
+    home = prepare_dagster_home(paths)
+    file = _IN_PROCESS_FILE if (home / _IN_PROCESS_FILE).is_file() else "dagster.yaml"
+    with dg.DagsterInstance.from_config(str(home), file) as instance:
+        yield instance
+
+
+def materialize(
+    settings: Settings,
+    paths: Paths,
+    reporter: Reporter,
+    *,
+    select: str | None = None,
+    everything: bool = False,
+    min_new_events: int = 1,
+) -> Outcome:
+    """Makes the stale assets, or `everything`, or those of a Dagster selection such as `ranker+`.
+
+    Raises what an asset raised, and CheckFailedError where a blocking check failed.
+    """
+    failed: list[str] = []
+    definitions = build_defs({"settings": settings}, {"console": _logger(reporter, failed)})
+    with dagster_instance(paths) as instance:
+        graph = definitions.resolve_asset_graph()
+        names = [key.to_user_string() for key in graph.toposorted_asset_keys]
+        if select is not None:
+            wanted = _selected(select, definitions)
+        elif everything:
+            wanted = names
+        else:
+            wanted = plan(definitions, settings, paths, instance, min_new_events=min_new_events).stale
+        reused = [name for name in names if name not in wanted]
+        if not wanted:
+            return Outcome([], reused, None)
+        job = definitions.resolve_implicit_global_asset_job_def()
+        try:
+            result = job.execute_in_process(
+                run_config={"loggers": {"console": {}}},
+                instance=instance,
+                asset_selection=[dg.AssetKey(name) for name in wanted],
+            )
+        except dg.DagsterAssetCheckFailedError as error:
+            raise CheckFailedError(
+                f"The run was stopped by the check {', '.join(failed)}",
+                remedy="look at its figures above or in the Dagster UI (`movierank dagster`)",
+            ) from error
+    return Outcome(wanted, reused, result.run_id, failed)
+
+
+def _selected(select: str, definitions: dg.Definitions) -> list[str]:
+    graph = definitions.resolve_asset_graph()
+    try:
+        keys = dg.AssetSelection.from_string(select).resolve(graph)
+    except dg.DagsterError as error:
+        raise ConfigError(
+            f"{select!r} selects no assets: {error}",
+            expected="a Dagster selection, such as `ranker` or `key:ranker+`",
+        ) from error
+    # Assets that one step makes are made together.
+    together = {other for key in keys for other in graph.get(key).execution_set_asset_keys}
+    return [key.to_user_string() for key in graph.toposorted_asset_keys if key in keys | together]
+
+
+def _logger(reporter: Reporter, failed: list[str]) -> dg.LoggerDefinition:
+    """Dagster's console logger, which passes on what people want to know and drops the rest."""
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            event: dg.DagsterEvent | None = record.__dict__.get("dagster_event")
+            if event is not None:
+                _pass_on(event, reporter, failed)
+            elif record.levelno >= logging.INFO:
+                meta = record.__dict__["dagster_meta"]
+                reporter.said(str(meta["op_name"]), str(meta["orig_message"]))
+
+    @dg.logger
+    def console(_: dg.InitLoggerContext) -> logging.Logger:
+        logger = logging.Logger("movierank.run", logging.DEBUG)
+        logger.addHandler(Handler())
+        return logger
+
+    return console
+
+
+def _pass_on(event: dg.DagsterEvent, reporter: Reporter, failed: list[str]) -> None:
+    match event.event_type:
+        case dg.DagsterEventType.STEP_START:
+            reporter.started(str(event.step_key))
+        case dg.DagsterEventType.STEP_SUCCESS:
+            reporter.finished(str(event.step_key), event.step_success_data.duration_ms / 1000)
+        case dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+            evaluation = event.asset_check_evaluation_data
+            asset = evaluation.asset_key.to_user_string()
+            if not evaluation.passed:
+                failed.append(f"{asset}: {evaluation.check_name}")
+            figures = {name: value.value for name, value in evaluation.metadata.items()}
+            reporter.checked(asset, evaluation.check_name, evaluation.passed, figures)
