@@ -21,8 +21,9 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     fitted to make training rows; requests come from after each, up to the next. The last is validation."""
     training_moments: int = 8
     """Training requests drawn per user and origin, at most."""
-    max_training_requests: int = 6_000
-    """Training requests in all, at most; a seeded sample beyond that."""
+    max_training_requests: int = 3_000
+    """Training and validation requests in all, at most; a seeded sample beyond that. Time and memory of
+    training grow with it: 3,000 requests are a million rows."""
 
     training_depth: int = 300
     """Best-fused candidates kept per training request; the rest, rarely liked, cost time and memory."""
