@@ -183,16 +183,18 @@ def read_bundle(folder: Path, *, verify: bool = True) -> Recommender:
         raise BundleError(
             f"The bundle in {folder} cannot be loaded: {error}", expected="files as written", remedy=RETRAIN
         ) from error
+    recommender = Recommender(model, manifest)
     if verify:
-        _replay(folder, model)
-    return Recommender(model, manifest)
+        _replay(folder, recommender)
+    return recommender
 
 
 class _Versioned(msgspec.Struct):
     format_version: int
 
 
-def _replay(folder: Path, model: RankingModel) -> None:
+def _replay(folder: Path, recommender: Recommender) -> None:
+    model = recommender.model
     golden = msgspec.json.decode((folder / GOLDEN).read_bytes(), type=list[GoldenRequest])
     for number, request in enumerate(golden):
         history = History.from_events(
@@ -214,6 +216,8 @@ def _replay(folder: Path, model: RankingModel) -> None:
                 expected=f"{request.movie_ids[:3]} with {request.raw_scores[:3]}",
                 remedy=f"install the library versions of the manifest, or {RETRAIN}",
             )
+        # Reasons are not compared, but a first request must not wait for their code to compile.
+        recommender.rank(history, as_of=request.as_of, k=GOLDEN_DEPTH)
 
 
 def _golden_histories(model: RankingModel, seed: int) -> list[History]:
