@@ -21,7 +21,7 @@ MIN_REQUESTS = 5
 
 
 MAX_BINS = 63
-"""Distinct values that a feature may be split at; halves the time of 255 at no loss on validation."""
+"""Distinct values that a feature may be split at; fewer than the default 255 save time and memory."""
 
 
 @dataclass(frozen=True)

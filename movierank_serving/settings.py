@@ -17,7 +17,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How one service runs. Every field but the first three is set by `MOVIERANK_<FIELD>`."""
 
     root: str
-    """The folder that holds `ui/` and `mlruns/` (`MOVIERANK_ROOT`; the checkout, else the current folder)."""
+    """The folder that holds `mlruns/` (`MOVIERANK_ROOT`; the checkout, else the current folder)."""
     home: str
     """Where histories, the event store and model copies are (`MOVIERANK_HOME`; `<root>/.movierank`)."""
     tracking_uri: str
@@ -71,8 +71,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def ui_folder(self) -> Path:
         """The page: `ui/` of the checkout, else the copy inside the installed package."""
-        checkout = Path(self.root) / "ui"
-        return checkout if checkout.is_dir() else Path(movierank_serving.__file__).parent / "ui"
+        package = Path(movierank_serving.__file__).resolve().parent
+        checkout = package.parent / "ui"
+        return checkout if (checkout / "index.html").is_file() else package / "ui"
 
 
 VARIABLES: Final[dict[str, str]] = {
