@@ -29,7 +29,7 @@ for _bit in range(64):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _fill_columns(  # type: ignore[no-untyped-def]
+def fill_columns(  # type: ignore[no-untyped-def]
     X, begin, column_feature, column_fill, column_zero_is_missing, column_is_bounded, columns
 ):  # fmt: skip
     """Rows from `begin` on, column by column, missing values replaced."""
@@ -55,7 +55,7 @@ def score_by_masks(  # type: ignore[no-untyped-def]
     for begin in range(0, len(X), _BLOCK_ROWS):
         n = min(_BLOCK_ROWS, len(X) - begin)
         columns = np.empty((len(column_feature), n), X.dtype)
-        _fill_columns(
+        fill_columns(
             X, begin, column_feature, column_fill, column_zero_is_missing, column_is_bounded, columns
         )
         standing = np.empty(n, keep_mask.dtype)
@@ -97,7 +97,7 @@ def score_by_walking(  # type: ignore[no-untyped-def]
     for begin in range(0, len(X), _BLOCK_ROWS):
         n = min(_BLOCK_ROWS, len(X) - begin)
         columns = np.empty((len(column_feature), n), X.dtype)
-        _fill_columns(
+        fill_columns(
             X, begin, column_feature, column_fill, column_zero_is_missing, column_is_bounded, columns
         )
         for t in range(len(tree_offset) - 1):
@@ -118,7 +118,7 @@ def attribute(  # type: ignore[no-untyped-def]
     for begin in range(0, len(X), _BLOCK_ROWS):
         n = min(_BLOCK_ROWS, len(X) - begin)
         columns = np.empty((len(column_feature), n), X.dtype)
-        _fill_columns(
+        fill_columns(
             X, begin, column_feature, column_fill, column_zero_is_missing, column_is_bounded, columns
         )
         for t in range(len(tree_offset) - 1):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from movierank_core.errors import BundleError
 from movierank_core.ranking.lightgbm_text import TextModel, Tree, parse_lightgbm_text
+from movierank_core.ranking.shapley import TreePaths, attribute_exactly
 from movierank_core.ranking.tree_kernels import attribute, score_by_masks, score_by_walking
 
 _MAX_MASKED_LEAVES: Final = 64
@@ -57,6 +58,7 @@ class TreeEnsemble:
     """Weighted; leaves of a tree from left to right."""
     base: float
     """The mean raw score over the training rows: what `contributions` start from."""
+    paths: TreePaths
 
     @classmethod
     def from_texts(
@@ -102,11 +104,40 @@ class TreeEnsemble:
 
         Attribution along the decision path (Saabas 2014): each split passed gives its feature the change
         in the expected score from the node to the child taken. Base plus a row's contributions is its
-        raw score.
+        raw score. Cheap, but splits far from the root get more than their due; see `shapley_values`.
         """
         X = self._matrix(X)
         added = np.zeros((len(X), len(self.feature_names)))
         attribute(*self._splits(X), self.left, self.right, self.split_value, self.leaf_value, added)
+        return added, self.base
+
+    def shapley_values(self, X: NDArray[Any]) -> tuple[NDArray[np.float64], float]:
+        """Like `contributions`, but each feature's Shapley value: what LightGBM gives as `pred_contrib`."""
+        X = np.ascontiguousarray(self._matrix(X))  # Few rows: not worth compiling for another layout.
+        added = np.zeros((len(X), len(self.feature_names)))
+        paths = self.paths
+        attribute_exactly(
+            X,
+            self.column_feature,
+            self.column_fill,
+            self.column_zero_is_missing,
+            self.column_is_bounded,
+            self.split_column,
+            self.threshold_float32 if X.dtype == np.float32 else self.threshold,
+            paths.tree_offset,
+            paths.n_points,
+            paths.split,
+            paths.is_right,
+            paths.parent,
+            paths.previous,
+            paths.share,
+            paths.previous_share,
+            paths.first_child,
+            paths.value,
+            paths.points,
+            paths.point_weights,
+            added,
+        )
         return added, self.base
 
     def _matrix(self, X: NDArray[Any]) -> NDArray[Any]:
@@ -148,7 +179,10 @@ def _require_features(model: TextModel, names: tuple[str, ...]) -> None:
 
 
 def _left_to_right(tree: Tree) -> Tree:
-    """The same tree with its leaves numbered from left to right."""
+    """The same tree with its leaves numbered from left to right.
+
+    Where leaves without training rows leave means undefined, all leaves count alike.
+    """
     order: list[int] = []
     pending = [0] if len(tree.left) else [-1]
     while pending:
@@ -167,7 +201,7 @@ def _left_to_right(tree: Tree) -> Tree:
         np.where(tree.left < 0, ~position[~np.minimum(tree.left, -1)], tree.left),
         np.where(tree.right < 0, ~position[~np.minimum(tree.right, -1)], tree.right),
         tree.leaf_value[order],
-        tree.leaf_count[order],
+        tree.leaf_count[order] if bool((tree.leaf_count > 0).all()) else np.ones(tree.n_leaves),
     )
 
 
@@ -215,6 +249,7 @@ def _flatten(trees: list[Tree], weights: list[float]) -> dict[str, Any]:
             [weight * tree.leaf_value for tree, weight in zip(trees, weights, strict=True)], np.float64
         ),
         "base": base,
+        "paths": TreePaths.of(trees, weights),
     }
 
 
@@ -244,7 +279,4 @@ def _leaf_ranges(tree: Tree) -> tuple[NDArray[np.int64], NDArray[np.int64], NDAr
 
 def _mean(tree: Tree, first: int, end: int) -> float:
     """The mean leaf value over the training rows that reach the leaves [first, end)."""
-    counts = tree.leaf_count[first:end]
-    if counts.sum() <= 0:
-        return float(tree.leaf_value[first:end].mean())
-    return float(np.average(tree.leaf_value[first:end], weights=counts))
+    return float(np.average(tree.leaf_value[first:end], weights=tree.leaf_count[first:end]))

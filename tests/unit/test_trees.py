@@ -38,6 +38,14 @@ def test_a_contribution_is_the_change_of_the_mean_along_the_path() -> None:
     assert contributions.tolist() == [[1.125, 0.75], [-1.125, 0.0]]
 
 
+def test_a_shapley_value_is_the_mean_change_over_the_orders_of_features() -> None:
+    ensemble = TreeEnsemble.from_texts([BY_HAND], [1.0])
+    # Expected scores of the first row when nothing, age, popularity or both are known: 0.125, 1.25, 0.5, 2.
+    values, base = ensemble.shapley_values(np.array([[1.0, 9.0], [2.0, 9.0]]))
+    assert base == 0.375
+    np.testing.assert_allclose(values, [[1.3125, 0.5625], [-1.3125, 0.1875]], rtol=1e-14)
+
+
 def test_weights_scale_scores_and_contributions() -> None:
     ensemble = TreeEnsemble.from_texts([BY_HAND, BY_HAND], [2.0, -0.5])
     rows = np.array([[1.0, 9.0]])
@@ -45,12 +53,14 @@ def test_weights_scale_scores_and_contributions() -> None:
     assert ensemble.predict(rows).tolist() == [1.5 * 2.25]
     assert base == 1.5 * 0.375
     assert contributions.tolist() == [[1.5 * 1.125, 1.5 * 0.75]]
+    np.testing.assert_allclose(ensemble.shapley_values(rows)[0], [[1.5 * 1.3125, 1.5 * 0.5625]], rtol=1e-14)
 
 
 def test_no_rows_have_no_scores() -> None:
     ensemble = TreeEnsemble.from_texts([BY_HAND], [1.0])
     assert ensemble.predict(np.empty((0, 2))).shape == (0,)
     assert ensemble.contributions(np.empty((0, 2)))[0].shape == (0, 2)
+    assert ensemble.shapley_values(np.empty((0, 2)))[0].shape == (0, 2)
 
 
 SETTINGS: list[dict[str, Any]] = [
@@ -77,7 +87,7 @@ def setting_name(settings: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=setting_name)
-def test_scores_equal_lightgbm_bit_for_bit(settings: dict[str, Any]) -> None:
+def test_scores_equal_lightgbm_bit_for_bit_and_shapley_values_its_treeshap(settings: dict[str, Any]) -> None:
     rng = np.random.default_rng(7)
     booster, text = train(rng, random_matrix(rng, 1200, N_FEATURES), **settings)
     ensemble = TreeEnsemble.from_texts([text], [1.0])
@@ -91,8 +101,11 @@ def test_scores_equal_lightgbm_bit_for_bit(settings: dict[str, Any]) -> None:
         assert_array_equal(ensemble.predict(rows), expected)
         contributions, base = ensemble.contributions(rows)
         np.testing.assert_allclose(base + contributions.sum(axis=1), expected, rtol=0, atol=1e-9)
-    exact = np.asarray(booster.predict(fresh[:5], pred_contrib=True, num_threads=1))
-    np.testing.assert_allclose(ensemble.contributions(fresh[:5])[1], exact[:, -1], rtol=0, atol=1e-9)
+    for rows in (fresh[:70], edges[::40], np.asfortranarray(fresh[:1])):
+        exact = np.asarray(booster.predict(rows, pred_contrib=True, num_threads=1))
+        values, base = ensemble.shapley_values(rows)
+        np.testing.assert_allclose(values, exact[:, :-1], rtol=0, atol=1e-9)
+        np.testing.assert_allclose(base, exact[:, -1], rtol=0, atol=1e-9)
 
 
 def test_a_weighted_sum_of_models_is_that_of_their_scores() -> None:
