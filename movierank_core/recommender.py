@@ -119,7 +119,7 @@ class Recommender:
                 )
                 for position in chosen
             ]
-        per_feature, base = self.model.trees.contributions(scored.features[chosen])
+        per_feature, base = self.model.trees.shapley_values(scored.features[chosen])
         per_family = sum_by_family(per_feature, self._family_numbers, len(self._families))
         rows = scored.rows[chosen]
         because = self._because(scored.query, rows)
