@@ -1,6 +1,7 @@
 """Why a movie is where it is, in short codes that follow from the model's own attribution.
 
-A result's contributions (one per feature, exact Shapley values over the trees) are summed by family; the families that raise the score most, in order, become codes.
+A result's contributions (one per feature, exact Shapley values over the trees) are summed by family; the
+families that raise the score most, in order, become codes.
 """
 
 from typing import Final
