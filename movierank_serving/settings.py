@@ -1,5 +1,6 @@
 """What an operator can set, all of it from the environment; docs/operations.md lists every variable."""
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -92,7 +93,7 @@ def _read(name: str, text: str) -> Any:
         value = msgspec.convert(text, kind, strict=False)
     except msgspec.ValidationError:
         value = None
-    if value is None or (kind in (int, float) and value <= 0):
+    if value is None or (kind in (int, float) and not 0 < value < math.inf):
         raise ConfigError(
             f"{VARIABLES[name]} is {text!r}", expected=_EXPECTED[kind], remedy="set it or leave it out"
         )

@@ -14,6 +14,7 @@ from movierank_serving.fuzzy import MAX_WORD, distances
 
 MAX_WORDS: Final = 12
 """Words of a query that count."""
+_MASKS: Final = 3
 _EXACT, _PREFIX, _TYPO = 1.0, 0.85, 0.5
 _POPULARITY_WEIGHT: Final = 0.6
 """The most popular movie is worth this much of a word's match more than the least."""
@@ -91,7 +92,7 @@ class TitleSearch:
         if not words:
             return _top(self._popularity, limit).tolist()
         scores = self._scores(words, forgiving=False)
-        if not scores.any():
+        if not scores.any() and any(self._is_known(word) for word in words):
             scores = self._scores(words, forgiving=True)
         shortlist = _top(scores, max(limit, _SHORTLIST))
         joined = " ".join(words)
@@ -137,6 +138,10 @@ class TitleSearch:
             quality[self._rows_of(first, first + 1)] = _EXACT
         return quality
 
+    def _is_known(self, word: str) -> bool:
+        first = int(np.searchsorted(self._word_array, word, side="left"))
+        return first < len(self._words) and self._words[first].startswith(word)
+
     def _rows_of(self, first: int, stop: int) -> NDArray[np.int64]:
         return self._rows[self._starts[first] : self._starts[stop]]
 
@@ -146,9 +151,11 @@ class TitleSearch:
             return []
         limit = 1 if len(word) < 8 else 2
         letters, lengths = _letters_of([word])
-        mask = _masks_of(letters)[0]
-        # Every letter of the query that a word lacks costs at least one edit.
-        candidates = np.flatnonzero(np.bitwise_count(mask & ~self._masks) <= limit)
+        masks = _masks_of(letters)[:, 0]
+        # Every letter of the query that a word lacks (or has too few times) costs at least one edit.
+        candidates = np.flatnonzero(np.bitwise_count(masks[0] & ~self._masks[0]) <= limit)
+        lacking = np.bitwise_count(masks[:, None] & ~self._masks[:, candidates]).sum(axis=0)
+        candidates = candidates[lacking <= limit]
         found = distances(letters[0, : lengths[0]], self._letters, self._lengths, candidates, limit, is_last)
         return candidates[found <= limit].tolist()
 
@@ -165,9 +172,24 @@ def _letters_of(words: list[str]) -> tuple[NDArray[np.uint16], NDArray[np.int64]
 
 
 def _masks_of(letters: NDArray[np.uint16]) -> NDArray[np.uint64]:
-    """A bit for each letter that occurs, letters sharing 64 bits."""
-    bits = np.left_shift(np.uint64(1), (letters % 64).astype(np.uint64))
-    return np.bitwise_or.reduce(np.where(letters > 0, bits, np.uint64(0)), axis=1)
+    """[_MASKS, n]: bits for the letters that a word has at least once, twice, three times.
+
+    64 bits are shared by all letters, so some stand for several.
+    """
+    folded = letters % 64
+    occurrence = np.zeros(letters.shape, np.int64)
+    for column in range(1, letters.shape[1]):
+        occurrence[:, column] = (folded[:, :column] == folded[:, column : column + 1]).sum(axis=1)
+    bits = np.left_shift(np.uint64(1), folded.astype(np.uint64))
+    return np.stack(
+        [
+            np.bitwise_or.reduce(
+                np.where((letters > 0) & (occurrence == times), bits, np.uint64(0)), axis=1, dtype=np.uint64
+            )
+            for times in range(_MASKS)
+        ],
+        axis=0,
+    )
 
 
 def _top(scores: NDArray[np.float64], limit: int) -> NDArray[np.int64]:
