@@ -10,6 +10,7 @@ from movierank_serving.routes.common import world_of
 from movierank_serving.static_files import file_response
 
 _VIEWER: Final = Path(__file__).resolve().parent.parent / "static" / "schema"
+FRONT: Final = Path("index.html")
 
 
 @get("/schema", include_in_schema=False)
@@ -31,12 +32,12 @@ async def schema_file(request: Request[Any, Any, Any], path: Path) -> Response[b
 
 
 @get(["/", "/{path:path}"], include_in_schema=False)
-async def page(request: Request[Any, Any, Any], path: Path = Path()) -> Response[bytes]:
+async def page(request: Request[Any, Any, Any], path: Path = FRONT) -> Response[bytes]:
     return file_response(request, world_of(request).settings.ui_folder, path.as_posix())
 
 
 @head(["/", "/{path:path}"], include_in_schema=False)
-async def page_head(request: Request[Any, Any, Any], path: Path = Path()) -> Response[None]:
+async def page_head(request: Request[Any, Any, Any], path: Path = FRONT) -> Response[None]:
     found = file_response(request, world_of(request).settings.ui_folder, path.as_posix())
     return Response(None, headers=found.headers, media_type=found.media_type)
 
