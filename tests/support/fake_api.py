@@ -189,7 +189,8 @@ class FakeService:
         filters = body.get("filters") or {}
         scored = []
         for film in self.films.values():
-            if film.movie_id in history and history[film.movie_id]["event_type"] != "click":
+            is_seen = film.movie_id in history and history[film.movie_id]["event_type"] != "click"
+            if is_seen and body.get("exclude_seen", True):
                 continue
             if not passes(film, filters):
                 continue
@@ -359,17 +360,18 @@ def passes(film: Film, filters: Json) -> bool:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    service: FakeService
+    disable_nagle_algorithm = True  # Else every answer waits 40 ms for an acknowledgement of its headers.
+    server_of: "FakeServer"
 
     def log_message(self, format: str, *args: object) -> None:
         """Silence: a test's output is its own."""
 
-    def send(self, status: int, body: bytes, content_type: str) -> None:
+    def send(self, status: int, body: bytes, content_type: str, cache: str = "no-store") -> None:
         self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Content-Security-Policy", CSP)
-        self.send_header("Cache-Control", "no-cache")
+        self.send_header("Cache-Control", cache)
         self.end_headers()
         self.wfile.write(body)
 
@@ -380,9 +382,9 @@ class Handler(BaseHTTPRequestHandler):
         file = UI / (address.path.lstrip("/") or "index.html")
         if self.command == "GET" and UI in file.resolve().parents and file.is_file():
             kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-            self.send(200, file.read_bytes(), kind)
+            self.send(200, file.read_bytes(), kind, cache=self.server_of.cache)
             return
-        service = self.service
+        service = self.server_of.service
         service.requests.append((self.command, self.path, body))
         if service.mode == "down":
             self.close_connection = True
@@ -405,10 +407,16 @@ class FakeServer:
 
     def __init__(self, port: int = 0) -> None:
         self.service = FakeService()
-        handler = type("BoundHandler", (Handler,), {"service": self.service})
+        self.cache = "no-cache"
+        """How browsers may keep the files of the page; tests let them, people who edit do not."""
+        handler = type("BoundHandler", (Handler,), {"server_of": self})
         self.server = ThreadingHTTPServer(("127.0.0.1", port), handler)
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/"
+
+    def start_afresh(self) -> None:
+        """Forgets everything that was done and set."""
+        self.service = FakeService()
 
     def __enter__(self) -> "FakeServer":
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()

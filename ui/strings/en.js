@@ -128,7 +128,6 @@ export default {
   "start.see": "See my list",
   "start.grid": "Or pick from films that many people know",
   "start.more": "Show others",
-  "start.pick": "Pick {title}",
   "start.unpick": "Remove {title}",
   "start.soFar": "So far, for you",
   "start.someone": "Or look through someone else’s eyes",
@@ -200,6 +199,7 @@ export default {
   "behind.latency.summary": { one: "{n} answer, {median} in the middle, {worst} at worst", other: "{n} answers, {median} in the middle, {worst} at worst" },
   "behind.docs": "API documentation",
 
+  "data.label": "Which data this is",
   "data.simulated": "Sample data: the films are real, the audience and its ratings are simulated.",
   "data.strip": "Sample data: real films, simulated ratings.",
   "data.real": "Ratings from {dataset}.",

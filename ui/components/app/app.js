@@ -32,7 +32,7 @@ class App extends HTMLElement {
     search.addEventListener("choose", ({ detail }) => go({ movie: detail.movie_id }));
     this.addEventListener("who", ({ detail }) => this.#become(detail));
     this.film.addEventListener("closed", () => read().movie !== null && leaveFilm());
-    this.film.addEventListener("said", () => this.view?.refresh?.());
+    this.film.addEventListener("said", ({ detail }) => this.view?.refresh?.(detail));
     connection.addEventListener("change", () => this.#tellConnection());
     connection.addEventListener("recovered", () => toast(t("state.back")));
     connection.addEventListener("newmodel", () => toast(t("state.newModel", { version: String(connection.model.model_version) })));

@@ -43,7 +43,6 @@ class Card extends HTMLElement {
       this,
       html`<article class="card" aria-labelledby="${id}">
         <a class="card-picture" tabindex="-1" aria-hidden="true"><mr-poster></mr-poster></a>
-        <span class="moved" aria-hidden="true" hidden></span>
         <div class="card-text">
           <p class="match"></p>
           <h3 id="${id}"><a class="card-title" dir="auto">${film.title}</a></h3>
@@ -72,7 +71,7 @@ class Card extends HTMLElement {
     fill(
       place,
       html`<span class="first-reason">${text}</span>${rest.length > 0 &&
-      html`<button type="button" class="more" data-act="more" aria-expanded="${wasOpen}"
+      html`<button type="button" class="more" data-act="more" aria-expanded="${String(wasOpen)}"
         aria-label="${t("card.moreLabel", { n: rest.length, title })}">${t("card.more", { n: rest.length })}</button>`}
         <ul class="reasons" aria-label="${t("card.reasons", { title })}" ${wasOpen ? "" : html`hidden`}>${[first, ...rest].filter(Boolean)
           .map((code) => html`<li>${reasonText(code)}</li>`)}</ul>`,
@@ -112,13 +111,11 @@ class Card extends HTMLElement {
 
   /** How many places it went up (negative: down), "new", or 0: shown for a while. */
   set moved(places) {
-    const badge = this.querySelector(".moved");
-    badge.hidden = !places;
+    this.querySelector(".moved")?.remove();
     if (!places) return;
-    badge.className = `moved ${places === "new" ? "fresh" : places > 0 ? "up" : "down"}`;
-    badge.textContent = places === "new" ? t("list.fresh") : `${places > 0 ? "▲" : "▼"} ${number(Math.abs(places))}`;
-    badge.getAnimations().forEach((animation) => animation.cancel());
-    badge.animate([{ opacity: 1 }, { opacity: 1, offset: 0.8 }, { opacity: 0 }], { duration: 7000, fill: "forwards" });
+    const way = places === "new" ? "fresh" : places > 0 ? "up" : "down";
+    const text = places === "new" ? t("list.fresh") : `${places > 0 ? "▲" : "▼"} ${number(Math.abs(places))}`;
+    this.querySelector(".card-picture").after(node(html`<span class="moved ${way}" aria-hidden="true">${text}</span>`));
   }
 
   #clicked(event) {

@@ -4,7 +4,7 @@ import { remember } from "../../films.js";
 import { fill, html } from "../../html.js";
 import { icons } from "../../icons.js";
 import { languageName, list as listed, number, runtime, t } from "../../i18n.js";
-import { announce, toast } from "../toast/toast.js";
+import { announce, rehome, toast } from "../toast/toast.js";
 import { contentOf } from "../notice/notice.js";
 import { drawnBackdrop } from "../poster/poster.js";
 import { VERDICTS } from "../card/card.js";
@@ -20,8 +20,12 @@ class Film extends HTMLElement {
 
   connectedCallback() {
     if (this.dialog) return;
-    this.dialog = fill(this, html`<dialog class="film" aria-labelledby="film-title"></dialog>`).firstElementChild;
-    this.dialog.addEventListener("close", () => this.dispatchEvent(new CustomEvent("closed", { bubbles: true })));
+    this.dialog = fill(this, html`<dialog class="film" aria-labelledby="film-title"><div></div></dialog>`).firstElementChild;
+    this.content = this.dialog.firstElementChild;
+    this.dialog.addEventListener("close", () => {
+      rehome();
+      this.dispatchEvent(new CustomEvent("closed", { bubbles: true }));
+    });
     this.dialog.addEventListener("click", (event) => this.#clicked(event));
     this.dialog.addEventListener("change", ({ target }) => target.name === "stars" && this.#say("rating", Number(target.value)));
   }
@@ -36,8 +40,9 @@ class Film extends HTMLElement {
     }
     const { signal } = (this.#abort = new AbortController());
     Object.assign(this, { audience, knobs, movie: null });
-    fill(this.dialog, html`<div class="film-blank" aria-busy="true"><h2 id="film-title">&nbsp;</h2></div>${this.#closeButton()}`);
+    fill(this.content, html`<div class="film-blank" aria-busy="true"><h2 id="film-title">&nbsp;</h2></div>${this.#closeButton()}`);
     if (!this.dialog.open) this.dialog.showModal();
+    rehome();
     this.dialog.scrollTop = 0;
     try {
       const movie = await api.movie(movieId, signal);
@@ -73,7 +78,7 @@ class Film extends HTMLElement {
       movie.imdb_id && html`<a href="${IMDB}${movie.imdb_id}/" target="_blank" rel="noreferrer">${t("film.imdb")}</a>`,
     ];
     fill(
-      this.dialog,
+      this.content,
       html`<div class="film-top">${drawnBackdrop(movie)}</div>
         <div class="film-body"><mr-poster></mr-poster><div class="film-main">
           <h2 id="film-title" dir="auto" tabindex="-1">${movie.title}</h2>
@@ -96,7 +101,7 @@ class Film extends HTMLElement {
     const { movie_id: id, title } = this.movie;
     const said = this.audience.said.find(({ movie }) => movie.movie_id === id)?.event_type;
     return html`<div role="group" aria-label="${t("card.verdict", { title })}">
-      ${VERDICTS.map((type) => html`<button type="button" class="button" data-act="${type}" aria-pressed="${said === type}">${icons[type]}<span>${t(`act.${type}`)}</span></button>`)}
+      ${VERDICTS.map((type) => html`<button type="button" class="button" data-act="${type}" aria-pressed="${String(said === type)}">${icons[type]}<span>${t(`act.${type}`)}</span></button>`)}
       ${said && html`<button type="button" class="button" data-act="undo" aria-label="${t("act.undo.of", { title })}">${icons.undo}<span>${t("act.undo")}</span></button>`}</div>
       <fieldset class="stars"><legend class="visually-hidden">${t("film.rate")}</legend>${STARS.map((n) => html`<label title="${t("film.stars", { n })}"><input type="radio" name="stars"
         value="${n}" aria-label="${t("film.stars", { n })}" />${icons.rating}</label>`)}</fieldset>`;
@@ -131,7 +136,7 @@ class Film extends HTMLElement {
       event.stopPropagation();
       this.show(movieId, this.audience, this.knobs);
     });
-    fill(this.dialog, this.#closeButton()).append(notice);
+    fill(this.content, this.#closeButton()).append(notice);
   }
 
   #clicked({ target }) {
@@ -150,13 +155,14 @@ class Film extends HTMLElement {
       toast(contentOf(error).title, { detail: t("done.failed") });
       return;
     }
-    announce(t(undone ? "said.undo" : `said.${type}`, { title: movie.title }));
+    const text = t(undone ? "said.undo" : `said.${type}`, { title: movie.title });
+    announce(text);
     const focused = document.activeElement;
     const again = focused?.name === "stars" ? `[name=stars][value="${focused.value}"]` : `[data-act="${type === "undo" ? "like" : type}"]`;
     fill(this.querySelector(".film-acts"), this.#acts());
     if (rating) this.querySelector(`[name=stars][value="${rating}"]`).checked = true;
     this.querySelector(again)?.focus();
-    this.dispatchEvent(new CustomEvent("said", { bubbles: true }));
+    this.dispatchEvent(new CustomEvent("said", { bubbles: true, detail: text }));
   }
 }
 

@@ -234,9 +234,9 @@ class ForYou extends HTMLElement {
     this.audience.say(movie, "click", { requestId: this.#answer?.request_id }).catch(() => {});
   }
 
-  /** What was said elsewhere (in the film view) also moves this list. */
-  refresh() {
-    this.#load({ calm: true });
+  /** What was said elsewhere (in the film view) also moves this list; `said` is the sentence on it. */
+  refresh(said) {
+    this.#load({ calm: true, said });
   }
 
   #startOver() {

@@ -23,6 +23,7 @@ class Knobs extends HTMLElement {
     this.addEventListener("click", ({ target }) => {
       if (target.closest("[data-clear]")) this.#emit({ ...NO_KNOBS, genres: [] });
     });
+    this.addEventListener("toggle", ({ target }) => this.classList.toggle("open", target.open), { capture: true });
     this.#build();
   }
 

@@ -4,7 +4,18 @@ import { t } from "../../i18n.js";
 
 const COMMANDS = /`([^`]+)`/g;
 
+const tellPage = () => document.documentElement.classList.toggle("noticed", Boolean(document.querySelector("main mr-notice")));
+
 class Notice extends HTMLElement {
+  // The strip that tells of the connection keeps quiet while a notice says it.
+  connectedCallback() {
+    tellPage();
+  }
+
+  disconnectedCallback() {
+    tellPage();
+  }
+
   /** {title, hint?, commands?, wait?, action?}: texts; `action` is the label of the button. */
   set content({ title, hint, commands = [], wait, action }) {
     this.setAttribute("role", "alert");

@@ -1,23 +1,7 @@
 // What is drawn on a poster: one or more compositions for each genre family, on a sheet of 200 × 300 whose
-// lower third belongs to the title. Each takes inks and a seeded random source and returns SVG markup made of
-// numbers and colours only.
+// lower third belongs to the title. Each takes inks and a seeded random source and returns SVG markup.
 import { html } from "../../html.js";
-
-const range = (n) => [...Array(n).keys()];
-const round = (value) => Math.round(value * 10) / 10;
-
-const circle = (x, y, r, fill, more = "") =>
-  html`<circle cx="${round(x)}" cy="${round(y)}" r="${round(r)}" fill="${fill}" class="${more}" />`;
-const ring = (x, y, r, stroke, width) =>
-  html`<circle cx="${round(x)}" cy="${round(y)}" r="${round(r)}" fill="none" stroke="${stroke}" stroke-width="${round(width)}" />`;
-const rect = (x, y, w, h, fill, more = "") =>
-  html`<rect x="${round(x)}" y="${round(y)}" width="${round(w)}" height="${round(h)}" fill="${fill}" class="${more}" />`;
-const shape = (d, fill, more = "") => html`<path d="${d}" fill="${fill}" class="${more}" />`;
-const line = (d, stroke, width) =>
-  html`<path d="${d}" fill="none" stroke="${stroke}" stroke-width="${round(width)}" stroke-linecap="round" stroke-linejoin="round" />`;
-const polygon = (points, fill, more = "") => shape(`M${points.map(([x, y]) => `${round(x)} ${round(y)}`).join("L")}Z`, fill, more);
-const polar = (x, y, r, turn) => [x + r * Math.cos(turn * 2 * Math.PI), y + r * Math.sin(turn * 2 * Math.PI)];
-const tilted = (degrees, content) => html`<g transform="rotate(${round(degrees)} 100 110)">${content}</g>`;
+import { range, round, circle, ring, rect, shape, line, polygon, polar, tilted } from "./shapes.js";
 
 const burst = (ink, { between }) => {
   const [x, y, n] = [between(70, 130), between(85, 115), 9 + Math.floor(between(0, 5))];

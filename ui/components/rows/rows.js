@@ -54,7 +54,7 @@ const ROWS = [
   },
   async ({ audience, knobs, asOf, shown, signal }) => {
     const from = new Date(asOf).getUTCFullYear() - 4;
-    if (Number.isNaN(from) || knobs.to) return null;
+    if (Number.isNaN(from) || knobs.to || knobs.from) return null;
     const { results } = await api.rank(audience.body({ ...knobs, from, k: LENGTH + 12 }), signal);
     return { title: t("row.fresh"), films: results.filter(({ movie_id }) => !shown.slice(0, 12).includes(movie_id)) };
   },

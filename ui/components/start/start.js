@@ -117,7 +117,7 @@ class Start extends HTMLElement {
     fill(
       tray,
       html`<ul class="tray-films">${said.map(({ movie }) => html`<li><button type="button" name="pick" value="${movie.movie_id}"
-          aria-label="${t("start.unpick", { title: movie.title })}" title="${movie.title}"><mr-poster></mr-poster>${icons.close}</button></li>`)}</ul>
+          title="${movie.title}"><mr-poster></mr-poster><span class="visually-hidden">${t("start.unpick", { title: movie.title })}</span>${icons.close}</button></li>`)}</ul>
         <p><strong>${t("start.picked", { n })}</strong> <span class="quiet">${advice}</span></p>
         <a class="button strong" href="${href({ view: "foryou", user: null })}">${t("start.see")}</a>`,
     );
@@ -154,7 +154,7 @@ class Start extends HTMLElement {
     const place = this.querySelector(".picks");
     fill(
       place,
-      html`${films.map((film) => html`<li><button type="button" class="pick" name="pick" value="${film.movie_id}" data-title="${film.title}">
+      html`${films.map((film) => html`<li><button type="button" class="pick" name="pick" value="${film.movie_id}">
         <mr-poster></mr-poster><span class="pick-mark">${icons.plus}${icons.check}</span><span class="row-title" dir="auto">${film.title}</span>
         <span class="facts">${factsOf(film)}</span></button></li>`)}`,
     );
@@ -165,9 +165,7 @@ class Start extends HTMLElement {
   #marks() {
     const said = new Set(visitor.said.map(({ movie }) => String(movie.movie_id)));
     for (const button of this.querySelectorAll(".pick[name=pick]")) {
-      const picked = said.has(button.value);
-      button.setAttribute("aria-pressed", String(picked));
-      button.setAttribute("aria-label", t("start.pick", { title: button.dataset.title }));
+      button.setAttribute("aria-pressed", String(said.has(button.value)));
     }
   }
 

@@ -28,6 +28,14 @@ class Toast extends HTMLElement {
 
 customElements.define("mr-toast", Toast);
 
+/** While a dialog is open everything beside it is silent and out of reach, so messages live inside it. */
+export const rehome = () => {
+  const home = document.querySelector("dialog[open]") ?? document.querySelector("mr-app");
+  for (const voice of [document.getElementById("announcer"), document.querySelector("mr-toast")]) {
+    if (voice.parentElement !== home) home.append(voice);
+  }
+};
+
 /** Shows a message; {detail, action (label), onAction}. */
 export const toast = (text, options = {}) => document.querySelector("mr-toast").say(text, options);
 

@@ -1,0 +1,226 @@
+"""The list of a user: found, shown, moved by every click, tuned, and kept in the address."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import OpenPage
+from tests.support.browser import match_of, titles_of
+from tests.support.fake_api import FakeService
+
+pytestmark = pytest.mark.browser
+
+
+def cards(page: Page) -> Page:
+    """The page, once the list of cards is there."""
+    page.get_by_role("article").first.wait_for()
+    return page
+
+
+def test_a_user_is_found_by_number_and_gets_cards(open_page: OpenPage) -> None:
+    page = open_page()
+    page.get_by_role("button", name="Change who is watching, now Visitor").click()
+    field = page.get_by_role("dialog", name="Who is watching?").get_by_role("combobox")
+    field.fill("42")
+    expect(page.get_by_role("option", name=re.compile("User 42"))).to_be_visible()
+    field.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("For user 42")
+    cards(page)
+    assert "user=42" in page.url
+    assert len(titles_of(page)) == 24
+
+
+def test_somebody_at_random_is_one_click_away(open_page: OpenPage) -> None:
+    page = open_page()
+    page.get_by_role("button", name="Surprise me").first.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(re.compile(r"For user \d+"))
+    cards(page)
+
+
+def test_a_card_says_what_and_how_well_and_why(open_page: OpenPage, service: FakeService) -> None:
+    page = cards(open_page("?user=42"))
+    best = service.rank({"user_id": 42, "k": 24})["results"][1]
+    card = page.get_by_role("article", name=best["title"], exact=True)
+    expect(card.get_by_text(", ".join(best["genres"]))).to_be_visible()
+    assert match_of(card.locator(".match").inner_text()) == round(best["score"] * 100)
+    liked_id = int(best["reasons"][0].split(":")[1])
+    expect(card.get_by_text(f"Because you liked {service.films[liked_id].title}").first).to_be_visible()
+
+
+def test_other_reasons_are_shown_on_demand_and_hidden_by_escape(open_page: OpenPage) -> None:
+    page = cards(open_page("?user=42"))
+    card = page.get_by_role("article").nth(1)
+    more = card.get_by_role("button", name=re.compile("more reason"))
+    expect(more).to_have_attribute("aria-expanded", "false")
+    more.click()
+    reasons = card.get_by_role("list", name=re.compile("^Why ")).get_by_role("listitem")
+    expect(reasons.first).to_be_visible()
+    assert reasons.count() >= 2
+    more.press("Escape")
+    expect(more).to_have_attribute("aria-expanded", "false")
+
+
+def test_a_like_is_sent_moves_the_list_and_says_so(open_page: OpenPage, service: FakeService) -> None:
+    page = cards(open_page("?user=42"))
+    before = titles_of(page)
+    title = before[2]
+    page.get_by_role("button", name=f"Like {title}", exact=True).click()
+    undo = page.get_by_role("button", name=f"Undo: {title}", exact=True)
+    expect(undo.first).to_be_visible()
+    expect(page.locator("#announcer")).to_contain_text(f"Liked {title}. List updated.")
+    sent = [body for method, path, body in service.requests if path == "/feedback"]
+    assert [(event["user_id"], event["event_type"]) for event in sent] == [(42, "like")]
+    assert sent[0]["request_id"].startswith("request-")
+    after = titles_of(page)
+    assert after != before
+    assert after[2] == title, "what was just said stays where it was, with its undo"
+    assert page.locator(".moved:visible").count() > 0
+
+
+def test_undo_on_the_card_brings_the_list_back(open_page: OpenPage, service: FakeService) -> None:
+    page = cards(open_page("?user=42"))
+    before = titles_of(page)
+    page.get_by_role("button", name=f"Dislike {before[1]}", exact=True).click()
+    expect(page.locator("#announcer")).to_contain_text("Disliked")
+    page.get_by_role("article", name=before[1], exact=True).get_by_role("button", name="Undo").click()
+    expect(page.locator("#announcer")).to_contain_text(f"Undone: {before[1]}.")
+    assert titles_of(page) == before
+    assert service.events[42][-1]["event_type"] == "undo"
+
+
+@pytest.mark.parametrize(
+    ("button", "event_type", "stamp"),
+    [("Not interested in", "not_interested", "Hidden"), ("Seen", "seen", "Seen")],
+)
+def test_hidden_and_seen_films_leave_with_the_next_click(
+    open_page: OpenPage, service: FakeService, button: str, event_type: str, stamp: str
+) -> None:
+    page = cards(open_page("?user=42"))
+    first, second = titles_of(page)[1:3]
+    page.get_by_role("button", name=f"{button} {first}", exact=True).click()
+    card = page.get_by_role("article", name=first, exact=True)
+    expect(card.get_by_text(stamp, exact=True)).to_be_visible()
+    assert service.events[42][-1]["event_type"] == event_type
+    page.get_by_role("button", name=f"Like {second}", exact=True).click()
+    expect(card).to_have_count(0)
+    recent = page.get_by_role("region", name="Just now")
+    recent.get_by_role("button", name=f"Undo: {first}", exact=True).click()
+    expect(card).to_be_visible()
+
+
+def test_the_strip_of_undo_buttons_outlives_a_reload(open_page: OpenPage) -> None:
+    page = cards(open_page("?user=42"))
+    title = titles_of(page)[3]
+    page.get_by_role("button", name=f"Like {title}", exact=True).click()
+    strip = page.get_by_role("region", name="Just now")
+    expect(strip.get_by_role("button", name=f"Undo: {title}")).to_be_visible()
+    page.reload()
+    expect(strip.get_by_role("button", name=f"Undo: {title}")).to_be_visible()
+
+
+def test_knobs_filter_the_list_and_live_in_the_address(open_page: OpenPage, service: FakeService) -> None:
+    page = cards(open_page("?user=42"))
+    page.locator("summary", has_text="Tune the list").click()
+    page.get_by_role("checkbox", name="Crime").check()
+    page.wait_for_url(re.compile("genres=Crime"))
+    page.get_by_role("spinbutton", name="From year").fill("1990")
+    page.get_by_role("spinbutton", name="From year").press("Tab")
+    page.wait_for_url(re.compile("from=1990"))
+    assert "genres=Crime" in page.url
+    expect(page.get_by_role("article")).to_have_count(
+        len(
+            service.rank({"user_id": 42, "k": 24, "filters": {"genres_any": ["Crime"], "year_min": 1990}})[
+                "results"
+            ]
+        )
+    )
+    page.reload()
+    expect(page.locator("summary")).to_contain_text("2 settings")
+    page.go_back()
+    page.go_back()
+    expect(page.get_by_role("article")).to_have_count(24)
+
+
+def test_how_many_and_variety_reach_the_service(open_page: OpenPage, service: FakeService) -> None:
+    page = cards(open_page("?user=42&k=12&variety=0.5&runtime=120&language=en"))
+    expect(page.get_by_role("article")).to_have_count(12)
+    body = next(body for _, path, body in service.requests if path == "/rank")
+    assert (body["k"], body["diversity"]) == (12, 0.5)
+    assert body["filters"] == {"runtime_max": 120, "languages": ["en"]}
+
+
+def test_nonsense_in_the_address_counts_as_not_set(open_page: OpenPage, service: FakeService) -> None:
+    page = cards(open_page("?user=42&k=-3&from=abc&variety=7&language=%3Cb%3E&view=nowhere&movie=x"))
+    expect(page.get_by_role("article")).to_have_count(24)
+    body = next(body for _, path, body in service.requests if path == "/rank")
+    assert body == {"user_id": 42, "k": 24, "diversity": 1}
+
+
+def test_an_unknown_user_is_a_newcomer(open_page: OpenPage, allowed: list[str]) -> None:
+    allowed.append("404")
+    page = cards(open_page("?user=99999"))
+    expect(page.get_by_text("User 99999 is new here: these are what most people like.")).to_be_visible()
+    page.get_by_role("link", name="History").click()
+    expect(page.get_by_text("There is no history yet.")).to_be_visible()
+
+
+def test_rows_below_the_list_load_when_scrolled_to(open_page: OpenPage) -> None:
+    page = cards(open_page("?user=42"))
+    page.locator("mr-rows").scroll_into_view_if_needed()
+    page.mouse.wheel(0, 4000)
+    row = page.get_by_role("region", name=re.compile("^Because you liked"))
+    expect(row.get_by_role("link").first).to_be_visible()
+
+
+def test_history_and_tastes_of_a_user(open_page: OpenPage, service: FakeService) -> None:
+    page = open_page("?user=42&view=profile")
+    user = service.user(42)
+    expect(page.get_by_role("heading", name="Tastes by genre")).to_be_visible()
+    row = page.get_by_role("row", name=user["genres"][0]["name"])
+    expect(row).to_contain_text(f"{user['genres'][0]['n_movies']} films")
+    title = user["history"][0]["title"]
+    expect(page.get_by_role("link", name=re.compile(re.escape(title)))).to_be_visible()
+
+
+def test_forgetting_a_user_asks_first(open_page: OpenPage, service: FakeService) -> None:
+    page = open_page("?user=42&view=profile")
+    page.get_by_role("button", name="Forget me").click()
+    ask = page.get_by_role("dialog", name="Forget me")
+    ask.get_by_role("button", name="Keep").click()
+    assert service.forgotten == set()
+    page.get_by_role("button", name="Forget me").click()
+    ask.get_by_role("button", name="Forget", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Which films do you love?")
+    assert service.forgotten == {42}
+
+
+def test_two_settings_are_compared_side_by_side(open_page: OpenPage) -> None:
+    page = open_page("?user=42&view=compare&b-from=1980")
+    expect(page.get_by_text(re.compile(r"of 20 films in both"))).to_be_visible()
+    right = page.get_by_role("region", name="List B")
+    expect(right.get_by_role("listitem").first).to_be_visible()
+    years = [int(re.search(r"\d{4}", text)[0]) for text in right.locator(".facts").all_inner_texts()[::2]]  # type: ignore[index]
+    assert min(years) >= 1980
+
+
+def test_behind_the_scenes_names_the_model(open_page: OpenPage) -> None:
+    page = open_page("?view=behind")
+    expect(page.get_by_text("nDCG@10: how near the top the liked films are")).to_be_visible()
+    expect(page.get_by_role("contentinfo")).to_contain_text("Serving movie-ranker version 3")
+
+
+def test_the_page_says_that_ratings_are_simulated(open_page: OpenPage) -> None:
+    page = open_page("?user=42")
+    expect(page.get_by_text("Sample data: real films, simulated ratings.")).to_be_visible()
+    foot = page.get_by_role("contentinfo")
+    expect(foot).to_contain_text("the audience and its ratings are simulated")
+    expect(foot).to_contain_text("This product uses the TMDB API but is not endorsed or certified by TMDB.")
+    expect(foot).to_contain_text("Harper")
+
+
+def test_real_ratings_are_not_called_simulated(open_page: OpenPage, service: FakeService) -> None:
+    service.simulated = False
+    page = open_page("?user=42")
+    expect(page.get_by_role("contentinfo")).to_contain_text("Ratings from ml-latest-small.")
+    expect(page.get_by_text("simulated")).to_have_count(0)

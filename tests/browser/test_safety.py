@@ -1,0 +1,122 @@
+"""Text stays text, nobody else is asked for anything, and a missing picture is not missed."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import OpenPage
+from tests.support.browser import overflow_of
+from tests.support.fake_api import FakeService
+from tests.support.fake_films import AWKWARD_FILMS
+
+pytestmark = pytest.mark.browser
+
+PIXEL = (
+    b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x02\x00\x00\x00\x90wS\xde"
+    b"\x00\x00\x00\x0cIDATx\x9cc\xf8\xcf\xc0\x00\x00\x03\x01\x01\x00\xc9\xfe\x92\xef\x00\x00\x00\x00IEND\xaeB`\x82"
+)
+
+
+@pytest.mark.parametrize("path", ["?user=42&k=100", "?view=start", "?user=42&view=compare"])
+def test_titles_with_markup_quotes_emoji_and_arabic_are_only_text(
+    open_page: OpenPage, service: FakeService, path: str
+) -> None:
+    service.add_awkward_films()
+    service.films = {film.movie_id: film for film in AWKWARD_FILMS} | dict(list(service.films.items())[4:20])
+    page = open_page(path, viewport={"width": 360, "height": 740})
+    for film in AWKWARD_FILMS:
+        expect(page.get_by_text(film.title, exact=True).first).to_be_visible()
+    assert page.evaluate("window.__xss") is None
+    assert page.locator("main img[src=x]").count() == 0
+    assert overflow_of(page) == 0
+
+
+@pytest.mark.parametrize("film", AWKWARD_FILMS, ids=["markup", "arabic", "emoji", "no spaces"])
+def test_an_awkward_film_opens_like_any_other(
+    open_page: OpenPage, service: FakeService, film: object
+) -> None:
+    service.add_awkward_films()
+    page = open_page(f"?user=42&movie={film.movie_id}", viewport={"width": 360, "height": 740})
+    dialog = page.get_by_role("dialog", name=film.title, exact=True)
+    expect(dialog.get_by_role("heading", name=film.title, level=2, exact=True)).to_be_visible()
+    page.get_by_role("region", name="Similar films").wait_for()
+    assert page.evaluate("window.__xss") is None
+    assert dialog.evaluate("dialog => dialog.scrollWidth - dialog.clientWidth") <= 0
+
+
+def test_an_address_cannot_inject_anything(open_page: OpenPage) -> None:
+    attack = "%3Cimg%20src%3Dx%20onerror%3D%22window.__xss%3D1%22%3E"
+    page = open_page(f"?user=42&genres={attack}&language={attack}&view={attack}&picks={attack}")
+    page.locator("summary", has_text="Tune the list").click()
+    expect(page.get_by_role("checkbox", name=re.compile("<img src=x"))).to_be_visible()
+    assert page.evaluate("window.__xss") is None
+
+
+def test_pictures_come_from_tmdb_and_cover_the_drawing(open_page: OpenPage, service: FakeService) -> None:
+    service.posters = True
+    page = open_page("?view=behind")
+    page.route("https://image.tmdb.org/**", lambda route: route.fulfill(body=PIXEL, content_type="image/png"))
+    with page.expect_request(re.compile(r"^https://image\.tmdb\.org/t/p/w342/\d+\.jpg$")):
+        page.goto(page.url.replace("view=behind", "user=42"))
+    expect(page.locator(".poster.covered").first).to_be_visible()
+    expect(page.locator(".poster.covered .drawn").first).to_be_hidden()
+
+
+def test_without_pictures_every_film_has_a_drawn_poster_and_asking_stops(
+    open_page: OpenPage, service: FakeService, allowed: list[str]
+) -> None:
+    allowed.append("net::ERR_FAILED")
+    service.posters = True
+    page = open_page("?user=42")
+    expect(page.locator("mr-shelf .poster .drawn svg")).to_have_count(24)
+    expect(page.locator("mr-shelf .poster").first.locator(".photo")).to_have_count(0)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.get_by_role("link", name="Favourites").click()
+    page.get_by_role("button", pressed=False).first.wait_for()
+    assert [url for url in asked if "image.tmdb.org" in url] == []
+
+
+def test_a_film_is_always_drawn_the_same_and_two_films_differ(open_page: OpenPage) -> None:
+    page = open_page("?view=behind")
+    first, again, other = page.evaluate(
+        """async () => {
+          await import("./components/poster/poster.js");
+          const draw = (movie_id) => {
+            const poster = document.createElement("mr-poster");
+            poster.movie = { movie_id, title: "Alien", release_year: 1979, genres: ["Horror"] };
+            return poster.innerHTML + poster.className + poster.style.cssText;
+          };
+          return [draw(348), draw(348), draw(349)];
+        }"""
+    )
+    assert first == again
+    assert first != other
+
+
+def test_the_lettering_of_every_palette_is_readable(open_page: OpenPage) -> None:
+    page = open_page("?view=behind")
+    inks: list[str] = page.evaluate(
+        "import('./components/poster/palettes.js').then((module) => module.allInks())"
+    )
+    assert len(inks) >= 36
+    for ground, title in (ink.split(" ")[:2] for ink in inks):
+        assert contrast(ground, title) >= 4.5, (ground, title)
+
+
+def contrast(one: str, other: str) -> float:
+    """The WCAG contrast of two colours as #rrggbb."""
+
+    def luminance(colour: str) -> float:
+        channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    lighter, darker = sorted((luminance(one), luminance(other)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def test_contrast_of_known_colours() -> None:
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#767676", "#ffffff") == pytest.approx(4.54, abs=0.01)

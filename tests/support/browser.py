@@ -1,0 +1,97 @@
+"""The system's Chromium under Playwright, and a page that notices what it should not do."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, Request, sync_playwright
+
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+POSTER_HOST = "image.tmdb.org"
+PATIENCE_MS = 6000
+
+
+def chromium_path() -> str:
+    """Where Chromium is: CHROMIUM, else the first found on the path; skips the test if there is none."""
+    given = os.environ.get("CHROMIUM")
+    found = given or next((path for name in NAMES if (path := shutil.which(name))), None)
+    if found is None:
+        pytest.skip("no Chromium on the path: install one or set CHROMIUM to its executable")
+    return found
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A headless Chromium that talks to nobody on its own."""
+    path = chromium_path()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@dataclass
+class Watched:
+    """A page and everything a well-behaved page leaves empty."""
+
+    page: Page
+    own_host: str
+    complaints: list[str] = field(default_factory=list)
+    """Console errors, uncaught exceptions, violations of the policy."""
+    strangers: list[str] = field(default_factory=list)
+    """Requests to anybody but the service and TMDB's pictures."""
+    expected: tuple[str, ...] = ()
+    """Parts of complaints that this test causes on purpose."""
+
+    def __post_init__(self) -> None:
+        self.page.set_default_timeout(PATIENCE_MS)
+        self.page.on("console", lambda message: self._complain(message.type, message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", self._request)
+        self.page.route(f"https://{POSTER_HOST}/**", lambda route: route.abort())
+
+    def _complain(self, kind: str, text: str) -> None:
+        if kind in ("error", "warning"):
+            self.complaints.append(text)
+
+    def _request(self, request: Request) -> None:
+        host = urlsplit(request.url).netloc
+        if request.url.startswith("data:") or host in (self.own_host, POSTER_HOST):
+            return
+        self.strangers.append(request.url)
+
+    def check(self) -> None:
+        """Fails on anything that was not expected."""
+        unexpected = [text for text in self.complaints if not any(part in text for part in self.expected)]
+        assert unexpected == []
+        assert self.strangers == []
+
+
+def overflow_of(page: Page) -> int:
+    """By how many pixels the page is wider than its window."""
+    wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    return max(0, int(wider))
+
+
+def titles_of(page: Page, label: str = "Recommendations") -> list[str]:
+    """The titles of a list of cards, in the order in which they stand."""
+    return page.get_by_role("list", name=label).get_by_role("heading").all_inner_texts()
+
+
+def match_of(text: str) -> int:
+    """`92% match` as a number."""
+    return int(text.split("%")[0])
