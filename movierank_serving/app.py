@@ -8,7 +8,6 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
 
 from litestar import Litestar
 
@@ -18,11 +17,9 @@ from movierank_serving.model_copies import load_bundle
 from movierank_serving.observe import Observe
 from movierank_serving.openapi import API_HANDLERS
 from movierank_serving.problems import EXCEPTION_HANDLERS
-from movierank_serving.routes import pages
+from movierank_serving.routes.pages import PAGES
 from movierank_serving.settings import Settings
 from movierank_serving.world import Ranks, Watcher, World
-
-PAGES: Final = (pages.schema, pages.schema_json, pages.schema_file, pages.page, pages.page_head)
 
 
 def create_app(settings: Settings, load: Callable[[Path], Ranks] = load_bundle) -> Litestar:

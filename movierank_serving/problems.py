@@ -105,6 +105,10 @@ def from_msgspec(error: msgspec.ValidationError, allowed: dict[str, tuple[str, .
     return invalid(field, message)
 
 
+_SHOWN_NAMES: Final = {"title": "query", "number": "query"}
+"""Arguments of handlers that cannot be named like their parameter: Litestar keeps `query` for itself."""
+
+
 def _of_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> ServiceProblem:
     """Litestar's own errors: no such route or method, a body too large, a bad parameter."""
     status = error.status_code
@@ -116,12 +120,15 @@ def _of_http_exception(request: Request[Any, Any, Any], error: HTTPException) ->
         415: "unsupported-media-type",
     }.get(status, "error" if status < 500 else "internal-error")
     details = {
-        404: "There is no such route. See /schema.",
+        404: NOT_FOUND,
         405: "This route does not answer this method.",
         413: "The body of the request is too large.",
     }
     errors = [
-        FieldError(field=str(entry.get("key", "")), message=str(entry.get("message", "")))
+        FieldError(
+            field=_SHOWN_NAMES.get(entry.get("key", ""), str(entry.get("key", ""))),
+            message=str(entry.get("message", "")),
+        )
         for entry in (error.extra if isinstance(error.extra, list) else [])
         if isinstance(entry, dict)
     ]
@@ -145,6 +152,7 @@ def _methods_of(request: Request[Any, Any, Any]) -> list[str]:
     return methods
 
 
+NOT_FOUND: Final = "There is no such route or file. See /schema."
 _INTERNAL: Final = "Something failed inside the service. The log has it under this request's id."
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from litestar import Request, Response
 
-from movierank_serving.problems import ServiceProblem
+from movierank_serving.problems import NOT_FOUND, ServiceProblem
 
 _TYPES: Final = {
     ".html": "text/html",
@@ -35,7 +35,7 @@ def file_response(request: Request[Any, Any, Any], folder: Path, path: str) -> R
     media_type = _TYPES.get(file.suffix)
     is_hidden = any(part.startswith(".") for part in Path(relative).parts)
     if media_type is None or is_hidden or not file.is_relative_to(folder.resolve()) or not file.is_file():
-        raise ServiceProblem(404, "not-found", "There is no such route or file. See /schema.")
+        raise ServiceProblem(404, "not-found", NOT_FOUND)
     content = file.read_bytes()
     etag = f'"{hashlib.sha256(content).hexdigest()[:20]}"'
     headers = {"ETag": etag, "Cache-Control": "no-cache"}

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from litestar import Request, Response, get, head
+from litestar.params import FromPath
 
 from movierank_serving.openapi import openapi_json
 from movierank_serving.routes.common import world_of
@@ -27,19 +28,36 @@ async def schema_json(request: Request[Any, Any, Any]) -> Response[bytes]:
 
 
 @get("/schema/{path:path}", include_in_schema=False)
-async def schema_file(request: Request[Any, Any, Any], path: Path) -> Response[bytes]:
+async def schema_file(request: Request[Any, Any, Any], path: FromPath[Path]) -> Response[bytes]:
     return file_response(request, _VIEWER, path.as_posix())
 
 
-@get(["/", "/{path:path}"], include_in_schema=False)
-async def page(request: Request[Any, Any, Any], path: Path = FRONT) -> Response[bytes]:
+@get("/", include_in_schema=False)
+async def index(request: Request[Any, Any, Any]) -> Response[bytes]:
+    return file_response(request, world_of(request).settings.ui_folder, "index.html")
+
+
+@get("/{path:path}", include_in_schema=False)
+async def page(request: Request[Any, Any, Any], path: FromPath[Path]) -> Response[bytes]:
     return file_response(request, world_of(request).settings.ui_folder, path.as_posix())
 
 
-@head(["/", "/{path:path}"], include_in_schema=False)
-async def page_head(request: Request[Any, Any, Any], path: Path = FRONT) -> Response[None]:
-    found = file_response(request, world_of(request).settings.ui_folder, path.as_posix())
-    return Response(None, headers=found.headers, media_type=found.media_type)
+@head("/", include_in_schema=False)
+async def index_head(request: Request[Any, Any, Any]) -> Response[None]:
+    return _head_of(file_response(request, world_of(request).settings.ui_folder, "index.html"))
+
+
+@head("/{path:path}", include_in_schema=False)
+async def page_head(request: Request[Any, Any, Any], path: FromPath[Path]) -> Response[None]:
+    return _head_of(file_response(request, world_of(request).settings.ui_folder, path.as_posix()))
+
+
+def _head_of(found: Response[bytes]) -> Response[None]:
+    headers = {**found.headers, "Content-Length": str(len(found.content))}
+    return Response(None, headers=headers, media_type=found.media_type, status_code=found.status_code)
+
+
+PAGES: Final = (schema, schema_json, schema_file, index, page, index_head, page_head)
 
 
 def _document() -> Response[bytes]:
