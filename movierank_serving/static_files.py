@@ -1,6 +1,7 @@
 """Files of the page and of the API viewer: the right types, ETags, and nothing from outside their folders."""
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,8 @@ _TYPES: Final = {
     ".webmanifest": "application/manifest+json",
 }
 """Files of other types are not served."""
+_PLAIN_PATH: Final = re.compile(r"(?!.*(?:^|/)\.)[A-Za-z0-9._/-]{1,200}")
+"""Names of our own files: no hidden ones, no way up, nothing that the file system chokes on."""
 
 
 def file_response(request: Request[Any, Any, Any], folder: Path, path: str) -> Response[bytes]:
@@ -30,11 +33,10 @@ def file_response(request: Request[Any, Any, Any], folder: Path, path: str) -> R
 
     Browsers keep files and ask each time whether they changed, so that a new version shows at once.
     """
-    relative = path.strip("/") or "index.html"
-    file = (folder / relative).resolve()
+    relative = path.strip("/")
+    file = (folder / relative).resolve() if _PLAIN_PATH.fullmatch(relative) else folder
     media_type = _TYPES.get(file.suffix)
-    is_hidden = any(part.startswith(".") for part in Path(relative).parts)
-    if media_type is None or is_hidden or not file.is_relative_to(folder.resolve()) or not file.is_file():
+    if media_type is None or not file.is_relative_to(folder.resolve()) or not file.is_file():
         raise ServiceProblem(404, "not-found", NOT_FOUND)
     content = file.read_bytes()
     etag = f'"{hashlib.sha256(content).hexdigest()[:20]}"'
