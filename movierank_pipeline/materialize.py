@@ -87,7 +87,8 @@ def materialize(
     Raises what an asset raised, and CheckFailedError where a blocking check failed.
     """
     failed: list[str] = []
-    definitions = build_defs({"settings": settings}, {"console": _logger(reporter, failed)})
+    blocked: list[str] = []
+    definitions = build_defs({"settings": settings}, {"console": _logger(reporter, failed, blocked)})
     with dagster_instance(paths) as instance:
         graph = definitions.resolve_asset_graph()
         names = [key.to_user_string() for key in graph.toposorted_asset_keys]
@@ -107,9 +108,11 @@ def materialize(
                 instance=instance,
                 asset_selection=[dg.AssetKey(name) for name in wanted],
             )
-        except dg.DagsterAssetCheckFailedError as error:
+        except dg.DagsterError as error:
+            if not blocked:
+                raise
             raise CheckFailedError(
-                f"The run was stopped by the check {', '.join(failed)}",
+                f"The run was stopped by the check {', '.join(blocked)}",
                 remedy="look at its figures above or in the Dagster UI (`movierank dagster`)",
             ) from error
     return Outcome(wanted, reused, result.run_id, failed)
@@ -129,14 +132,14 @@ def _selected(select: str, definitions: dg.Definitions) -> list[str]:
     return [key.to_user_string() for key in graph.toposorted_asset_keys if key in keys | together]
 
 
-def _logger(reporter: Reporter, failed: list[str]) -> dg.LoggerDefinition:
+def _logger(reporter: Reporter, failed: list[str], blocked: list[str]) -> dg.LoggerDefinition:
     """Dagster's console logger, which passes on what people want to know and drops the rest."""
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             event: dg.DagsterEvent | None = record.__dict__.get("dagster_event")
             if event is not None:
-                _pass_on(event, reporter, failed)
+                _pass_on(event, reporter, failed, blocked)
             elif record.levelno >= logging.INFO:
                 meta = record.__dict__["dagster_meta"]
                 reporter.said(str(meta["op_name"]), str(meta["orig_message"]))
@@ -150,7 +153,7 @@ def _logger(reporter: Reporter, failed: list[str]) -> dg.LoggerDefinition:
     return console
 
 
-def _pass_on(event: dg.DagsterEvent, reporter: Reporter, failed: list[str]) -> None:
+def _pass_on(event: dg.DagsterEvent, reporter: Reporter, failed: list[str], blocked: list[str]) -> None:
     match event.event_type:
         case dg.DagsterEventType.STEP_START:
             reporter.started(str(event.step_key))
@@ -161,5 +164,7 @@ def _pass_on(event: dg.DagsterEvent, reporter: Reporter, failed: list[str]) -> N
             asset = evaluation.asset_key.to_user_string()
             if not evaluation.passed:
                 failed.append(f"{asset}: {evaluation.check_name}")
+                if evaluation.blocking and evaluation.severity == dg.AssetCheckSeverity.ERROR:
+                    blocked.append(failed[-1])
             figures = {name: value.value for name, value in evaluation.metadata.items()}
             reporter.checked(asset, evaluation.check_name, evaluation.passed, figures)

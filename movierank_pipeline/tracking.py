@@ -27,7 +27,7 @@ def connect(paths: Paths) -> "MlflowClient":
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # The default retries for over 200 s.
     import mlflow
 
-    for name in ("alembic", "mlflow.store.db.utils", "mlflow.tracking.fluent"):
+    for name in ("alembic", "mlflow"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # MLflow proposes type hints that would make it validate every row of a batch in Python.
     warnings.filterwarnings("ignore", message=".*type hints to the `predict` method.*")

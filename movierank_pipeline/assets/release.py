@@ -62,7 +62,7 @@ def model_version(
             data_from=from_epoch(int(data.timestamps.min())).isoformat(),
             data_until=from_epoch(end_of(data) - 1).isoformat(),
             fingerprint=fingerprint,
-            dagster_run_id=context.run_id,
+            dagster_run_id=context.run.run_id,
             dagster_url=settings.dagster_url,
             plots=evaluation.plots,
             report_html=evaluation.html,

@@ -1,0 +1,64 @@
+"""The whole pipeline on a set of ratings so small that it takes seconds."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from movierank_core.paths import Paths
+from movierank_pipeline.materialize import Outcome, materialize
+from movierank_pipeline.settings import Settings
+from movierank_pipeline.sources.sample import synthesize, write_dataset
+
+MODEL = {
+    "N_TREES": "30",
+    "N_CANDIDATES": "60",
+    "N_PER_SOURCE": "40",
+    "ALS_FACTORS": "8",
+    "ALS_ITERATIONS": "4",
+    "EASE_L2": "20",
+    "TRAINING_MOMENTS": "3",
+    "MOMENTS": "3",
+    "N_THREADS": "1",
+}
+
+
+class Recorder:
+    """A reporter that remembers."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+        self.checks: dict[str, bool] = {}
+
+    def started(self, step: str) -> None:
+        pass
+
+    def said(self, step: str, message: str) -> None:
+        pass
+
+    def finished(self, step: str, seconds: float) -> None:
+        self.steps.append(step)
+
+    def checked(self, asset: str, check: str, passed: bool, figures: Mapping[str, object]) -> None:
+        self.checks[f"{asset}: {check}"] = passed
+
+
+def environment(root: Path) -> dict[str, str]:
+    """The variables that make a process work on the tiny set below `root`."""
+    return {
+        "MOVIERANK_ROOT": str(root),
+        "MOVIERANK_DATA_DIR": str(root / "tiny"),
+        **{f"MOVIERANK_MODEL_{name}": value for name, value in MODEL.items()},
+    }
+
+
+def write_tiny_ratings(root: Path) -> None:
+    write_dataset(synthesize(150, 6000, seed=1, n_movies=150, name="tiny"), root / "tiny")
+
+
+def run(recorder: Recorder | None = None, **options: object) -> Outcome:
+    """Materialises what is stale, or what `options` say, under the present environment."""
+    return materialize(
+        Settings.from_environment(),
+        Paths.from_environment(),
+        recorder or Recorder(),
+        **options,  # type: ignore[arg-type]  # Those of `materialize`.
+    )
