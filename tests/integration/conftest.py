@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from movierank_core.paths import Paths
+from movierank_pipeline.release import Release
+from tests.support.releases import make_release
 from tests.support.stores import paths_with_store
+from tests.support.world import World
 
 
 @pytest.fixture
@@ -23,3 +26,9 @@ def paths(tmp_path: Path, clean_environment: None, monkeypatch: pytest.MonkeyPat
     paths = paths_with_store(tmp_path)
     monkeypatch.setenv("MOVIERANK_ROOT", str(paths.root))
     return paths
+
+
+@pytest.fixture(scope="session")
+def release(world: World, tmp_path_factory: pytest.TempPathFactory) -> Release:
+    """A training of the small world; ten seconds, so it is made once."""
+    return make_release(tmp_path_factory.mktemp("release"), world)

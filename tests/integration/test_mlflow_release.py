@@ -23,17 +23,10 @@ from movierank_core.paths import Paths
 from movierank_pipeline.registry import Registry
 from movierank_pipeline.release import Release, log_release
 from movierank_pipeline.tracking import connect, experiment_id
-from tests.support.releases import make_release
 from tests.support.stores import paths_with_store
-from tests.support.world import World
 
 HISTORY = [Event(20, "rating", 1_704_200_000, 5.0), Event(40, "like", 1_704_300_000), Event(70, "click", 1)]
 AS_OF = 1_706_000_000
-
-
-@pytest.fixture(scope="module")
-def release(world: World, tmp_path_factory: pytest.TempPathFactory) -> Release:
-    return make_release(tmp_path_factory.mktemp("release"), world)
 
 
 @pytest.fixture(scope="module")
