@@ -124,6 +124,10 @@ class World:
                     raise
             return self._store
 
+    def is_loading(self) -> bool:
+        """Whether there is no version yet, but one that this worker is about to have."""
+        return self.model is None and self.model_error is None and self._copies.current_file.exists()
+
     def reads_at_once(self) -> bool:
         """Whether the event store answers reads without waiting for a network."""
         return self._store is not None and self._store.is_local

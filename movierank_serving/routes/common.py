@@ -1,6 +1,7 @@
 """What the route modules share: access to the worker's state, work off the event loop, documented errors."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, Final, ParamSpec, TypeVar
@@ -13,6 +14,8 @@ from movierank_serving.observe import facts_of
 from movierank_serving.problems import PROBLEM_JSON, Problem, no_model
 from movierank_serving.world import LoadedModel, World
 
+LOADING_SECONDS: Final = 10.0
+"""How long requests wait for a first version that is being loaded."""
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -25,12 +28,18 @@ def world_of(request: Request[Any, Any, Any]) -> World:
     return world
 
 
-def model_of(request: Request[Any, Any, Any]) -> LoadedModel:
-    """The version to answer with, for the whole of this request; 503 if there is none."""
+async def model_of(request: Request[Any, Any, Any]) -> LoadedModel:
+    """The version to answer with, for the whole of this request; 503 if there is none.
+
+    While a first version is being loaded the request waits for it: another worker may have it already, and
+    who was told by that one that the service is ready must not be refused by this one.
+    """
     world = world_of(request)
-    model = world.model
-    if model is None:
-        raise no_model(why_no_model(world))
+    deadline = time.monotonic() + LOADING_SECONDS
+    while (model := world.model) is None:
+        if not world.is_loading() or time.monotonic() > deadline:
+            raise no_model(why_no_model(world))
+        await asyncio.sleep(0.02)
     facts_of(request.scope).model_version = model.version
     return model
 
@@ -40,12 +49,14 @@ def why_no_model(world: World) -> str:
     if world.model_error is not None:
         return world.model_error
     name = f"{world.settings.model_name}@{world.settings.model_alias}"
+    if world.is_loading():
+        return f"The version of {name} is being loaded."
     status = world.sync_status
     if status is None:
         return f"No version of {name} is loaded yet; the registry has not been asked."
     if status.refused and status.registry_error is None:
         return f"Version {status.refused[-1].version} of {name} was refused: {status.refused[-1].error}"
-    return status.registry_error or f"The version of {name} is being loaded."
+    return status.registry_error or f"No version of {name} is loaded yet."
 
 
 async def in_thread(

@@ -34,7 +34,7 @@ async def feedback(request: Request[Any, Any, Any], data: JSONBody[FeedbackReque
             if data.value is None
             else f"not allowed with event_type {data.event_type}",
         )
-    if model_of(request).view.catalogue.row_of(data.movie_id) < 0:
+    if (await model_of(request)).view.catalogue.row_of(data.movie_id) < 0:
         raise unknown_movie("id", data.movie_id)
     world = world_of(request)
     event = FeedbackEvent(

@@ -13,7 +13,7 @@ from movierank_serving.schemas import Movie, MovieList, SimilarMovie, SimilarMov
 
 @get("/movie/{movie_id:int}", tags=["movies"], summary="One movie", responses=problems(400, 404, 503))
 async def movie(request: Request[Any, Any, Any], movie_id: MovieInPath) -> Movie:
-    view = model_of(request).view
+    view = (await model_of(request)).view
     row = view.catalogue.row_of(movie_id)
     if row < 0:
         raise unknown_movie("id", movie_id)
@@ -27,7 +27,7 @@ async def movie(request: Request[Any, Any, Any], movie_id: MovieInPath) -> Movie
     responses=problems(400, 404, 503),
 )
 async def movie_by_tmdb(request: Request[Any, Any, Any], tmdb_id: MovieInPath) -> Movie:
-    view = model_of(request).view
+    view = (await model_of(request)).view
     row = view.row_of_tmdb(tmdb_id)
     if row < 0:
         raise unknown_movie("TMDB id", tmdb_id)
@@ -45,7 +45,7 @@ async def similar(
     movie_id: MovieInPath,
     k: Annotated[int, QueryParameter(ge=1, le=100, description="How many.")] = 12,
 ) -> SimilarMovies:
-    model = model_of(request)
+    model = await model_of(request)
     view = model.view
     row = view.catalogue.row_of(movie_id)
     if row < 0:
@@ -74,7 +74,7 @@ async def search(
     ] = "",
     limit: Annotated[int, QueryParameter(ge=1, le=100, description="How many at most.")] = 10,
 ) -> MovieList:
-    view = model_of(request).view
+    view = (await model_of(request)).view
     rows = view.search.search(title, limit)
     return MovieList(
         results=[view.card(row) for row in rows], latency_ms=facts_of(request.scope).elapsed_ms()

@@ -25,7 +25,7 @@ from movierank_serving.world import LoadedHistories, World
 
 @get("/model", tags=["operations"], summary="The version that is served", responses=problems(503))
 async def model(request: Request[Any, Any, Any]) -> ModelInfo:
-    loaded = model_of(request)
+    loaded = await model_of(request)
     manifest = loaded.recommender.manifest
     histories = world_of(request).histories
     return ModelInfo(

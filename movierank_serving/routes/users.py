@@ -43,7 +43,7 @@ async def user(
     limit: Annotated[int, QueryParameter(ge=0, le=1000, description="Movies of the history.")] = 100,
 ) -> User:
     facts_of(request.scope).user_id = user_id
-    world, view = world_of(request), model_of(request).view
+    world, view = world_of(request), (await model_of(request)).view
     known = await in_thread(world.waiting_threads, history_of, world, user_id)
     if not known.is_known:
         raise ServiceProblem(404, "unknown-user", f"Nothing is recorded of user {user_id}.")

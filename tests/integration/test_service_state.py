@@ -100,6 +100,15 @@ def test_a_model_that_comes_later_is_taken(settings: Settings) -> None:
         assert version_of(client) == "1"
 
 
+def test_a_request_waits_for_a_first_version_that_is_being_loaded(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path, watch_seconds=0.5)
+    with client_of(settings) as client:
+        assert client.post("/rank", json={"user_id": 1}).status_code == 503
+        serve_version(settings, "1")
+        assert ready(client)["detail"] == "The version of movie-ranker@production is being loaded."
+        assert version_of(client) == "1"
+
+
 def test_another_version_is_taken_and_the_model_route_says_so(settings: Settings) -> None:
     serve_version(settings, "1")
     with client_of(settings) as client:

@@ -1,0 +1,395 @@
+"""The service as it runs: real processes, a real port, a real registry, a real model."""
+
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from movierank_core.bundle import read_bundle
+from movierank_core.events import open_event_store
+from movierank_core.histories import open_histories, publish_histories
+from movierank_core.model_store import BUNDLE_IN_MODEL
+from movierank_core.paths import Paths
+from movierank_pipeline.registry import Registry
+from movierank_pipeline.release import Release
+from movierank_pipeline.tracking import connect
+from tests.support.stores import paths_with_store
+from tests.support.waiting import wait_for
+from tests.support.world import World
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVE = "from movierank_serving.commands import serve; serve()"
+
+
+class Service:
+    """`movierank serve` in a process of its own."""
+
+    def __init__(self, paths: Paths, *arguments: str, **variables: str) -> None:
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("MOVIERANK_", "MLFLOW_", "PROMETHEUS_"))
+        }
+        environment |= {"MOVIERANK_ROOT": str(paths.root), "PYTHONUNBUFFERED": "1", **variables}
+        self.log = paths.root / "service.log"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", SERVE, "--port", "0", *arguments],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=self.log.open("ab"),
+            text=True,
+        )
+        self.port = 0
+
+    def read_address(self) -> None:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        match = re.search(r"http://127\.0\.0\.1:(\d+)", line)
+        assert match is not None, line + self.log.read_text()
+        self.port = int(match[1])
+
+    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """Status and decoded answer, over a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            content = None if body is None else json.dumps(body)
+            connection.request(method, path, content, {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            text = response.read()
+            is_json = "json" in response.headers["content-type"]
+            return response.status, json.loads(text) if is_json else text.decode()
+        finally:
+            connection.close()
+
+    def rank(self, user_id: int, **more: Any) -> dict[str, Any]:
+        status, answer = self.ask("POST", "/rank", {"user_id": user_id, **more})
+        assert status == 200, answer
+        ranking: dict[str, Any] = answer
+        return ranking
+
+    def wait_until_ready(self) -> None:
+        wait_for(lambda: self.ask("GET", "/health/ready")[0] == 200, seconds=60, what="ready")
+
+    def workers(self) -> list[psutil.Process]:
+        """The processes that answer; the others are the registry's watcher and multiprocessing's helper."""
+        children = psutil.Process(self.process.pid).children()
+        living = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+        return [child for child in living if "spawn_main" in " ".join(child.cmdline())]
+
+    def everything(self) -> list[psutil.Process]:
+        return [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
+
+    def stop(self) -> int:
+        if self.process.poll() is None:
+            self.process.terminate()
+        return self.process.wait(30)
+
+
+@contextmanager
+def serving(paths: Paths, *arguments: str, **variables: str) -> Iterator[Service]:
+    service = Service(paths, *arguments, **variables)
+    try:
+        service.read_address()
+        service.wait_until_ready()
+        yield service
+    finally:
+        service.stop()
+
+
+def add_version(paths: Paths, release: Release) -> int:
+    run_id = uuid.uuid4().hex
+    shutil.copytree(release.bundle, paths.artifacts / run_id / BUNDLE_IN_MODEL)
+    return Registry(connect(paths)).register(str(paths.artifacts / run_id), run_id, {}).number
+
+
+@pytest.fixture(scope="module")
+def prepared(release: Release, world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Paths]:
+    """A registry with three versions, the first in production, and published histories."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.delenv("MLFLOW_TRACKING_URI", raising=False)
+        paths = paths_with_store(tmp_path_factory.mktemp("service"))
+        for _ in range(3):
+            add_version(paths, release)
+        Registry(connect(paths)).promote(1, by="test")
+        publish_histories(
+            world.interactions,
+            paths.histories,
+            feedback_through=None,
+            dataset="tiny",
+            ratings_are_simulated=True,
+        )
+        yield paths
+
+
+@pytest.fixture(scope="module")
+def service(prepared: Paths) -> Iterator[Service]:
+    with serving(prepared, "--workers", "2") as service:
+        yield service
+
+
+def test_the_service_answers_what_the_model_says(service: Service, prepared: Paths, release: Release) -> None:
+    recommender = read_bundle(release.bundle)
+    history = open_histories(prepared.histories).history_of(3)
+    assert history is not None
+    before = int(time.time())
+    answer = service.rank(3, k=10)
+    assert answer["known_user"]
+    assert answer["model_version"] == "1"
+    candidates = [
+        recommender.rank(history, as_of=as_of, k=10).results for as_of in range(before, int(time.time()) + 3)
+    ]
+    got = [(result["movie_id"], result["score"], result["reasons"]) for result in answer["results"]]
+    assert got in [
+        [(int(recommender.catalogue.movie_ids[r.row]), r.score, r.reasons) for r in results]
+        for results in candidates
+    ]
+
+
+def test_filters_of_every_kind_are_answered(service: Service) -> None:
+    for filters in (
+        {},
+        {"genres_any": []},
+        {"genres_all": ["comedy"]},
+        {"genres_none": ["COMEDY"]},
+        {"languages": []},
+        {"languages": ["fr"], "year_min": 1990, "year_max": 2000},
+        {"runtime_min": 100, "runtime_max": 120},
+        {"exclude_movie_ids": [10, 20, 2**53]},
+        {"min_votes": 2**53},
+        {"year_min": -(2**53)},
+    ):
+        answer = service.rank(3, filters=filters, diversity=0.5, explain=True)
+        for result in answer["results"]:
+            assert abs(sum(result["contributions"].values()) - result["raw_score"]) < 1e-6
+
+
+def test_feedback_shows_in_the_next_ranking_on_every_worker(service: Service) -> None:
+    seen = {result["movie_id"] for result in service.rank(4, k=5)["results"]}
+    for movie_id in seen:
+        status, _ = service.ask(
+            "POST", "/feedback", {"user_id": 4, "movie_id": movie_id, "event_type": "like"}
+        )
+        assert status == 202
+        for _ in range(6):  # New connections: the workers take turns as they please.
+            assert movie_id not in {result["movie_id"] for result in service.rank(4, k=25)["results"]}
+
+
+def test_metrics_are_summed_over_workers(service: Service) -> None:
+    def count() -> float:
+        text = service.ask("GET", "/metrics")[1]
+        lines = [line for line in text.splitlines() if 'route="/rank",status="200"' in line]
+        return sum(float(line.split()[-1]) for line in lines)
+
+    before = count()
+    for _ in range(20):
+        service.rank(1)
+    assert count() - before == 20
+    assert 'movierank_model_loaded{version="1"} 1.0' in service.ask("GET", "/metrics")[1]
+
+
+def test_the_alias_moves_under_load_without_a_failed_request(service: Service, prepared: Paths) -> None:
+    registry = Registry(connect(prepared))
+    stop = threading.Event()
+    answers: list[tuple[float, int, str]] = []
+    failures: list[str] = []
+
+    def ask(user_id: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=10)
+        body = json.dumps({"user_id": user_id})
+        while not stop.is_set():
+            try:
+                connection.request("POST", "/rank", body, {"Content-Type": "application/json"})
+                response = connection.getresponse()
+                content = json.loads(response.read())
+                answers.append((time.monotonic(), response.status, content.get("model_version", "")))
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                failures.append(repr(error))
+                connection.close()
+        connection.close()
+
+    def only(version: str) -> bool:
+        """Every answer of the last moments is from this version."""
+        latest = answers[-40:]
+        return bool(latest) and {answer[2] for answer in latest} == {version}
+
+    askers = [threading.Thread(target=ask, args=(user_id,)) for user_id in range(1, 5)]
+    for asker in askers:
+        asker.start()
+    try:
+        delays = []
+        for move, version in (
+            (lambda: registry.promote(2, by="test"), "2"),
+            (lambda: registry.rollback(by="test"), "1"),
+            (lambda: registry.promote(3, by="test"), "3"),
+            (lambda: registry.promote(1, by="test"), "1"),
+        ):
+            move()
+            started = time.monotonic()
+            wait_for(lambda version=version: only(version), seconds=20, what=f"version {version}")
+            first = next(at for at, _, served in answers if at > started and served == version)
+            delays.append(first - started)
+    finally:
+        stop.set()
+        for asker in askers:
+            asker.join()
+    assert failures == []
+    assert {status for _, status, _ in answers} == {200}
+    assert max(delays) < 10, delays
+
+
+def test_a_damaged_version_is_refused_and_the_old_one_goes_on(
+    service: Service, prepared: Paths, release: Release
+) -> None:
+    number = add_version(prepared, release)
+    registry = Registry(connect(prepared))
+    folder = prepared.artifacts / registry.get(number).run_id / BUNDLE_IN_MODEL
+    (folder / "catalogue.parquet").write_bytes(b"PAR1")
+    registry.promote(number, by="test")
+    refused = wait_for(lambda: service.ask("GET", "/health/ready")[1]["refused_versions"], what="the refusal")
+    assert refused[0]["model_version"] == str(number)
+    assert refused[0]["error"].startswith("catalogue.parquet in the bundle ")
+    assert service.rank(1)["model_version"] == "1"
+    registry.promote(1, by="test")
+
+
+def test_a_killed_worker_is_replaced(service: Service) -> None:
+    workers = service.workers()
+    assert len(workers) == 2
+    workers[0].kill()
+    wait_for(lambda: workers[0].pid not in {worker.pid for worker in service.workers()}, what="its end")
+    wait_for(lambda: len(service.workers()) == 2, seconds=30, what="its replacement")
+    for _ in range(5):
+        wait_for(lambda: service.ask("GET", "/health/ready")[0] == 200)
+        service.rank(1)
+
+
+def test_requests_in_flight_finish_when_the_service_is_stopped(prepared: Paths) -> None:
+    with serving(prepared, "--workers", "1", MOVIERANK_WATCH_SECONDS="0.2") as service:
+        processes = service.everything()
+        body = b'{"user_id": 1, "k": 3}'
+        connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=10)
+        connection.putrequest("POST", "/rank")
+        connection.putheader("Content-Type", "application/json")
+        connection.putheader("Content-Length", str(len(body)))
+        connection.endheaders(body[:10])
+        time.sleep(0.3)  # The request has begun: its handler waits for the rest of the body.
+        service.process.terminate()
+        wait_for(lambda: not is_listening(service.port), what="the end of listening")
+        connection.send(body[10:])
+        response = connection.getresponse()
+        assert response.status == 200
+        assert len(json.loads(response.read())["results"]) == 3
+        connection.close()
+        assert service.process.wait(15) == 0
+        _, alive = psutil.wait_procs(processes, timeout=10)
+        assert alive == []
+
+
+def is_listening(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+    try:
+        connection.request("GET", "/health/live")
+        connection.getresponse().read()
+        return True
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def test_acknowledged_feedback_survives_kills_exactly_once(prepared: Paths, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/events.db"
+    acknowledged: list[str] = []
+    for attempt, kills_all in enumerate((False, True)):
+        with serving(prepared, "--workers", "2", MOVIERANK_EVENTS_URL=url) as service:
+            processes = service.everything()
+
+            def send(name: str, service: Service = service, attempt: int = attempt) -> None:
+                for number in range(100_000):
+                    event_id = f"{attempt}-{name}-{number}"
+                    body = {"user_id": 5, "movie_id": 10, "event_type": "click", "event_id": event_id}
+                    try:
+                        status, answer = service.ask("POST", "/feedback", body)
+                    except (OSError, http.client.HTTPException):
+                        return
+                    assert (status, answer["duplicate"]) == (202, False)
+                    acknowledged.append(event_id)
+
+            target = len(acknowledged) + 40
+            senders = [threading.Thread(target=send, args=(name,)) for name in "abcd"]
+            for sender in senders:
+                sender.start()
+            wait_for(lambda target=target: len(acknowledged) >= target, what="feedback")
+            for process in processes if kills_all else processes[:1]:
+                process.kill()
+            _, alive = psutil.wait_procs(processes, timeout=15)
+            assert alive == []  # Workers whose parent was killed end by themselves.
+            for sender in senders:
+                sender.join()
+    store = open_event_store(url)
+    stored = store.read_all()["event_id"].to_list()
+    store.close()
+    assert len(stored) == len(set(stored))
+    assert set(acknowledged) <= set(stored)
+    assert len(stored) - len(acknowledged) <= 8  # Stored, but killed before the answer.
+
+
+def test_a_service_without_a_registry_says_so_and_answers(tmp_path: Path) -> None:
+    paths = Paths(root=tmp_path, home=tmp_path / ".movierank")
+    service = Service(paths, "--workers", "1", MOVIERANK_REGISTRY_POLL_SECONDS="0.2")
+    try:
+        service.read_address()
+        reason = (
+            f"There is no registry at {tmp_path}/mlruns/mlflow.db yet. Remedy: run `movierank materialize`"
+        )
+        problem = wait_for(
+            lambda: (
+                (answer := service.ask("POST", "/rank", {"user_id": 1})[1])["detail"] == reason and answer
+            ),
+            what="the reason",
+        )
+        assert (problem["status"], problem["type"]) == (503, "urn:movierank:no-model")
+        assert service.process.stdout is not None
+        assert service.process.stdout.readline().startswith("No model yet. ")
+    finally:
+        service.process.send_signal(signal.SIGINT)
+        assert service.process.wait(30) == 0
+
+
+def test_a_port_in_use_is_an_error_that_names_the_remedy(service: Service) -> None:
+    outcome = subprocess.run(
+        [sys.executable, "-c", SERVE, "--port", str(service.port)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert outcome.returncode == 1
+    assert outcome.stderr == (
+        f"Error: The service cannot listen on 127.0.0.1:{service.port}: [Errno 98] Address already in use "
+        "(while attempting to bind on address "
+        f"('127.0.0.1', {service.port})). Expected: a free port. "
+        "Remedy: choose another with --port, or --port 0 for any.\n"
+    )
+
+
+def test_log_lines_are_json(service: Service) -> None:
+    service.rank(1)
+    lines = [json.loads(line) for line in service.log.read_text().splitlines() if line.startswith("{")]
+    assert any(line["message"] == "request" and line["route"] == "/rank" for line in lines)
+    assert [line for line in service.log.read_text().splitlines() if not line.startswith("{")] == []
