@@ -6,9 +6,11 @@ So `movierank serve` runs on a host without Dagster or LightGBM, and `movierank 
 import importlib
 import sys
 from dataclasses import dataclass
+from typing import NoReturn
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from movierank_core.errors import MovierankError
 
@@ -74,18 +76,9 @@ class LazyGroup(click.Group):
 
 
 def load(name: str) -> click.Command:
-    """The subcommand itself. Raises MovierankError where its part of the installation is missing."""
-    lazy = COMMANDS[name]
-    module, _, attribute = lazy.target.partition(":")
-    try:
-        command: click.Command = vars(importlib.import_module(module))[attribute]
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith("movierank"):
-            raise
-        raise MovierankError(
-            f"`movierank {name}` needs the package {error.name}, which is not installed",
-            remedy=f'run `pip install "movierank[{lazy.extra}]"`',
-        ) from error
+    """The subcommand itself. Raises ModuleNotFoundError where its part of the installation is missing."""
+    module, _, attribute = COMMANDS[name].target.partition(":")
+    command: click.Command = vars(importlib.import_module(module))[attribute]
     return command
 
 
@@ -100,10 +93,19 @@ def main() -> None:
     try:
         cli(prog_name="movierank")
     except MovierankError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]Error:[/] {_plain(error)}")
-        sys.exit(EXIT_USER_ERROR)
+        _fail(error)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("movierank"):
+            raise
+        name = next((argument for argument in sys.argv[1:] if argument in COMMANDS), "demo")
+        _fail(
+            MovierankError(
+                f"`movierank {name}` needs the package {error.name}, which is not installed",
+                remedy=f'run `pip install "movierank[{COMMANDS[name].extra}]"`',
+            )
+        )
 
 
-def _plain(error: MovierankError) -> str:
-    """The message with the characters that rich would take for markup."""
-    return str(error).replace("[", r"\[")
+def _fail(error: MovierankError) -> NoReturn:
+    Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]Error:[/] {escape(str(error))}")
+    sys.exit(EXIT_USER_ERROR)

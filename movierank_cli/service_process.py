@@ -156,7 +156,7 @@ def _free_port(host: str, port: int) -> int:
             return int(probe.getsockname()[1])
     except OSError as error:
         raise ConfigError(
-            f"Port {port} on {host} cannot be used: {error.strerror or error}",
+            f"Port {port} on {host} cannot be used: {os.strerror(error.errno or 0)}",
             expected="a free port",
             remedy="choose another with --port, or --port 0 for any",
         ) from error

@@ -2,8 +2,6 @@
 
 import click
 
-from movierank_core.errors import MovierankError
-
 
 @click.command()
 @click.option(
@@ -33,7 +31,4 @@ def serve(host: str, port: int, workers: int) -> None:
     from movierank_serving.serve import run_service
     from movierank_serving.settings import Settings
 
-    try:
-        run_service(Settings.from_environment(), host=host, port=port, workers=workers, announce=click.echo)
-    except MovierankError as error:
-        raise click.ClickException(str(error)) from error
+    run_service(Settings.from_environment(), host=host, port=port, workers=workers, announce=click.echo)

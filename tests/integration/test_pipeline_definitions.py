@@ -1,0 +1,206 @@
+"""The code location: what it offers, what it costs to import, and that Dagster itself can run it."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from movierank_core.events import FeedbackEvent, open_event_store
+from movierank_core.paths import Paths
+from movierank_pipeline.definitions import build_defs, enough_feedback
+from movierank_pipeline.materialize import dagster_instance, prepare_dagster_home
+from movierank_pipeline.settings import Settings
+from tests.support.tiny_pipeline import environment, write_tiny_ratings
+
+GROUPS = {
+    "raw": {"ratings", "movies", "links", "tags", "feedback"},
+    "enrichment": {"tmdb_movies", "catalogue"},
+    "features": {"interactions", "movie_features", "user_features"},
+    "retrieval": {"retrievers"},
+    "training": {"ranking_requests", "training_set"},
+    "model": {"ranker", "evaluation", "model_version", "promotion"},
+    "serving": {"histories", "recommendations"},
+}
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def root(tmp_path: Path, clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name, value in environment(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    return tmp_path
+
+
+def test_assets_are_in_their_groups_with_descriptions_and_kinds() -> None:
+    specs = build_defs().resolve_all_asset_specs()
+    found: dict[str, set[str]] = {}
+    for spec in specs:
+        found.setdefault(str(spec.group_name), set()).add(spec.key.to_user_string())
+    assert found == GROUPS
+    assert [spec.key for spec in specs if not spec.description or not spec.kinds] == []
+    assert {spec.code_version for spec in specs} != {None}
+    assert [spec.key for spec in specs if spec.owners] == []
+
+
+def test_the_job_takes_everything_and_the_automations_are_off() -> None:
+    definitions = build_defs()
+    graph = definitions.resolve_asset_graph()
+    selected = definitions.resolve_job_def("retrain").asset_layer.selected_asset_keys
+    assert selected == graph.get_all_asset_keys()
+    schedule = definitions.resolve_schedule_def("nightly")
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 3 * * *", "UTC")
+    assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
+    assert definitions.resolve_sensor_def("enough_feedback").default_status == dg.DefaultSensorStatus.STOPPED
+
+
+def test_only_the_popularity_check_blocks() -> None:
+    graph = build_defs().resolve_asset_graph()
+    specs = {
+        f"{key.asset_key.to_user_string()}: {key.name}": graph.get_check_spec(key)
+        for key in graph.asset_check_keys
+    }
+    assert {name for name, spec in specs.items() if spec.blocking} == {"evaluation: better_than_popularity"}
+    assert all(spec.description for spec in specs.values())
+
+
+def test_importing_the_code_location_does_no_work(root: Path) -> None:
+    code = (
+        "import sys, movierank_pipeline.definitions\n"
+        "heavy = {'mlflow', 'lightgbm', 'matplotlib', 'implicit', 'litestar', 'pandas'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "[]\n"
+    assert list(root.iterdir()) == []
+
+
+def sensed(instance: dg.DagsterInstance, cursor: str | None) -> dg.SensorResult:
+    context = dg.build_sensor_context(
+        instance=instance,
+        cursor=cursor,
+        resources={"settings": Settings.from_environment(given={"feedback_threshold": 2})},
+    )
+    result = enough_feedback(context)
+    assert isinstance(result, dg.SensorResult)
+    return result
+
+
+def skip(result: dg.SensorResult) -> str | None:
+    return None if result.skip_reason is None else result.skip_reason.skip_message
+
+
+def test_the_sensor_asks_for_a_retraining_once_there_is_enough_new_feedback(root: Path) -> None:
+    store = open_event_store(Paths.from_environment().events_url)
+
+    def feed(number: int) -> None:
+        event = FeedbackEvent(
+            event_id=str(number),
+            user_id=1,
+            movie_id=1,
+            event_type="like",
+            timestamp=datetime(2026, 1, 1, tzinfo=UTC),
+        )
+        store.append([event])
+
+    feed(0)
+    with dagster_instance(Paths.from_environment()) as instance:
+        first = sensed(instance, None)
+        assert skip(first) == "counting from here"
+        feed(1)
+        waiting = sensed(instance, first.cursor)
+        assert skip(waiting) == "1 of 2 new events"
+        assert waiting.cursor is None
+        feed(2)
+        enough = sensed(instance, first.cursor)
+        assert [request.run_key for request in enough.run_requests or []] == [enough.cursor]
+        assert skip(sensed(instance, enough.cursor)) == "0 of 2 new events"
+    store.close()
+
+
+def test_telemetry_is_off_where_we_make_the_dagster_home(root: Path) -> None:
+    home = prepare_dagster_home(Paths.from_environment())
+    assert home == root / ".movierank" / "dagster"
+    assert (home / "dagster.yaml").read_text() == "telemetry:\n  enabled: false\n"
+
+
+def test_a_dagster_home_of_the_caller_is_left_as_it_is(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "theirs"))
+    assert prepare_dagster_home(Paths.from_environment()) == tmp_path / "theirs"
+    assert not (tmp_path / "theirs").exists()
+
+
+def retrain_job() -> dg.JobDefinition:
+    """For the multiprocess executor, which makes the job again in every process."""
+    return build_defs().resolve_job_def("retrain")
+
+
+@pytest.mark.slow
+def test_the_default_executor_of_the_ui_runs_the_job_in_several_processes(root: Path) -> None:
+    write_tiny_ratings(root)
+    with dagster_instance(Paths.from_environment()) as instance:
+        result = dg.execute_job(dg.reconstructable(retrain_job), instance=instance, raise_on_error=True)
+        with result:
+            assert result.success
+            process_ids = {entry.pid for entry in result.all_events if entry.is_step_start}
+            assert len(process_ids) > 10
+            evaluations = result.get_asset_check_evaluations()
+    assert [entry.check_name for entry in evaluations if not entry.passed] == []
+    assert len(evaluations) == 8
+
+
+QUERY = """{ repositoriesOrError { ... on RepositoryConnection {
+    nodes { location { name } assetNodes { id } } } } }"""
+
+
+@pytest.mark.slow
+def test_dagster_dev_comes_up_with_the_workspace(root: Path, tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    shutil.copy(ROOT / "dagster_workspace.yaml", root)
+    command = [sys.executable, "-m", "movierank_cli", "dagster", "--port", str(port)]
+    with (tmp_path / "log").open("w") as log:
+        server = subprocess.Popen(
+            command, env=dict(os.environ), stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            nodes = ask(port, server, tmp_path / "log")
+        finally:
+            os.killpg(server.pid, 2)
+            server.wait(60)
+    assert [node["location"]["name"] for node in nodes] == ["movierank"]
+    assert len(nodes[0]["assetNodes"]) == sum(len(names) for names in GROUPS.values())
+
+
+def ask(port: int, server: "subprocess.Popen[bytes]", log: Path) -> list[dict]:
+    """The repositories, as soon as the code location has been loaded."""
+    deadline = time.monotonic() + 90
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/graphql",
+        json.dumps({"query": QUERY}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            with urllib.request.urlopen(request, timeout=5) as response:
+                nodes: list[dict] = json.load(response)["data"]["repositoriesOrError"]["nodes"]
+            if nodes:
+                return nodes
+        except (urllib.error.URLError, OSError):
+            pass
+        time.sleep(0.3)
+    pytest.fail(f"no answer from the Dagster UI:\n{log.read_text()}")

@@ -1,0 +1,125 @@
+"""Asset checks find what they are there to find."""
+
+from datetime import timedelta
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from movierank_core.schema import RATINGS
+from movierank_pipeline.asset_folders import DatasetFacts, StoredRatings
+from movierank_pipeline.checks import (
+    catalogue_keys,
+    compare_training_rows,
+    ratings_checks,
+    sample_requests,
+    tmdb_links,
+)
+from movierank_pipeline.ranking_requests import plan_requests
+from movierank_pipeline.training import TrainedRanker, train_ranker
+from movierank_pipeline.training_set import build_training_set
+from tests.support.world import CONFIG, World, make_catalogue
+
+FACTS = DatasetFacts(name="tiny", ratings_are_simulated=True)
+
+
+def failures(ratings: pl.DataFrame) -> dict[str, dict[str, object]]:
+    """Failed checks of a table of ratings, with what they say."""
+    results = list(ratings_checks(StoredRatings(ratings, FACTS)))  # type: ignore[call-overload]
+    return {
+        result.check_name: {name: value.value for name, value in result.metadata.items()}
+        for result in results
+        if not result.passed
+    }
+
+
+def test_good_ratings_pass(world: World) -> None:
+    assert failures(world.ratings) == {}
+
+
+def test_a_pair_that_comes_twice_is_counted(world: World) -> None:
+    assert failures(pl.concat([world.ratings, world.ratings.head(2)])) == {"unique_keys": {"repeated": 2}}
+
+
+@pytest.mark.parametrize("rating", [0.0, 5.5, 3.3, None, float("nan")])
+def test_a_rating_that_is_no_half_star_is_counted(world: World, rating: float | None) -> None:
+    row = world.ratings.head(1).with_columns(pl.lit(-1, pl.Int64).alias("movie_id"))
+    wrong = row.with_columns(pl.lit(rating, RATINGS["rating"]).alias("rating"))
+    assert failures(pl.concat([world.ratings, wrong])) == {"rating_range": {"outside": 1}}
+
+
+def test_a_column_of_another_type_is_named(world: World) -> None:
+    retyped = world.ratings.with_columns(pl.col("movie_id").cast(pl.Int32))
+    results = list(ratings_checks(StoredRatings(retyped, FACTS)))  # type: ignore[call-overload]
+    assert not results[0].passed
+    assert "movie_id is Int32 instead of Int64" in str(results[0].description)
+
+
+def test_a_catalogue_with_too_few_tmdb_ids_only_warns() -> None:
+    frame = make_catalogue(10).with_columns(tmdb_id=pl.Series([1] * 8 + [None, None], dtype=pl.Int64))
+    result = tmdb_links(frame)  # type: ignore[call-arg]
+    assert isinstance(result, dg.AssetCheckResult)
+    assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert result.metadata["share"].value == pytest.approx(0.8)
+    assert tmdb_links(frame.head(8)).passed  # type: ignore[call-arg, union-attr]
+
+
+def test_a_catalogue_out_of_order_or_with_a_film_twice_fails() -> None:
+    frame = make_catalogue(5)
+    assert catalogue_keys(frame).passed  # type: ignore[call-arg, union-attr]
+    assert not catalogue_keys(frame.reverse()).passed  # type: ignore[call-arg, union-attr]
+    assert not catalogue_keys(frame[[0, 1, 1, 2]]).passed  # type: ignore[call-arg, union-attr]
+
+
+@pytest.fixture(scope="module")
+def training_set(world: World) -> pl.DataFrame:
+    requests = plan_requests(world.data, world.catalogue, CONFIG)
+    return build_training_set(world.data, requests, world.catalogue, CONFIG)
+
+
+@pytest.fixture(scope="module")
+def ranker(training_set: pl.DataFrame) -> TrainedRanker:
+    return train_ranker(training_set, CONFIG)
+
+
+def differences(world: World, rows: pl.DataFrame, ranker: TrainedRanker) -> tuple[int, int]:
+    return compare_training_rows(rows, world.interactions, world.catalogue, ranker, CONFIG)
+
+
+def test_honest_training_rows_are_the_same_when_recomputed(
+    world: World, training_set: pl.DataFrame, ranker: TrainedRanker
+) -> None:
+    rows = sample_requests(training_set)
+    assert 1 < rows["request_id"].n_unique() <= 20
+    assert differences(world, rows, ranker) == (0, 0)
+
+
+def test_rows_that_knew_a_later_rating_are_found(world: World, ranker: TrainedRanker) -> None:
+    """Training rows from a table in which the future was moved before the first origin."""
+    early = world.interactions["timestamp"].min()
+    assert early is not None
+    leaky = World(
+        world.ratings.with_columns(
+            pl.when(pl.int_range(pl.len()) % 7 == 0)
+            .then(pl.lit(early) + timedelta(seconds=1))
+            .otherwise("timestamp")
+            .alias("timestamp")
+        ).sort("user_id", "timestamp", maintain_order=True),
+        world.catalogue_frame,
+    )
+    requests = plan_requests(world.data, world.catalogue, CONFIG)
+    rows = sample_requests(build_training_set(leaky.data, requests, world.catalogue, CONFIG))
+    n_future, n_serving = differences(world, rows, ranker)
+    assert n_future > 0
+    assert n_serving > 0
+
+
+def test_one_changed_feature_is_one_different_row(
+    world: World, training_set: pl.DataFrame, ranker: TrainedRanker
+) -> None:
+    rows = sample_requests(training_set)
+    feature = ranker.features[0].name
+    changed = rows.with_columns(
+        pl.when(pl.int_range(pl.len()) == 0).then(pl.col(feature) + 1).otherwise(feature).alias(feature)
+    )
+    assert differences(world, changed, ranker)[0] == 1
