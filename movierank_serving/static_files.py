@@ -1,7 +1,9 @@
 """Files of the page and of the API viewer: the right types, ETags, and nothing from outside their folders."""
 
+import gzip
 import hashlib
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +26,7 @@ _TYPES: Final = {
     ".webmanifest": "application/manifest+json",
 }
 """Files of other types are not served."""
+_WORTH_PACKING: Final = frozenset({".html", ".css", ".js", ".json", ".svg", ".txt", ".webmanifest"})
 _PLAIN_PATH: Final = re.compile(r"(?!.*(?:^|/)\.)[A-Za-z0-9._/-]{1,200}")
 """Names of our own files: no hidden ones, no way up, nothing that the file system chokes on."""
 
@@ -39,9 +42,29 @@ def file_response(request: Request[Any, Any, Any], folder: Path, path: str) -> R
     if media_type is None or not file.is_relative_to(folder.resolve()) or not file.is_file():
         raise ServiceProblem(404, "not-found", NOT_FOUND)
     content = file.read_bytes()
-    etag = f'"{hashlib.sha256(content).hexdigest()[:20]}"'
-    headers = {"ETag": etag, "Cache-Control": "no-cache"}
+    is_packed = file.suffix in _WORTH_PACKING and _accepts_gzip(request.headers.get("accept-encoding", ""))
+    etag = f'"{hashlib.sha256(content).hexdigest()[:20]}{"-gzip" if is_packed else ""}"'
+    headers = {"ETag": etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
     known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
     if etag in known or "*" in known:
         return Response(b"", status_code=304, headers=headers, media_type=media_type)
+    if is_packed:
+        return Response(
+            _packed(content), headers={**headers, "Content-Encoding": "gzip"}, media_type=media_type
+        )
     return Response(content, headers=headers, media_type=media_type)
+
+
+def _accepts_gzip(header: str) -> bool:
+    """Whether an `Accept-Encoding` names gzip and does not rule it out."""
+    for entry in header.lower().split(","):
+        name, _, weight = entry.replace(" ", "").partition(";")
+        if name == "gzip":
+            return weight not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False
+
+
+@lru_cache(maxsize=256)
+def _packed(content: bytes) -> bytes:
+    """The same bytes always pack to the same bytes."""
+    return gzip.compress(content, compresslevel=6, mtime=0)

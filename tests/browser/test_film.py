@@ -67,15 +67,18 @@ def test_why_not_is_answered(open_page: OpenPage, service: FakeService) -> None:
 
 def test_similar_films_lead_on_and_close_leads_back_to_the_list(open_page: OpenPage) -> None:
     page = open_page("?user=42")
-    page.get_by_role("article").first.get_by_role("link").click()
-    first = page.get_by_role("dialog").get_by_role("heading", level=2).first.inner_text()
-    similar = page.get_by_role("region", name="Similar films").get_by_role("link").first
+    link = page.get_by_role("article").first.get_by_role("link")
+    link.wait_for()
+    title = link.inner_text()
+    link.click()
+    first = page.get_by_role("dialog", name=title, exact=True)
+    similar = first.get_by_role("region", name="Similar films").get_by_role("link").first
     similar.click()
-    expect(page.get_by_role("heading", level=2, name=first, exact=True)).to_be_hidden()
+    expect(first).to_be_hidden()
     page.go_back()
-    expect(page.get_by_role("heading", level=2, name=first, exact=True)).to_be_visible()
+    expect(first).to_be_visible()
     similar.click()
-    expect(page.get_by_role("heading", level=2, name=first, exact=True)).to_be_hidden()
+    expect(first).to_be_hidden()
     page.get_by_role("button", name="Close").click()
     expect(page.get_by_role("dialog")).to_be_hidden()
     expect(page).not_to_have_url(re.compile("movie="))

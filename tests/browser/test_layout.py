@@ -141,9 +141,9 @@ def test_motion_is_reduced_where_that_is_asked_for(open_page: OpenPage) -> None:
 def test_first_paint_layout_shift_and_weight(open_page: OpenPage, path: str) -> None:
     page = settled(open_page(path))
     measured = page.evaluate(MEASURES)
-    assert measured["paint"] < 2000, "200 ms on a quiet machine; this one may be busy"
+    assert measured["paint"] < 2000, "80 ms on a quiet machine; this one may be busy"
     assert measured["shift"] < 0.02
-    assert measured["bytes"] < 200_000
+    assert measured["bytes"] < 80_000
     assert measured["requests"] < 80
 
 

@@ -41,7 +41,7 @@ def test_every_view_shows_and_says_what_it_should(
 ) -> None:
     page = watched.page
     page.goto(real_service_url + "?view=start")
-    page.get_by_role("button", pressed=False).first.wait_for()
+    page.locator(".picks").get_by_role("button", pressed=False).first.wait_for()
     photograph(page, "start", request)
     page.get_by_role("button", name="Surprise me").first.click()
     page.get_by_role("article").first.wait_for()

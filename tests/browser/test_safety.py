@@ -74,7 +74,7 @@ def test_without_pictures_every_film_has_a_drawn_poster_and_asking_stops(
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.get_by_role("link", name="Favourites").click()
-    page.get_by_role("button", pressed=False).first.wait_for()
+    page.locator(".picks").get_by_role("button", pressed=False).first.wait_for()
     assert [url for url in asked if "image.tmdb.org" in url] == []
 
 

@@ -111,7 +111,9 @@ def test_favourites_can_be_picked_once_the_service_is_back(open_page: OpenPage, 
     page = open_page("?view=start")
     expect(page.get_by_role("heading", name="The service cannot be reached")).to_be_visible()
     service.mode = "ok"
-    expect(page.get_by_role("button", pressed=False).first).to_be_visible(timeout=RECOVERY_MS)
+    expect(page.locator(".picks").get_by_role("button", pressed=False).first).to_be_visible(
+        timeout=RECOVERY_MS
+    )
 
 
 def test_an_exception_in_the_page_is_told(open_page: OpenPage, allowed: list[str]) -> None:

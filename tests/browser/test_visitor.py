@@ -46,7 +46,7 @@ def test_favourites_are_typed_and_the_list_grows(open_page: OpenPage, service: F
 
 def test_a_film_of_the_grid_is_picked_and_taken_back(open_page: OpenPage) -> None:
     page = open_page()
-    pick = page.get_by_role("list").get_by_role("button", pressed=False).first
+    pick = page.locator(".picks").get_by_role("button", pressed=False).first
     pick.wait_for()
     title = pick.locator(".row-title").inner_text()
     pick.click()

@@ -6,6 +6,7 @@ can be told to be slow, down, broken or without a model. It serves `ui/` under t
 """
 
 import argparse
+import gzip
 import json
 import math
 import mimetypes
@@ -366,12 +367,14 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         """Silence: a test's output is its own."""
 
-    def send(self, status: int, body: bytes, content_type: str, cache: str = "no-store") -> None:
+    def send(self, status: int, body: bytes, content_type: str, file_cache: str = "") -> None:
         self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Content-Security-Policy", CSP)
-        self.send_header("Cache-Control", cache)
+        self.send_header("Cache-Control", file_cache or "no-store")
+        if file_cache:
+            self.send_header("Content-Encoding", "gzip")
         self.end_headers()
         self.wfile.write(body)
 
@@ -382,7 +385,7 @@ class Handler(BaseHTTPRequestHandler):
         file = UI / (address.path.lstrip("/") or "index.html")
         if self.command == "GET" and UI in file.resolve().parents and file.is_file():
             kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-            self.send(200, file.read_bytes(), kind, cache=self.server_of.cache)
+            self.send(200, gzip.compress(file.read_bytes()), kind, file_cache=self.server_of.cache)
             return
         service = self.server_of.service
         service.requests.append((self.command, self.path, body))

@@ -139,6 +139,8 @@ export default {
   "film.votes": "{score} on TMDB",
   "film.noOverview": "There is no synopsis for this film.",
   "film.similar": "Similar films",
+  "film.loading": "Looking for the film…",
+  "film.you": "you",
   "film.why": "Why this?",
   "film.whyNot": "Why not?",
   "film.why.lead": "What raised and lowered its place for {who}. The bars add up to {raw}, which is a match of {percent}: how likely you are to like it if you watch it.",

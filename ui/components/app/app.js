@@ -82,7 +82,8 @@ class App extends HTMLElement {
 
   #linkTo(view, user) {
     const who = user === null || view === "start" ? "" : `&user=${user}`;
-    return `?view=${view}${who}`;
+    // A comparison of two equal lists says nothing, so it begins with one difference.
+    return `?view=${view}${who}${view === "compare" ? "&b-variety=0.6" : ""}`;
   }
 
   /** Favourites that came with a link: shown, and the reader's own kept to go back to. */

@@ -1,6 +1,6 @@
 // <mr-film>: one film in a dialog over the list: facts, people, why, similar films. Emits "said" after a verdict.
 import { api, isAbort } from "../../api.js";
-import { remember } from "../../films.js";
+import { cardOf, remember } from "../../films.js";
 import { fill, html } from "../../html.js";
 import { icons } from "../../icons.js";
 import { languageName, list as listed, number, runtime, t } from "../../i18n.js";
@@ -40,7 +40,7 @@ class Film extends HTMLElement {
     }
     const { signal } = (this.#abort = new AbortController());
     Object.assign(this, { audience, knobs, movie: null });
-    fill(this.content, html`<div class="film-blank" aria-busy="true"><h2 id="film-title">&nbsp;</h2></div>${this.#closeButton()}`);
+    fill(this.content, html`<div class="film-blank" aria-busy="true"><h2 id="film-title" class="visually-hidden">${cardOf(movieId)?.title ?? t("film.loading")}</h2></div>${this.#closeButton()}`);
     if (!this.dialog.open) this.dialog.showModal();
     rehome();
     this.dialog.scrollTop = 0;

@@ -82,7 +82,7 @@ const blinds = (ink, { between }) => {
   const x = between(70, 130);
   return [
     range(11).map((n) => rect(-20, 8 + n * 19, 240, 8 + n * 0.4, n % 5 === 3 ? ink.second : ink.first)),
-    shape(`M${x - 29} 84l4-38q25-16 50 0l4 38Zm-25 8q54 20 108 0 0-12-54-12t-54 12Zm32 4q0 44 22 50t22-50ZM${x - 78} 310q4-128 52-144l26 14 26-14q48 16 52 144Z`, ink.ground),
+    shape(`M${x - 29} 88l4-42q25-16 50 0l4 42Zm-25 4q54 20 108 0 0-12-54-12t-54 12Zm32 4q0 44 22 50t22-50ZM${x - 78} 310q4-128 52-144l26 14 26-14q48 16 52 144Z`, ink.ground),
   ];
 };
 

@@ -38,7 +38,7 @@ const visitorProfile = () => {
 };
 
 const barText = ({ n_movies: n, mean_rating: mean }) =>
-  mean === null || mean === undefined ? t("profile.bar.unrated", { n }) : t("profile.bar", { n, rating: number(mean, { maximumFractionDigits: 1 }) });
+  mean === null || mean === undefined ? t("profile.bar.unrated", { n }) : t("profile.bar", { n, rating: number(mean, { minimumFractionDigits: 1, maximumFractionDigits: 1 }) });
 
 const chart = (title, tastes) => {
   const most = Math.max(1, ...tastes.map(({ n_movies }) => n_movies));

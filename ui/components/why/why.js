@@ -52,17 +52,18 @@ class Why extends HTMLElement {
     return known ? { ...known, kind: "known" } : { kind: "beyond" };
   }
 
-  #tell({ film, place, kind }, { name }, { k }) {
+  #tell({ film, place, kind }, { name, isVisitor }, { k }) {
+    const who = isVisitor ? t("film.you") : name;
     const match = film && percent(film.score);
     const text = {
       shown: () => t("film.place", { n: place, percent: match }),
-      notShown: () => t("film.notShown", { n: place, who: name, percent: match, k }),
+      notShown: () => t("film.notShown", { n: place, who, percent: match, k }),
       filtered: () => t("film.filtered", { n: place, percent: match }),
       known: () => t("film.known"),
-      beyond: () => t("film.beyond", { n: FAR, who: name }),
+      beyond: () => t("film.beyond", { n: FAR, who }),
     }[kind]();
     fill(this, html`<h3>${t(kind === "shown" ? "film.why" : "film.whyNot")}</h3><p>${text}</p>`);
-    if (film?.contributions) this.#draw(film, name);
+    if (film?.contributions) this.#draw(film, who);
   }
 
   #draw({ contributions, score }, who) {
