@@ -10,8 +10,9 @@ from litestar import Request
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import PathParameter
 
+from movierank_serving.catalogue_view import CatalogueView
 from movierank_serving.observe import facts_of
-from movierank_serving.problems import PROBLEM_JSON, Problem, no_model
+from movierank_serving.problems import PROBLEM_JSON, Problem, no_model, unknown_movie
 from movierank_serving.world import LoadedModel, World
 
 LOADING_SECONDS: Final = 10.0
@@ -42,6 +43,14 @@ async def model_of(request: Request[Any, Any, Any]) -> LoadedModel:
         await asyncio.sleep(0.02)
     facts_of(request.scope).model_version = model.version
     return model
+
+
+def known_row(view: CatalogueView, movie_id: int) -> int:
+    """The catalogue row of a movie; 404 if it has none."""
+    row = view.catalogue.row_of(movie_id)
+    if row < 0:
+        raise unknown_movie("id", movie_id)
+    return row
 
 
 def why_no_model(world: World) -> str:

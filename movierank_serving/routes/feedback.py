@@ -9,8 +9,8 @@ from litestar.params import JSONBody
 
 from movierank_core.events import FeedbackEvent
 from movierank_serving.observe import facts_of
-from movierank_serving.problems import invalid, unknown_movie
-from movierank_serving.routes.common import in_thread, model_of, problems, world_of
+from movierank_serving.problems import invalid
+from movierank_serving.routes.common import in_thread, known_row, model_of, problems, world_of
 from movierank_serving.schemas import FeedbackRequest, FeedbackResponse
 from movierank_serving.strict_json import StrictJson
 
@@ -34,8 +34,7 @@ async def feedback(request: Request[Any, Any, Any], data: JSONBody[FeedbackReque
             if data.value is None
             else f"not allowed with event_type {data.event_type}",
         )
-    if (await model_of(request)).view.catalogue.row_of(data.movie_id) < 0:
-        raise unknown_movie("id", data.movie_id)
+    known_row((await model_of(request)).view, data.movie_id)
     world = world_of(request)
     event = FeedbackEvent(
         event_id=data.event_id or uuid.uuid4().hex,

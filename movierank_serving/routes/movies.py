@@ -7,17 +7,14 @@ from litestar.params import QueryParameter
 
 from movierank_serving.observe import facts_of
 from movierank_serving.problems import unknown_movie
-from movierank_serving.routes.common import MovieInPath, model_of, problems
+from movierank_serving.routes.common import MovieInPath, known_row, model_of, problems
 from movierank_serving.schemas import Movie, MovieList, SimilarMovie, SimilarMovies
 
 
 @get("/movie/{movie_id:int}", tags=["movies"], summary="One movie", responses=problems(400, 404, 503))
 async def movie(request: Request[Any, Any, Any], movie_id: MovieInPath) -> Movie:
     view = (await model_of(request)).view
-    row = view.catalogue.row_of(movie_id)
-    if row < 0:
-        raise unknown_movie("id", movie_id)
-    return view.movie(row)
+    return view.movie(known_row(view, movie_id))
 
 
 @get(
@@ -47,9 +44,7 @@ async def similar(
 ) -> SimilarMovies:
     model = await model_of(request)
     view = model.view
-    row = view.catalogue.row_of(movie_id)
-    if row < 0:
-        raise unknown_movie("id", movie_id)
+    row = known_row(view, movie_id)
     neighbours = model.recommender.similar(row, k)
     return SimilarMovies(
         movie_id=movie_id,
