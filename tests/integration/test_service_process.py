@@ -32,7 +32,7 @@ from tests.support.waiting import wait_for
 from tests.support.world import World
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVE = "from movierank_serving.commands import serve; serve()"
+SERVE = "from movierank_cli.main import main; main()"
 
 
 class Service:
@@ -47,7 +47,7 @@ class Service:
         environment |= {"MOVIERANK_ROOT": str(paths.root), "PYTHONUNBUFFERED": "1", **variables}
         self.log = paths.root / "service.log"
         self.process = subprocess.Popen(
-            [sys.executable, "-c", SERVE, "--port", "0", *arguments],
+            [sys.executable, "-c", SERVE, "serve", "--port", "0", *arguments],
             cwd=ROOT,
             env=environment,
             stdout=subprocess.PIPE,
@@ -373,13 +373,13 @@ def test_a_service_without_a_registry_says_so_and_answers(tmp_path: Path) -> Non
 
 def test_a_port_in_use_is_an_error_that_names_the_remedy(service: Service) -> None:
     outcome = subprocess.run(
-        [sys.executable, "-c", SERVE, "--port", str(service.port)],
+        [sys.executable, "-c", SERVE, "serve", "--port", str(service.port)],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert outcome.returncode == 1
+    assert outcome.returncode == 2
     assert outcome.stderr == (
         f"Error: The service cannot listen on 127.0.0.1:{service.port}: [Errno 98] Address already in use "
         "(while attempting to bind on address "

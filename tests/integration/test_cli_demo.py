@@ -1,0 +1,198 @@
+"""`movierank demo` and `movierank evaluate`, from ratings to answers."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from rich.console import Console
+
+from movierank_cli import demo as demo_module
+from movierank_cli.console import StepLines, duration
+from movierank_cli.demo import choose_data, serving_version
+from movierank_cli.service_process import ServiceError, ServiceProcess
+from movierank_core.model_store import PRODUCTION
+from movierank_core.paths import Paths
+from movierank_pipeline.registry import Registry, RegistryError
+from movierank_pipeline.settings import Settings
+from movierank_pipeline.sources.sample import synthesize, write_dataset
+from movierank_pipeline.tracking import connect, experiment_id
+from tests.support.tiny_pipeline import environment, write_tiny_ratings
+
+
+def run(root: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MOVIERANK_", "MLFLOW_", "DAGSTER_"))
+    }
+    variables = {name: value for name, value in environment(root).items() if name != "MOVIERANK_DATA_DIR"}
+    return subprocess.run(
+        [sys.executable, "-m", "movierank_cli", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=400,
+        env={**inherited, **variables},
+    )
+
+
+def lines_to(folder: Path) -> tuple[StepLines, Path]:
+    """Step lines that end up in a file."""
+    file = folder / "lines.txt"
+    return StepLines(Console(file=file.open("w"), soft_wrap=True, highlight=False)), file
+
+
+@pytest.mark.slow
+def test_the_demo_goes_from_ratings_to_three_answers_and_a_second_one_reuses_them(tmp_path: Path) -> None:
+    write_tiny_ratings(tmp_path)
+    arguments = ("demo", "--check", "--data-dir", str(tmp_path / "tiny"))
+    first = run(tmp_path, *arguments)
+    assert first.returncode == 0, first.stderr
+    answers = json.loads(first.stdout)
+    rank, movie, feedback = answers.values()
+    assert next(iter(answers)) == "POST /rank"
+    assert len(rank["results"]) == 5
+    assert rank["model_version"] == "1"
+    assert movie["movie_id"] == rank["results"][0]["movie_id"]
+    assert feedback["accepted"]
+    assert "Data: tiny (its films are real, its RATINGS ARE SIMULATED)." in first.stderr
+    assert "Version 1 is in production." in first.stderr
+    for noise in ("DEBUG", "INFO", "Warning", "STEP_START", "it/s"):
+        assert noise not in first.stderr
+    second = run(tmp_path, *arguments)
+    assert second.returncode == 0, second.stderr
+    assert "up to date: " in second.stderr
+    assert "training_set  " not in second.stderr
+    assert json.loads(second.stdout)["POST /rank"]["model_version"] == "1"
+    assert [process.pid for process in psutil.process_iter(["cmdline"]) if of(process, tmp_path)] == []
+
+
+def of(process: psutil.Process, root: Path) -> bool:
+    """Whether a process works on `root`."""
+    try:
+        return process.environ().get("MOVIERANK_ROOT") == str(root)
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+
+
+@pytest.mark.slow
+def test_evaluate_prints_and_writes_every_system_with_intervals(tmp_path: Path) -> None:
+    write_tiny_ratings(tmp_path)
+    json_file, html_file = tmp_path / "out.json", tmp_path / "out.html"
+    done = run(
+        tmp_path,
+        *("evaluate", "--data-dir", str(tmp_path / "tiny"), "--protocol", "temporal"),
+        *("--json", str(json_file), "--html", str(html_file)),
+    )
+    assert done.returncode == 0, done.stderr
+    systems = json.loads(json_file.read_text())["systems"]
+    assert {"movierank", "random", "popularity", "popularity_30d", "fused"} <= set(systems)
+    for figures in systems.values():
+        assert {"mean", "low", "high"} == set(figures["ndcg@10"])
+        assert {"recall@100", "coverage@10"} <= set(figures)
+    lines = done.stdout.splitlines()
+    assert lines[0].split() == ["system", "ndcg@10", "recall@100", "coverage@10"]
+    assert {line.split()[0] for line in lines[1 : len(systems) + 1]} == set(systems)
+    assert html_file.read_text().startswith("<!doctype html>")
+    assert not (tmp_path / "mlruns").exists()
+
+
+def test_without_a_choice_and_without_grouplens_the_sample_is_used_and_said(
+    paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOVIERANK_GROUPLENS_URL", "http://127.0.0.1:1")
+    write_dataset(synthesize(20, 300, n_movies=50), paths.datasets / "sample")  # Instead of all of it.
+    lines, file = lines_to(tmp_path)
+    settings = choose_data(Settings.from_environment(), paths, lines)
+    lines.console.file.flush()
+    assert settings.dataset == "sample"
+    assert file.read_text() == (
+        "Data: GroupLens does not answer, so the built-in sample is used. sample (its films are real, its"
+        " RATINGS ARE SIMULATED).\n"
+    )
+
+
+def test_what_was_downloaded_before_is_used_without_asking_grouplens(
+    paths: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo_module, "is_grouplens_reachable", lambda: pytest.fail("asked"))
+    folder = paths.datasets / "ml-latest-small"
+    write_dataset(synthesize(20, 300, n_movies=50, name="ml-latest-small"), folder)
+    assert choose_data(Settings.from_environment(), paths, lines_to(tmp_path)[0]).dataset == "ml-latest-small"
+
+
+def register(paths: Paths, **tags: str) -> None:
+    client = connect(paths)
+    run = client.create_run(experiment_id(client, paths))
+    Registry(client).register(run.info.artifact_uri, run.info.run_id, tags)
+
+
+def test_a_first_version_that_the_gate_refused_serves_in_the_demo_and_that_is_said(
+    paths: Paths, tmp_path: Path
+) -> None:
+    lines, file = lines_to(tmp_path)
+    with pytest.raises(RegistryError, match="There is no finished version to serve"):
+        serving_version(paths, lines)
+    register(paths, **{"gate.reason": "it is below its best source"})
+    assert serving_version(paths, lines) == 1
+    lines.console.file.flush()
+    assert file.read_text() == (
+        "The gate did not let version 1 serve: it is below its best source. It serves all the same, since"
+        " there is no other.\n"
+    )
+    production = Registry(connect(paths)).by_alias(PRODUCTION)
+    assert production is not None
+    assert production.tags["movierank.promoted_by"] == "demo, over the gate"
+
+
+def test_a_later_version_that_the_gate_refused_does_not_serve_in_the_demo(
+    paths: Paths, tmp_path: Path
+) -> None:
+    register(paths)
+    Registry(connect(paths)).promote(1, by="gate")
+    register(paths, **{"gate.reason": "it is below its best source"})
+    assert serving_version(paths, lines_to(tmp_path)[0]) == 1
+
+
+def test_a_service_that_ends_while_starting_is_reported_with_its_log(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOVIERANK_MAX_BODY_BYTES", "many")
+    service = ServiceProcess(paths, "127.0.0.1", 0, 1)
+    with service, pytest.raises(ServiceError) as failed:
+        service.wait_until_it_serves(1)
+    assert "The service ended with exit code 2 while it was starting." in str(failed.value)
+    assert "MOVIERANK_MAX_BODY_BYTES" in str(failed.value)
+    assert str(failed.value).endswith(f"Remedy: look into {service.log_file}.")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.04, "0.0 s"), (9.96, "10.0 s"), (42.4, "42 s"), (125.0, "2 min 05 s")]
+)
+def test_durations_read_well(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_off_a_terminal_a_long_step_speaks_now_and_then(tmp_path: Path) -> None:
+    now = [0.0]
+    file = tmp_path / "lines.txt"
+    with file.open("w") as out:
+        lines = StepLines(Console(file=out, soft_wrap=True), clock=lambda: now[0])
+        lines.started("ranker")
+        for second in range(25):
+            now[0] = float(second)
+            lines.said("ranker", f"tree {second} [of 25]")
+        lines.finished("ranker", 25.0)
+        lines.started("ratings_checks")
+        lines.finished("ratings_checks", 1.0)
+        lines.checked("ratings", "schema", True, {})
+        lines.checked("catalogue", "tmdb_links", False, {"share": 0.51234})
+    assert file.read_text().splitlines() == [
+        "  ranker             tree 10 [of 25]",
+        "  ranker             tree 20 [of 25]",
+        "  ranker             25 s",
+        "  ! check tmdb_links of catalogue failed: share 0.5123",
+    ]
