@@ -171,11 +171,21 @@ class History:
         return _IS_HIDDEN[self.event_codes]
 
 
-def _standing(events: Iterable[tuple[int, Event]]) -> list[int]:
-    """The positions, ascending, of the events that count: at most one per movie.
+def not_undone(events: Iterable[tuple[int, Event]]) -> list[int]:
+    """The positions, ascending, of the events of one user that no `undo` withdrew; no `undo` among them.
 
     `events` are (position, event) in the order in which they happened.
     """
+    return sorted(position for stack in _stacks(events) for position, _ in stack)
+
+
+def _standing(events: Iterable[tuple[int, Event]]) -> list[int]:
+    """The positions, ascending, of the events that count: at most one per movie."""
+    return sorted(stack[-1][0] for stack in _stacks(events) if stack)
+
+
+def _stacks(events: Iterable[tuple[int, Event]]) -> Iterable[list[tuple[int, bool]]]:
+    """Per movie, (position, is a click) of the events that no `undo` withdrew; the last one counts."""
     stacks: dict[int, list[tuple[int, bool]]] = {}
     for position, event in events:
         stack = stacks.setdefault(event.movie_id, [])
@@ -187,7 +197,7 @@ def _standing(events: Iterable[tuple[int, Event]]) -> list[int]:
             stack.insert(sum(is_click for _, is_click in stack), (position, True))
         else:
             stack.append((position, False))
-    return sorted(stack[-1][0] for stack in stacks.values() if stack)
+    return stacks.values()
 
 
 def rating_of(event_type: str, rating: float | None) -> float:

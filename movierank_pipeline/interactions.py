@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from movierank_core.history import EVENT_TYPES, UNDO
+from movierank_core.history import EVENT_TYPES, UNDO, Event, not_undone
 from movierank_core.schema import FEEDBACK, INTERACTIONS, RATINGS, require_schema
 
 
@@ -17,7 +17,7 @@ def build_interactions(ratings: pl.DataFrame, feedback: pl.DataFrame) -> pl.Data
     require_schema(feedback, FEEDBACK, "feedback")
     equivalents = {name: event.rating_equivalent for name, event in EVENT_TYPES.items() if name != "rating"}
     rated = ratings.select("user_id", "movie_id", pl.lit("rating").alias("event_type"), "rating", "timestamp")
-    given = without_undone(feedback).select(
+    given = feedback.select(
         "user_id",
         "movie_id",
         "event_type",
@@ -28,22 +28,23 @@ def build_interactions(ratings: pl.DataFrame, feedback: pl.DataFrame) -> pl.Data
         "timestamp",
     )
     stream = pl.concat([rated, given]).sort("user_id", "timestamp", maintain_order=True)
-    return require_schema(stream, INTERACTIONS, "interactions")
+    return require_schema(_without_undone(stream), INTERACTIONS, "interactions")
 
 
-def without_undone(feedback: pl.DataFrame) -> pl.DataFrame:
-    """`feedback` less every `undo` and the event it withdrew: the latest on its movie that still stood."""
-    if not (feedback["event_type"] == UNDO).any():
-        return feedback
-    ordered = feedback.sort("timestamp", maintain_order=True).with_row_index("position")
-    standing: dict[tuple[int, int], list[int]] = {}
-    for position, user_id, movie_id, event_type in ordered.select(
-        "position", "user_id", "movie_id", "event_type"
-    ).iter_rows():
-        stack = standing.setdefault((user_id, movie_id), [])
-        if event_type != UNDO:
-            stack.append(position)
-        elif stack:
-            stack.pop()
-    kept = sorted(position for stack in standing.values() for position in stack)
-    return ordered[kept].drop("position")
+def _without_undone(stream: pl.DataFrame) -> pl.DataFrame:
+    """A sorted stream less every `undo` and the events, ratings of the data set too, that they withdrew."""
+    undone = stream.filter(pl.col("event_type") == UNDO).select("user_id", "movie_id").unique()
+    if undone.is_empty():
+        return stream
+    numbered = stream.with_row_index("position")
+    concerned = numbered.join(undone, on=["user_id", "movie_id"], how="semi", maintain_order="left")
+    kept: list[int] = []
+    for _, events in concerned.group_by("user_id", maintain_order=True):
+        kept += not_undone(
+            (position, Event(movie_id, event_type, 0))
+            for position, movie_id, event_type in events.select(
+                "position", "movie_id", "event_type"
+            ).iter_rows()
+        )
+    withdrawn = concerned.filter(~pl.col("position").is_in(kept)).select("position")
+    return numbered.join(withdrawn, on="position", how="anti", maintain_order="left").drop("position")
