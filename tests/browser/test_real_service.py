@@ -82,7 +82,7 @@ def test_three_favourites_give_a_list_with_reasons_and_a_dislike_changes_it(
     before = titles_of(page)
     assert page.locator(".first-reason:not(:empty)").count() >= len(before) // 2
     page.get_by_role("button", name=f"Dislike {before[1]}", exact=True).click()
-    expect(page.locator("#announcer")).to_contain_text("List updated.")
+    expect(page.locator("#announcer")).to_contain_text(f"Disliked {before[1]}.")
     assert titles_of(page) != before
     page.get_by_role("article").first.get_by_role("link").click()
     expect(page.get_by_role("dialog").get_by_role("rowheader", name="Sum")).to_be_visible()

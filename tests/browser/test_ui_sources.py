@@ -59,5 +59,5 @@ def test_styles_do_not_know_left_from_right() -> None:
 @pytest.mark.parametrize("path", [*SCRIPTS, *STYLES], ids=lambda path: path.name)
 def test_every_file_is_small_and_says_what_belongs_in_it(path: object) -> None:
     text = (SCRIPTS | STYLES)[path]  # type: ignore[index]
-    assert len(text.splitlines()) <= 320
+    assert len(text.splitlines()) <= 350
     assert text.startswith(("//", "/*"))

@@ -10,6 +10,9 @@ const burst = (ink, { between }) => {
   return [polygon(star(70, 190, 0), ink.second), polygon(star(34, 92, 0.03), ink.first), circle(x, y, 22, ink.ground)];
 };
 
+const bolt = (ink, { between }) =>
+  tilted(between(-10, 12), [circle(100, 104, 82, ink.second), polygon([[118, -6], [46, 118], [96, 118], [76, 222], [158, 86], [106, 86], [138, -6]], ink.first)]);
+
 const slashes = (ink, { between }) => {
   const lean = between(24, 38);
   return tilted(lean, [
@@ -18,12 +21,32 @@ const slashes = (ink, { between }) => {
   ]);
 };
 
+/** The ink of a sun: where titles are printed dark, a pale one. */
+const daylight = (ink) => (ink.title === "#1c2b2c" ? "#fff3d2" : ink.title);
+
 const peaks = (ink, { between }) => {
   const ridge = (y, rise, fill, n) =>
     polygon([[-5, 310], [-5, y], ...range(n).map((k) => [(k + 0.5) * (200 / n), y - (k % 2 ? rise * 0.35 : rise) * between(0.75, 1.1)]), [205, y], [205, 310]], fill);
   return [
-    circle(between(60, 140), between(58, 80), between(26, 36), ink.title === "#1c2b2c" ? "#fff3d2" : ink.title),
+    circle(between(60, 140), between(58, 80), between(26, 36), daylight(ink)),
     ridge(150, 70, ink.second, 3), ridge(182, 58, ink.first, 5), ridge(212, 26, ink.ground, 4),
+  ];
+};
+
+const compass = (ink, { between }) => {
+  const needle = (r, fill, turn) => html`<path d="M100 104L${100 - r * 0.16} ${104 - r * 0.16}L100 ${104 - r}L${100 + r * 0.16} ${104 - r * 0.16}Z" fill="${fill}" transform="rotate(${turn} 100 104)" />`;
+  return [
+    circle(100, 104, 84, ink.first), circle(100, 104, 74, ink.ground), ring(100, 104, 64, ink.first, 2),
+    html`<g transform="rotate(${round(between(-30, 30))} 100 104)">${[45, 135, 225, 315].map((turn) => needle(44, ink.first, turn))}${[0, 90, 180, 270].map((turn) => needle(70, turn ? ink.title : ink.second, turn))}</g>`,
+    circle(100, 104, 7, ink.ground),
+  ];
+};
+
+const sails = (ink, { between }) => {
+  const wave = (y, fill) => shape(`M-10 ${y}${range(6).map(() => "q10-12 20 0t20 0").join("")}V310H-10Z`, fill);
+  return [
+    circle(between(40, 160), 56, 30, daylight(ink)), shape("M94 30V150H34Q80 100 94 30Z", ink.second), shape("M102 46q52 40 58 104h-58Z", ink.second, "overprint"),
+    rect(96, 22, 5, 140, ink.title), shape("M32 158H170Q156 190 140 196H62Q40 190 32 158Z", ink.title), wave(176, ink.first), wave(196, ink.ground),
   ];
 };
 
@@ -250,6 +273,20 @@ const rocket = (ink, { between, pick }) => [
   html`<g transform="rotate(${round(between(22, 44))} 110 100)">${shape("M110 22q36 34 26 118H84q-10-84 26-118Z", ink.title)}${shape("M86 104l-24 22v30l24-14ZM134 104l24 22v30l-24-14Z", ink.first)}${circle(110, 82, 12, ink.ground)}${shape("M94 146h32q4 34-16 60-20-26-16-60Z", ink.first)}</g>`,
 ];
 
+const robot = (ink, { between }) => {
+  const eyes = between(17, 25);
+  return [
+    line("M100 44V16", ink.title, 4), circle(100, 14, 8, ink.second), rect(44, 42, 112, 98, ink.first), rect(30, 72, 14, 38, ink.second), rect(156, 72, 14, 38, ink.second),
+    circle(76, 82, eyes, ink.title), circle(124, 82, eyes, ink.title), circle(76, 82, 8, ink.ground), circle(124, 82, 8, ink.ground),
+    range(5).map((n) => rect(64 + n * 15, 116, 11, 12, ink.ground)), rect(84, 140, 32, 14, ink.second), rect(26, 154, 148, 160, ink.first),
+  ];
+};
+
+const orbits = (ink, { between }) => [
+  range(5).map((n) => [ring(100, 104, 26 + n * 26, n % 2 ? ink.second : ink.title, 1.6), circle(...polar(100, 104, 26 + n * 26, between(0, 1)), 5 + ((n * 3) % 8), n % 2 ? ink.first : ink.second)]),
+  circle(100, 104, 17, ink.first),
+];
+
 const gridSun = (ink, { between }) => {
   const x = between(84, 116);
   return [
@@ -299,9 +336,9 @@ const leader = (ink, { between }) => {
 };
 
 export const MOTIFS = {
-  action: [burst, slashes, bullseye], adventure: [peaks, winding], animation: [creature, bubbles, rainbow], comedy: [grin, disguise, confetti],
+  action: [burst, slashes, bullseye, bolt], adventure: [peaks, winding, compass, sails], animation: [creature, bubbles, rainbow], comedy: [grin, disguise, confetti],
   crime: [blinds, city, fingerprint], documentary: [contact, lens], drama: [lamplight, twoFaces, horizon, stairs], family: [houses, rainbow],
   fantasy: [castle, moonlit], history: [columns, horizon], horror: [fangs, eye], music: [record, equaliser],
-  mystery: [keyhole, spiral, stairs], romance: [embrace, bloom, twoFaces, glasses], scifi: [planet, rocket, gridSun, corridor], thriller: [spiral, bullseye, corridor],
-  war: [searchlights, bullseye], western: [mesa, rider], other: [leader, lens, horizon],
+  mystery: [keyhole, spiral, stairs], romance: [embrace, bloom, twoFaces, glasses], scifi: [planet, rocket, gridSun, corridor, robot, orbits], thriller: [spiral, bullseye, corridor],
+  war: [searchlights, bullseye, bolt], western: [mesa, rider], other: [leader, lens, horizon],
 };
