@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from movierank_core.config import ModelConfig
 from movierank_core.errors import DataError
-from movierank_core.features.definitions import Feature, feature_list
+from movierank_core.features.definitions import DEFAULT_WITHOUT, Feature, feature_list
 from movierank_core.ranking.score_calibration import ScoreCalibration, fit_score_calibration
 from movierank_core.ranking.trees import TreeEnsemble
 
@@ -73,9 +73,15 @@ class TrainedRanker:
 
 
 def train_ranker(
-    training_set: pl.DataFrame, config: ModelConfig, progress: Callable[[str], None] | None = None
+    training_set: pl.DataFrame,
+    config: ModelConfig,
+    progress: Callable[[str], None] | None = None,
+    *,
+    without: tuple[str, ...] = (),
 ) -> TrainedRanker:
     """The ranker of `training_set` (see `build_training_set`).
+
+    It reads the features of a model by default, less the groups `without`.
 
     The number of trees is the one with the best validation nDCG@10 among `n_trees` rounds; the score
     calibration is fitted on the validation rows that their user went on to rate, which the trees never
@@ -83,7 +89,7 @@ def train_ranker(
     """
     import lightgbm
 
-    features = feature_list()
+    features = feature_list(without=(*DEFAULT_WITHOUT, *without))
     names = [feature.name for feature in features]
     train = _Rows.of(training_set.filter(pl.col("role") == "train"), names)
     validation = _Rows.of(training_set.filter(pl.col("role") == "validation"), names)
