@@ -103,7 +103,7 @@ def test_every_asset_is_made_and_every_check_passes(finished: tuple[Path, Record
             "ratings: rating_range",
             "catalogue: tmdb_links",
             "catalogue: unique_keys",
-            "training_set: no_future",
+            "ranker: no_future",
             "ranker: same_as_serving",
             "evaluation: better_than_popularity",
         ],
@@ -195,6 +195,13 @@ def stop(*args: object, **kwargs: object) -> None:
 def test_an_asset_whose_file_is_gone_is_made_again_alone(root: Path) -> None:
     (Paths.from_environment().assets / "user_features.parquet").unlink()
     assert run().made == ["user_features"]
+
+
+def test_a_lost_ranker_is_made_again_with_what_comes_after_it(root: Path) -> None:
+    shutil.rmtree(Paths.from_environment().assets / "ranker")
+    outcome = run()
+    assert outcome.made == ["ranker"]
+    assert outcome.failed_checks == []
 
 
 def test_a_lost_registry_is_filled_again_from_what_is_there(root: Path) -> None:

@@ -73,6 +73,15 @@ def test_only_the_popularity_check_blocks() -> None:
     assert all(spec.description for spec in specs.values())
 
 
+@pytest.mark.parametrize("name", sorted(set().union(*GROUPS.values())))
+def test_every_asset_can_be_made_alone(name: str) -> None:
+    definitions = build_defs()
+    wanted = definitions.resolve_asset_graph().get(dg.AssetKey(name)).execution_set_asset_keys
+    job = definitions.resolve_implicit_global_asset_job_def()
+    alone = job.get_subset(asset_selection=wanted)
+    assert alone.asset_layer.selected_asset_keys == wanted
+
+
 def test_importing_the_code_location_does_no_work(root: Path) -> None:
     code = (
         "import sys, movierank_pipeline.definitions\n"
