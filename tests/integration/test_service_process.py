@@ -195,9 +195,11 @@ def test_metrics_are_summed_over_workers(service: Service) -> None:
         lines = [line for line in text.splitlines() if 'route="/rank",status="200"' in line]
         return sum(float(line.split()[-1]) for line in lines)
 
+    time.sleep(0.2)  # A request is counted just after it was answered.
     before = count()
     for _ in range(20):
         service.rank(1)
+    wait_for(lambda: count() - before >= 20, what="the count")
     assert count() - before == 20
     assert 'movierank_model_loaded{version="1"} 1.0' in service.ask("GET", "/metrics")[1]
 
