@@ -21,6 +21,15 @@ class Interval(msgspec.Struct, frozen=True):
     high: float
 
 
+class Difference(Interval, frozen=True):
+    """The mean difference between two systems, paired by user, with its interval."""
+
+    relative: float
+    """The mean difference as a share of the other system's mean; NaN where that is 0 or nobody asked."""
+    relative_low: float
+    """The same of the lower bound."""
+
+
 def bootstrap_interval(
     values: NDArray[np.float64], seed: int, n_resamples: int = N_RESAMPLES, level: float = 0.95
 ) -> Interval:
@@ -29,19 +38,34 @@ def bootstrap_interval(
     The same seed and number of users give the same resamples, so that two systems are compared on the
     same draws; for their difference, pass the paired differences.
     """
-    values = values[~np.isnan(values)]
-    n = len(values)
+    return bootstrap_intervals(values[:, None], seed, n_resamples, level)[0]
+
+
+def bootstrap_intervals(
+    columns: NDArray[np.float64], seed: int, n_resamples: int = N_RESAMPLES, level: float = 0.95
+) -> list[Interval]:
+    """The interval of every column of [n_users, n], on the same resamples; see `bootstrap_interval`."""
+    known = ~np.isnan(columns)
+    if not columns.shape[1]:
+        return []
+    if not (known == known[:, :1]).all():
+        return [bootstrap_interval(column, seed, n_resamples, level) for column in columns.T]
+    columns = columns[known[:, 0]]
+    n = len(columns)
     if not n:
-        return Interval(float("nan"), float("nan"), float("nan"))
+        return [Interval(float("nan"), float("nan"), float("nan"))] * columns.shape[1]
     per_chunk = max(1, _CHUNK // n)
     if n_resamples <= per_chunk:
-        means = _counts(n, seed, n_resamples) @ values / n
+        means = _counts(n, seed, n_resamples) @ columns / n
     else:
         rng = np.random.default_rng(seed)
         sizes = [min(per_chunk, n_resamples - done) for done in range(0, n_resamples, per_chunk)]
-        means = np.concatenate([_draw(rng, n, size) @ values / n for size in sizes])
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(values.mean()), float(low), float(high))
+        means = np.concatenate([_draw(rng, n, size) @ columns / n for size in sizes])
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return [
+        Interval(float(mean), float(below), float(above))
+        for mean, below, above in zip(columns.mean(axis=0), low, high, strict=True)
+    ]
 
 
 @lru_cache(maxsize=2)

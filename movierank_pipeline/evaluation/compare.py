@@ -1,0 +1,129 @@
+"""From what every system got per request to means with intervals, and to differences paired by user.
+
+Nothing here knows how requests were made or answered: `compare` takes hits alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from movierank_pipeline.evaluation.bootstrap import Difference, Interval, bootstrap_intervals
+from movierank_pipeline.evaluation.metrics import (
+    Hits,
+    average_precision,
+    mean_by_group,
+    ndcg,
+    precision,
+    recall,
+    reciprocal_rank,
+)
+
+MAIN: Final = "movierank"
+HEADLINE: Final = "ndcg@10"
+RECALL: Final = "recall@100"
+
+Values = Mapping[str, Mapping[str, NDArray[np.float64]]]
+"""One value per request (NaN: it has no targets), by metric, by system."""
+
+
+class Comparison(NamedTuple):
+    """Every system's figures, and the main system's lead over the others."""
+
+    systems: dict[str, dict[str, Interval]]
+    """By system, then metric."""
+    differences: dict[str, dict[str, Difference]]
+    """By metric, then system: the main one minus that system."""
+
+
+def compare(
+    hits: Mapping[str, Hits],
+    n_relevant: NDArray[np.int64],
+    user_ids: NDArray[np.int64],
+    *,
+    seed: int,
+    k: int = 10,
+    main: str = MAIN,
+) -> Comparison:
+    """Judges systems by their hits on the same requests.
+
+    `hits` has per system [n_requests, depth], best place first, `depth` at least 100 for recall@100;
+    `n_relevant` counts each request's targets, found or not. Requests are averaged per user before users
+    are averaged; intervals are 95 %, over users.
+    """
+    values = {name: request_values(of_system, n_relevant, k) for name, of_system in hits.items()}
+    return Comparison(
+        systems=system_intervals(values, user_ids, seed),
+        differences=paired_differences(
+            values, user_ids, seed, main=main, metrics=(f"ndcg@{k}", f"recall@{k}", RECALL)
+        ),
+    )
+
+
+def request_values(hits: Hits, n_relevant: NDArray[np.int64], k: int = 10) -> dict[str, NDArray[np.float64]]:
+    """Per metric one value per request."""
+    return {
+        f"ndcg@{k}": ndcg(hits, n_relevant, k),
+        f"precision@{k}": precision(hits, n_relevant, k),
+        f"recall@{k}": recall(hits, n_relevant, k),
+        RECALL: recall(hits, n_relevant, 100),
+        f"map@{k}": average_precision(hits, n_relevant, k),
+        "mrr": reciprocal_rank(hits, n_relevant),
+    }
+
+
+def system_intervals(
+    values: Values, user_ids: NDArray[np.int64], seed: int
+) -> dict[str, dict[str, Interval]]:
+    """Mean and interval of every metric of every system."""
+    keys = [(name, metric) for name, of_system in values.items() for metric in of_system]
+    found = bootstrap_intervals(
+        _means_by_user([values[name][metric] for name, metric in keys], user_ids), seed
+    )
+    systems: dict[str, dict[str, Interval]] = {name: {} for name in values}
+    for (name, metric), interval in zip(keys, found, strict=True):
+        systems[name][metric] = interval
+    return systems
+
+
+def paired_differences(
+    values: Values,
+    user_ids: NDArray[np.int64],
+    seed: int,
+    *,
+    main: str = MAIN,
+    metrics: Sequence[str] = (HEADLINE, RECALL),
+) -> dict[str, dict[str, Difference]]:
+    """Per metric and other system, `main` minus that system: the mean over users, with its interval.
+
+    A user's differences are averaged over their requests first, so that who asks often counts once.
+    """
+    others = [name for name in values if name != main]
+    differences: dict[str, dict[str, Difference]] = {}
+    for metric in metrics:
+        theirs = _means_by_user([values[name][metric] for name in others], user_ids)
+        ours = _means_by_user([values[main][metric]], user_ids)
+        differences[metric] = {
+            name: _relative_to(interval, column)
+            for name, interval, column in zip(
+                others, bootstrap_intervals(ours - theirs, seed), theirs.T, strict=True
+            )
+        }
+    return differences
+
+
+def _means_by_user(
+    columns: Sequence[NDArray[np.float64]], user_ids: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """[n_users, n_columns]: per user the mean over their requests."""
+    _, users = np.unique(user_ids, return_inverse=True)
+    means = [mean_by_group(column, users) for column in columns]
+    return np.stack(means, axis=1) if means else np.zeros((0, 0))
+
+
+def _relative_to(interval: Interval, theirs: NDArray[np.float64]) -> Difference:
+    theirs = theirs[~np.isnan(theirs)]
+    mean = float(theirs.mean()) if len(theirs) else 0.0
+    share, share_low = (value / mean if mean > 0 else float("nan") for value in (interval.mean, interval.low))
+    return Difference(interval.mean, interval.low, interval.high, share, share_low)
