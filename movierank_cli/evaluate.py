@@ -1,6 +1,7 @@
 """`movierank evaluate`."""
 
 from pathlib import Path
+from typing import cast
 
 import click
 from rich.console import Console
@@ -11,20 +12,33 @@ from movierank_cli.console import StepLines
 from movierank_cli.options import data_options, settings_of
 from movierank_core.paths import Paths
 from movierank_pipeline.evaluation.bootstrap import Interval
-from movierank_pipeline.evaluation.evaluate import HEADLINE, EvaluationReport
-from movierank_pipeline.evaluation_run import evaluate_dataset
+from movierank_pipeline.evaluation.compare import HEADLINE, RECALL
+from movierank_pipeline.evaluation.evaluate import EvaluationReport
+from movierank_pipeline.evaluation_run import Protocol, evaluate_dataset
 
-METRICS = (HEADLINE, "recall@100", "coverage@10")
+METRICS = (HEADLINE, RECALL, "coverage@10")
 
 
 @click.command()
 @data_options
 @click.option(
     "--protocol",
-    type=click.Choice(["temporal"]),
+    type=click.Choice(["temporal", "strong"]),
     default="temporal",
     show_default=True,
-    help="How requests and their targets are cut from the ratings.",
+    help="temporal: later moments of everybody. strong: people whom training has never seen.",
+)
+@click.option(
+    "--without",
+    multiple=True,
+    metavar="GROUP",
+    help="Train without this group of features (docs/features.md); may be given several times.",
+)
+@click.option(
+    "--ablate",
+    "with_ablations",
+    is_flag=True,
+    help="Also train without each group of features in turn, and show what it is worth.",
 )
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures here.")
 @click.option("--html", "html_file", type=click.Path(path_type=Path), help="Write a page with plots here.")
@@ -33,18 +47,25 @@ def evaluate(
     dataset: str | None,
     tmdb_file: Path | None,
     protocol: str,
+    without: tuple[str, ...],
+    with_ablations: bool,
     json_file: Path | None,
     html_file: Path | None,
 ) -> None:
     """Compare the ranker with every baseline on a data set.
 
-    Trains on what came before the split and asks after it, as docs/evaluation.md describes. Nothing is
+    Trains on one part of the ratings and asks about another, as docs/evaluation.md describes. Nothing is
     registered, and nothing has to be.
     """
     lines = StepLines()
     try:
         stored = evaluate_dataset(
-            settings_of(data_dir, dataset, tmdb_file), Paths.from_environment(), lines.working
+            settings_of(data_dir, dataset, tmdb_file),
+            Paths.from_environment(),
+            lines.working,
+            protocol=cast(Protocol, protocol),
+            without=without,
+            with_ablations=with_ablations,
         )
     finally:
         lines.stop()
@@ -52,11 +73,13 @@ def evaluate(
         json_file.write_bytes(stored.report.to_json())
     if html_file is not None:
         html_file.write_text(stored.html, "utf-8")
-    _print(stored.report)
-
-
-def _print(report: EvaluationReport) -> None:
     console = Console(soft_wrap=True, highlight=False)
+    _print(console, stored.report)
+    if stored.report.ablations:
+        _print_ablations(console, stored.report)
+
+
+def _print(console: Console, report: EvaluationReport) -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("system")
     for metric in METRICS:
@@ -68,12 +91,32 @@ def _print(report: EvaluationReport) -> None:
     console.print(table)
     best = report.best_source
     difference = interval_text(report.differences[best], signed=True)
+    what = f" after {report.split_time[:10]}" if report.split_time else " whom training has not seen"
+    without = f" Trained without {', '.join(report.without)}." if report.without else ""
     console.print(
-        f"{report.n_requests:,} requests of {report.n_users:,} users after {report.split_time[:10]}."
+        f"{report.n_requests:,} requests of {report.n_users:,} users{what}.{without}"
         f" The ranker minus its best source, {best}: {difference} {HEADLINE}."
         f" Expected calibration error {report.expected_calibration_error:.3f}.",
         markup=False,
     )
+
+
+def _print_ablations(console: Console, report: EvaluationReport) -> None:
+    """What matters most first: the whole ranker minus one trained without a group."""
+    table = Table(box=None, pad_edge=False)
+    for title in ("without", "features", HEADLINE, "the group is worth", f"{RECALL}, worth"):
+        table.add_column(title, justify="right" if title == "features" else "left")
+    order = sorted(report.ablations, key=lambda name: -report.ablations[name].differences[HEADLINE].mean)
+    for name in order:
+        part = report.ablations[name]
+        table.add_row(
+            name,
+            str(part.n_features),
+            escape(interval_text(part.metrics[HEADLINE])),
+            *(escape(interval_text(part.differences[metric], signed=True)) for metric in (HEADLINE, RECALL)),
+        )
+    console.print()
+    console.print(table)
 
 
 def interval_text(interval: Interval, *, signed: bool = False) -> str:

@@ -1,8 +1,8 @@
 """An evaluation from a folder of ratings, without Dagster, MLflow or anything registered."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from typing import Literal
 
+import msgspec
 import polars as pl
 
 from movierank_core.catalogue import Catalogue
@@ -12,7 +12,11 @@ from movierank_core.schema import FEEDBACK
 from movierank_pipeline.asset_folders import StoredEvaluation
 from movierank_pipeline.catalogue_table import build_catalogue
 from movierank_pipeline.datasets import dataset_folder, metadata_settings
-from movierank_pipeline.evaluation.evaluate import evaluate_temporal
+from movierank_pipeline.evaluation.ablation import Step, ablate, require_groups
+from movierank_pipeline.evaluation.answers import answer
+from movierank_pipeline.evaluation.evaluate import model_on, report_of, scored_requests
+from movierank_pipeline.evaluation.holdout import strong_holdout, temporal_holdout
+from movierank_pipeline.evaluation.strong import strong_split, strong_training_set
 from movierank_pipeline.interactions import build_interactions
 from movierank_pipeline.ranking_requests import plan_requests
 from movierank_pipeline.settings import Settings
@@ -21,29 +25,50 @@ from movierank_pipeline.sources.tmdb import read_metadata
 from movierank_pipeline.training import train_ranker
 from movierank_pipeline.training_set import build_training_set
 
-Step = Callable[[str], AbstractContextManager[Callable[[str], None]]]
-"""Opens a step by name; inside it, the function it gives says how the step goes on."""
+Protocol = Literal["temporal", "strong"]
 
 
-def evaluate_dataset(settings: Settings, paths: Paths, step: Step) -> StoredEvaluation:
-    """The temporal protocol on the data set of `settings`: the same steps as the asset graph takes.
+def evaluate_dataset(
+    settings: Settings,
+    paths: Paths,
+    step: Step,
+    *,
+    protocol: Protocol = "temporal",
+    without: tuple[str, ...] = (),
+    with_ablations: bool = False,
+) -> StoredEvaluation:
+    """A protocol on the data set of `settings`; the temporal one takes the same steps as the asset graph.
 
-    Feedback is left out, so that the same folder always gives the same figures.
+    The ranker is trained without the groups of features `without`; `with_ablations` also trains one
+    without each other group. Feedback is left out, so that the same folder always gives the same figures.
     """
     config = settings.model_parameters
+    require_groups(without)
     with step("reading"):
         dataset = read_dataset(dataset_folder(settings, paths))
         metadata = read_metadata(dataset.links["tmdb_id"], metadata_settings(settings, paths))
         catalogue = Catalogue(build_catalogue(dataset.movies, dataset.links, metadata.frame))
         ratings = settings.within_period(dataset.ratings)
         interactions = build_interactions(ratings, pl.DataFrame(schema=FEEDBACK))
+    if protocol == "strong":
+        split = strong_split(interactions, config)
+        with step("training rows") as say:
+            rows = strong_training_set(split.train, catalogue, config, say)
+        with step("state") as say:
+            holdout = strong_holdout(split, catalogue, config, say)
+    else:
         data = InteractionArrays.from_frame(interactions, catalogue)
-    with step("training rows") as say:
-        requests = plan_requests(data, catalogue, config)
-        rows = build_training_set(data, requests, catalogue, config, say)
+        with step("training rows") as say:
+            rows = build_training_set(data, plan_requests(data, catalogue, config), catalogue, config, say)
+        with step("state") as say:
+            holdout = temporal_holdout(data, catalogue, config, say)
     with step("ranker") as say:
-        ranker = train_ranker(rows, config, say)
-        del rows
+        ranker = train_ranker(rows, config, say, without=without)
     with step("evaluation") as say:
-        report = evaluate_temporal(data, catalogue, ranker, config, say)
-    return StoredEvaluation.of(report, ranker.importance)
+        model = model_on(holdout, ranker)
+        answers = answer(model, holdout.ask(), seed=config.seed, progress=say)
+        report = msgspec.structs.replace(report_of(holdout, model, answers, config), without=list(without))
+    if with_ablations:
+        ablations = ablate(rows, holdout, answers, config, step, without=without)
+        report = msgspec.structs.replace(report, ablations=ablations)
+    return StoredEvaluation.of(report, ranker.importance, scored_requests(holdout, answers), holdout.state)

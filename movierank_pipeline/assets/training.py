@@ -8,9 +8,11 @@ from movierank_core.state import RankingState, fit_state
 from movierank_pipeline.asset_folders import StoredEvaluation, StoredInteractions
 from movierank_pipeline.assets.features import end_of, events_and_catalogue
 from movierank_pipeline.assets.reporting import describe, plot
-from movierank_pipeline.evaluation.evaluate import HEADLINE, evaluate_temporal
+from movierank_pipeline.evaluation.answers import answer
+from movierank_pipeline.evaluation.compare import HEADLINE, MAIN, RECALL
+from movierank_pipeline.evaluation.evaluate import model_on, report_of, scored_requests
+from movierank_pipeline.evaluation.holdout import temporal_holdout
 from movierank_pipeline.evaluation.plots import importance_plot
-from movierank_pipeline.evaluation.systems import MAIN
 from movierank_pipeline.freshness import fingerprint_of_step
 from movierank_pipeline.ranking_requests import episode_moments, plan_requests
 from movierank_pipeline.settings import Settings
@@ -120,13 +122,17 @@ def evaluation(
 ) -> dg.MaterializeResult[StoredEvaluation]:
     """The ranker beside every baseline on requests after the split, by the temporal protocol."""
     data, movies = events_and_catalogue(interactions, catalogue)
-    report = evaluate_temporal(data, movies, ranker, settings.model_parameters, context.log.info)
-    stored = StoredEvaluation.of(report, ranker.importance)
+    config = settings.model_parameters
+    holdout = temporal_holdout(data, movies, config, context.log.info)
+    model = model_on(holdout, ranker)
+    answers = answer(model, holdout.ask(), seed=config.seed, progress=context.log.info)
+    report = report_of(holdout, model, answers, config)
+    stored = StoredEvaluation.of(report, ranker.importance, scored_requests(holdout, answers), holdout.state)
     return dg.MaterializeResult(
         value=stored,
         metadata={
             **{f"{HEADLINE} {name}": figures[HEADLINE].mean for name, figures in report.systems.items()},
-            "recall@100": report.systems[MAIN]["recall@100"].mean,
+            RECALL: report.systems[MAIN][RECALL].mean,
             "best_source": report.best_source,
             "expected_calibration_error": report.expected_calibration_error,
             "requests": report.n_requests,

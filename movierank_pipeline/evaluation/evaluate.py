@@ -13,35 +13,49 @@ from movierank_core.config import ModelConfig
 from movierank_core.interaction_arrays import InteractionArrays
 from movierank_core.model import RankingModel
 from movierank_core.point_in_time import from_epoch
-from movierank_core.state import fit_state
-from movierank_pipeline.evaluation.bootstrap import Interval, bootstrap_interval
-from movierank_pipeline.evaluation.metrics import (
-    average_precision,
-    coverage,
-    hits_of,
-    intra_list_diversity,
-    mean_by_group,
-    ndcg,
-    novelty,
-    precision,
-    recall,
-    reciprocal_rank,
+from movierank_core.retrieval.popularity import PopularityYear
+from movierank_pipeline.evaluation.answers import FUSED, RANDOM, TOP, Answers, answer
+from movierank_pipeline.evaluation.bootstrap import Difference, Interval
+from movierank_pipeline.evaluation.compare import (
+    HEADLINE,
+    MAIN,
+    RECALL,
+    Values,
+    paired_differences,
+    request_values,
+    system_intervals,
 )
+from movierank_pipeline.evaluation.holdout import HoldOut, temporal_holdout
+from movierank_pipeline.evaluation.metrics import coverage, intra_list_diversity, ndcg, novelty, recall
 from movierank_pipeline.evaluation.reliability import expected_calibration_error, reliability_table
-from movierank_pipeline.evaluation.systems import FUSED, MAIN, RANDOM, Answers, answer_requests
-from movierank_pipeline.ranking_requests import plan_requests, split_time, unknown_like_share
 from movierank_pipeline.training import TrainedRanker
 
 HISTORY_SLICES: Final = (("0", 0, 0), ("1-4", 1, 4), ("5-19", 5, 19), ("20-99", 20, 99), ("100+", 100, None))
-HEADLINE: Final = "ndcg@10"
+RECENT_POPULARITY: Final = PopularityYear.name
+"""The popularity that answers those without a history, and that every model has to beat."""
 
 
-class Slice(msgspec.Struct, frozen=True):
+class Slice(msgspec.Struct, frozen=True, kw_only=True):
     """Requests whose history has about the same length."""
 
     n_requests: int
     n_users: int
     systems: dict[str, dict[str, Interval]]
+    differences: dict[str, Difference]
+    """The ranker's nDCG@10 minus each other system's, paired by user."""
+    recall_differences: dict[str, Difference]
+    """The same for recall@100."""
+
+
+class Ablation(msgspec.Struct, frozen=True, kw_only=True):
+    """A ranker trained without something, on the same requests."""
+
+    n_features: int
+    metrics: dict[str, Interval]
+    """Its own figures."""
+    differences: dict[str, Difference]
+    """By metric, the ranker with everything minus this one, paired by user: what was left out is worth so
+    much."""
 
 
 class EvaluationReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,25 +63,31 @@ class EvaluationReport(msgspec.Struct, frozen=True, kw_only=True):
 
     protocol: str
     split_time: str
+    """T; empty where the protocol does not cut by time."""
     n_requests: int
     n_users: int
     n_movies: int
     unknown_like_share: float
-    """Share of later likes on movies that nobody had an event with before T: no system can find them."""
+    """Share of hidden likes on movies that nobody had an event with in training: no system can find them."""
+    best_source: str
+    """The single candidate source with the highest nDCG@10."""
+    recent_popularity: str = RECENT_POPULARITY
+    """The source that stands for recent popularity."""
+    without: list[str] = []
+    """What the ranker was trained without, beyond what every ranker leaves out."""
     systems: dict[str, dict[str, Interval]]
-    """Metric by system; `coverage@10` and `novelty@10` are of all lists together and have no interval."""
-    differences: dict[str, Interval]
+    """Metric by system; `coverage@10`, `novelty@10` and `diversity@10` are of all lists together and have no
+    interval."""
+    differences: dict[str, Difference]
     """The ranker's nDCG@10 minus each other system's, paired by user."""
+    recall_differences: dict[str, Difference] = {}
+    """The same for recall@100."""
     slices: dict[str, Slice]
     calibration: list[dict[str, float]]
     """The reliability table: see `movierank_pipeline.evaluation.reliability`."""
     expected_calibration_error: float
-
-    @property
-    def best_source(self) -> str:
-        """The single candidate source with the highest nDCG@10."""
-        sources = [name for name in self.systems if name not in (MAIN, FUSED, RANDOM)]
-        return max(sources, key=lambda name: self.systems[name][HEADLINE].mean)
+    ablations: dict[str, Ablation] = {}
+    """By what was left out; only where it was asked for."""
 
     def to_json(self) -> bytes:
         return msgspec.json.format(msgspec.json.encode(self), indent=1)
@@ -85,87 +105,111 @@ def evaluate_temporal(
     `ranker` must come from requests before T (the training set holds no others). The trees judged here
     are the ones that a version serves with, on a state that knows nothing after T.
     """
-    split = split_time(data, config)
-    until = int(data.timestamps.max()) + 1
-    state = fit_state(data, catalogue, split, config, progress)
-    model = RankingModel(catalogue, state, ranker.features, ranker.trees, ranker.calibration)
-    requests = plan_requests(data, catalogue, config).filter(pl.col("role") == "test")
-    answers = answer_requests(model, data, requests, until=until, seed=config.seed, progress=progress)
-    everyone = np.ones(len(answers.user_ids), np.bool_)
-    values = {name: request_metrics(answers, name) for name in answers.ranked}
+    holdout = temporal_holdout(data, catalogue, config, progress)
+    model = model_on(holdout, ranker)
+    return report_of(
+        holdout, model, answer(model, holdout.ask(), seed=config.seed, progress=progress), config
+    )
+
+
+def model_on(holdout: HoldOut, ranker: TrainedRanker) -> RankingModel:
+    """The ranker on the state that the protocol allows it."""
+    return RankingModel(holdout.catalogue, holdout.state, ranker.features, ranker.trees, ranker.calibration)
+
+
+def report_of(
+    holdout: HoldOut, model: RankingModel, answers: Answers, config: ModelConfig
+) -> EvaluationReport:
+    """Judges what all systems answered."""
+    seed, user_ids = config.seed, answers.user_ids
+    values = values_of(answers, deep=holdout.protocol == "strong")
+    systems = system_intervals(values, user_ids, seed)
+    differences = paired_differences(values, user_ids, seed)
     return EvaluationReport(
-        protocol="temporal",
-        split_time=from_epoch(split).isoformat(),
-        n_requests=len(requests),
-        n_users=len(np.unique(answers.user_ids)),
-        n_movies=int(state.is_known.sum()),
-        unknown_like_share=unknown_like_share(data, catalogue, split),
+        protocol=holdout.protocol,
+        split_time="" if holdout.split is None else from_epoch(holdout.split).isoformat(),
+        n_requests=len(user_ids),
+        n_users=len(np.unique(user_ids)),
+        n_movies=int(model.state.is_known.sum()),
+        unknown_like_share=holdout.unknown_like_share,
+        best_source=best_source_of(systems),
         systems={
-            name: {
-                **_intervals(values[name], answers.user_ids, everyone, config.seed),
-                **_beyond_accuracy(answers.ranked[name], model),
-            }
-            for name in answers.ranked
+            name: {**figures, **_beyond_accuracy(answers.top[name], model)}
+            for name, figures in systems.items()
         },
-        differences={
-            name: bootstrap_interval(
-                mean_by_group(values[MAIN][HEADLINE] - values[name][HEADLINE], answers.user_ids), config.seed
-            )
-            for name in answers.ranked
-            if name != MAIN
-        },
+        differences=differences[HEADLINE],
+        recall_differences=differences[RECALL],
         slices={
-            label: Slice(
-                n_requests=int(mask.sum()),
-                n_users=len(np.unique(answers.user_ids[mask])),
-                systems={
-                    name: _intervals(values[name], answers.user_ids, mask, config.seed) for name in values
-                },
-            )
-            for label, mask in _slice_masks(answers.history_lengths).items()
+            label: _slice(values, user_ids, mask, seed)
+            for label, mask in slice_masks(answers.history_lengths).items()
         },
         calibration=reliability_table(answers.predicted, answers.liked).to_dicts(),
         expected_calibration_error=expected_calibration_error(answers.predicted, answers.liked),
     )
 
 
-def request_metrics(answers: Answers, system: str) -> dict[str, NDArray[np.float64]]:
-    """Per metric one value per request."""
-    hits = hits_of(answers.ranked[system], answers.targets)
-    n_relevant = np.array([len(rows) for rows in answers.targets], np.int64)
+def values_of(answers: Answers, *, deep: bool = False) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """Per system and metric one value per request; `deep` adds those that Liang et al. 2018 report."""
+    n = answers.n_relevant
     return {
-        "ndcg@10": ndcg(hits, n_relevant, 10),
-        "precision@10": precision(hits, n_relevant, 10),
-        "recall@10": recall(hits, n_relevant, 10),
-        "recall@100": recall(hits, n_relevant, 100),
-        "map@10": average_precision(hits, n_relevant, 10),
-        "mrr": reciprocal_rank(hits, n_relevant),
+        name: request_values(hits, n)
+        | (
+            {
+                "recall@20": recall(hits, n, 20),
+                "recall@50": recall(hits, n, 50),
+                "ndcg@100": ndcg(hits, n, 100),
+            }
+            if deep
+            else {}
+        )
+        for name, hits in answers.hits.items()
     }
 
 
-def _intervals(
-    values: dict[str, NDArray[np.float64]], user_ids: NDArray[np.int64], mask: NDArray[np.bool_], seed: int
-) -> dict[str, Interval]:
-    return {
-        metric: bootstrap_interval(mean_by_group(of_request[mask], user_ids[mask]), seed)
-        for metric, of_request in values.items()
-    }
+def scored_requests(holdout: HoldOut, answers: Answers) -> pl.DataFrame:
+    """The requests with `history_length` and, per metric, what the main system got for each."""
+    values = values_of(answers)[MAIN]
+    return holdout.requests.with_columns(
+        pl.Series("history_length", answers.history_lengths), *(pl.Series(*item) for item in values.items())
+    )
 
 
-def _beyond_accuracy(ranked: NDArray[np.int64], model: RankingModel) -> dict[str, Interval]:
-    movies = model.state.movies
-    diversity = intra_list_diversity(ranked, movies.genres, 10)
-    figures = {
-        "coverage@10": coverage(ranked, int(model.state.is_known.sum()), 10),
-        "novelty@10": novelty(ranked, movies.n_events, 10),
-        "diversity@10": float(np.nanmean(diversity)) if not np.isnan(diversity).all() else float("nan"),
-    }
-    return {name: Interval(value, value, value) for name, value in figures.items()}
+def best_source_of(systems: dict[str, dict[str, Interval]]) -> str:
+    """The single candidate source with the highest mean nDCG@10; the first of equals."""
+    sources = [name for name in systems if name not in (MAIN, FUSED, RANDOM)]
+    return max(sources, key=lambda name: np.nan_to_num(systems[name][HEADLINE].mean, nan=-1.0))
 
 
-def _slice_masks(lengths: NDArray[np.int64]) -> dict[str, NDArray[np.bool_]]:
+def slice_masks(lengths: NDArray[np.int64]) -> dict[str, NDArray[np.bool_]]:
+    """Which requests are in which slice of HISTORY_SLICES; slices without any are left out."""
     masks = {
         label: (lengths >= low) & (lengths <= (high if high is not None else lengths.max(initial=0)))
         for label, low, high in HISTORY_SLICES
     }
     return {label: mask for label, mask in masks.items() if mask.any()}
+
+
+def _slice(values: Values, user_ids: NDArray[np.int64], mask: NDArray[np.bool_], seed: int) -> Slice:
+    inside = {
+        name: {metric: of_request[mask] for metric, of_request in of_system.items()}
+        for name, of_system in values.items()
+    }
+    differences = paired_differences(inside, user_ids[mask], seed)
+    return Slice(
+        n_requests=int(mask.sum()),
+        n_users=len(np.unique(user_ids[mask])),
+        systems=system_intervals(inside, user_ids[mask], seed),
+        differences=differences[HEADLINE],
+        recall_differences=differences[RECALL],
+    )
+
+
+def _beyond_accuracy(top: NDArray[np.int64], model: RankingModel) -> dict[str, Interval]:
+    movies = model.state.movies
+    diversity = intra_list_diversity(top, movies.genres, TOP)
+    figures = {
+        f"coverage@{TOP}": coverage(top, int(model.state.is_known.sum()), TOP),
+        f"novelty@{TOP}": novelty(top, movies.n_events, TOP),
+        f"diversity@{TOP}": float(np.nanmean(diversity)) if not np.isnan(diversity).all() else float("nan"),
+    }
+    return {name: Interval(value, value, value) for name, value in figures.items()}

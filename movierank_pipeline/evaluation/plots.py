@@ -74,19 +74,44 @@ def systems_plot(systems: Systems, metric: str = "ndcg@10", highlight: str = "mo
     return _png(figure)
 
 
+def differences_plot(differences: Mapping[str, Interval], metric: str = "ndcg@10") -> bytes:
+    """The ranker minus every other system with its interval, the nearest on top; right of 0 it leads."""
+    known = {name: interval for name, interval in differences.items() if interval["mean"] is not None}
+    order = sorted(known, key=lambda name: -_number(known[name], "mean"))
+    figure, axes = _canvas(height=1.0 + 0.3 * max(1, len(order)))
+    axes.axvline(0, color=_MUTED, linewidth=1, linestyle="--")
+    for place, name in enumerate(order):
+        low, high = _number(known[name], "low"), _number(known[name], "high")
+        color = _MUTED if low <= 0 <= high else _ACCENT
+        axes.plot([low, high], [place, place], color=color, linewidth=2)
+        axes.plot([_number(known[name], "mean")], [place], marker="o", color=color)
+    axes.set_yticks(range(len(order)), order)
+    axes.set_xlabel(f"{metric} of the ranker minus that of the system, paired by user, 95 % interval")
+    _clean(axes, grid="x")
+    return _png(figure)
+
+
 def slices_plot(
-    slices: Mapping[str, Systems], metric: str = "ndcg@10", highlight: str = "movierank", n_others: int = 4
+    slices: Mapping[str, Systems],
+    metric: str = "ndcg@10",
+    highlight: str = "movierank",
+    n_others: int = 4,
+    always: Sequence[str] = (),
 ) -> bytes:
     """`metric` by slice (history length, shortest first), one line per system.
 
-    Besides `highlight`, the `n_others` systems that are best on average over the slices.
+    Besides `highlight`, the systems `always` and those that are best on average over the slices, `n_others`
+    in all.
     """
     labels = list(slices)
     names = list(dict.fromkeys(name for systems in slices.values() for name in systems))
     means = {
         name: [_mean(systems.get(name, {}).get(metric)) for systems in slices.values()] for name in names
     }
-    others = sorted((name for name in names if name != highlight), key=lambda name: -_strength(means, name))
+    others = sorted(
+        (name for name in names if name != highlight),
+        key=lambda name: (name not in always, -_strength(means, name)),
+    )
     figure, axes = _canvas(width=7.5, height=4.4)
     for name, color in zip(others[:n_others], _LINES, strict=False):
         _line(axes, means[name], name, color, width=1.3)

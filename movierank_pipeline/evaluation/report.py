@@ -4,10 +4,14 @@ The input is the JSON of `EvaluationReport`, read as plain data, so that a file 
 shown as well:
 
 - `systems` (needed): {system: {metric: {"mean", "low", "high"}}}
-- `differences`: {system: {"mean", "low", "high"}}, the ranker minus that system
-- `slices`: {label: {"n_requests", "n_users", "systems": as above}}
+- `differences`, `recall_differences`: {system: {"mean", "low", "high", "relative"}}, the ranker minus that
+  system in nDCG@10 and in recall@100
+- `slices`: {label: {"n_requests", "n_users", "systems", "differences": as above}}
+- `best_source`, `recent_popularity`: the systems that slices are compared with
 - `calibration`: the rows of a reliability table
 - `importance`: {feature: share of the gain}
+- `ablations`: {what: {"n_features", "metrics": {metric: …}, "differences": {metric: …}}}
+- `without`: names of what the ranker was trained without
 - every other key with a number, a text or a truth value is shown as a fact about the run.
 
 What is missing is left out; a null is a value that nobody has, shown as a dash.
@@ -21,6 +25,7 @@ from typing import Any, Final
 from movierank_pipeline.evaluation.plots import (
     Interval,
     Systems,
+    differences_plot,
     importance_plot,
     reliability_plot,
     slices_plot,
@@ -28,6 +33,7 @@ from movierank_pipeline.evaluation.plots import (
 )
 
 HEADLINE: Final = "ndcg@10"
+RECALL: Final = "recall@100"
 MAIN: Final = "movierank"
 
 _MEANINGS: Final = {
@@ -73,12 +79,17 @@ def render_html(report: Mapping[str, Any], title: str = "movierank: evaluation")
     if report.get("differences"):
         parts += [
             f"<h2>{MAIN} minus each other system, paired by user</h2>",
-            _differences(report["differences"]),
+            _differences(report["differences"], report.get("recall_differences") or {}),
+            _figure(differences_plot(report["differences"], HEADLINE), f"{MAIN} minus each other system"),
         ]
     if slices:
-        parts += ["<h2>By length of the history</h2>", _slices_table(slices)]
+        rivals = [report[key] for key in ("best_source", "recent_popularity") if report.get(key)]
+        parts += ["<h2>By length of the history</h2>", _slices_table(slices, list(dict.fromkeys(rivals)))]
         by_slice = {label: part["systems"] for label, part in slices.items()}
-        parts.append(_figure(slices_plot(by_slice, HEADLINE), f"{HEADLINE} by length of the history"))
+        plot = slices_plot(by_slice, HEADLINE, always=rivals)
+        parts.append(_figure(plot, f"{HEADLINE} by length of the history"))
+    if report.get("ablations"):
+        parts += ["<h2>What each part is worth</h2>", _ablation_table(report["ablations"])]
     if report.get("calibration"):
         parts += ["<h2>Are the scores probabilities?</h2>", _calibration_table(report["calibration"])]
         parts.append(_figure(reliability_plot(report["calibration"]), "Reliability diagram"))
@@ -95,7 +106,10 @@ def render_html(report: Mapping[str, Any], title: str = "movierank: evaluation")
 
 
 def _facts(report: Mapping[str, Any]) -> str:
-    facts = [(name, value) for name, value in report.items() if isinstance(value, str | int | float)]
+    given = {**report, "without": ", ".join(report.get("without") or ())}
+    facts = [
+        (name, value) for name, value in given.items() if isinstance(value, str | int | float) and value != ""
+    ]
     rows = [f"<dt>{escape(name.replace('_', ' '))}</dt><dd>{_value(value)}</dd>" for name, value in facts]
     return f"<dl>{''.join(rows)}</dl>" if rows else ""
 
@@ -125,15 +139,18 @@ def _meanings(systems: Systems) -> str:
     return f"<dl>{''.join(rows)}</dl>" if rows else ""
 
 
-def _differences(differences: Mapping[str, Interval]) -> str:
-    rows = [
-        f"<tr><td>{escape(name)}</td><td>{_interval(interval, signed=True)}</td></tr>"
-        for name, interval in differences.items()
-    ]
-    return _table(["system", HEADLINE], rows)
+def _differences(differences: Mapping[str, Interval], of_recall: Mapping[str, Interval]) -> str:
+    """Nearest system first."""
+    rows = []
+    for name in sorted(differences, key=lambda name: _mean(differences[name])):
+        cells = [f"<td>{_interval(differences[name], signed=True)}</td>", _share(differences[name])]
+        if of_recall:
+            cells += [f"<td>{_interval(of_recall.get(name), signed=True)}</td>", _share(of_recall.get(name))]
+        rows.append(f"<tr><td>{escape(name)}</td>{''.join(cells)}</tr>")
+    return _table(["system", HEADLINE, "relative", *([RECALL, "relative"] if of_recall else [])], rows)
 
 
-def _slices_table(slices: Mapping[str, Any]) -> str:
+def _slices_table(slices: Mapping[str, Any], rivals: Sequence[str]) -> str:
     names = list(dict.fromkeys(name for part in slices.values() for name in part["systems"]))
     rows = []
     for name in names:
@@ -142,9 +159,28 @@ def _slices_table(slices: Mapping[str, Any]) -> str:
         ]
         row_class = ' class="main"' if name == MAIN else ""
         rows.append(f"<tr{row_class}><td>{escape(name)}</td>{''.join(cells)}</tr>")
+    for name in rivals:
+        found = [(part.get("differences") or {}).get(name) for part in slices.values()]
+        cells = [
+            f"<td>{_interval(difference, signed=True)}{_percent(difference)}</td>" for difference in found
+        ]
+        rows.append(f"<tr><td>{MAIN} minus {escape(name)}</td>{''.join(cells)}</tr>")
     counts = "".join(f"<td>{part['n_requests']} / {part['n_users']}</td>" for part in slices.values())
     rows.append(f"<tr><td>requests / users</td>{counts}</tr>")
     return _table([f"{HEADLINE} of", *slices], rows)
+
+
+def _ablation_table(ablations: Mapping[str, Any]) -> str:
+    """What matters most first: the whole ranker minus one that was trained without a part."""
+    rows = []
+    for name in sorted(ablations, key=lambda name: -_mean(ablations[name]["differences"].get(HEADLINE))):
+        part = ablations[name]
+        cells = [f"<td>{part['n_features']}</td>"]
+        for metric in (HEADLINE, RECALL):
+            cells.append(f"<td>{_interval(part['metrics'].get(metric))}</td>")
+            cells.append(f"<td>{_interval(part['differences'].get(metric), signed=True)}</td>")
+        rows.append(f"<tr><td>{escape(name)}</td>{''.join(cells)}</tr>")
+    return _table(["without", "features", HEADLINE, "worth", RECALL, "worth"], rows)
 
 
 def _calibration_table(table: Sequence[Mapping[str, float]]) -> str:
@@ -177,6 +213,17 @@ def _interval(interval: Interval | None, *, signed: bool = False) -> str:
     if low is None or high is None or low == high:
         return format(mean, form)
     return f"{mean:{form}}<small>{low:{form}} to {high:{form}}</small>"
+
+
+def _share(difference: Interval | None) -> str:
+    """The difference as a share of the other system's mean."""
+    share = None if difference is None else difference.get("relative")
+    return f"<td>{'–' if share is None else f'{share:+.1%}'}</td>"
+
+
+def _percent(difference: Interval | None) -> str:
+    share = None if difference is None else difference.get("relative")
+    return "" if share is None else f"<small>{share:+.1%}</small>"
 
 
 def _mean(interval: Interval | None) -> float:

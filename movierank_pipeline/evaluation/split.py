@@ -78,8 +78,18 @@ def split_users(
     users = np.unique(ratings["user_id"].to_numpy())
     if n_test_users >= len(users):
         raise ValueError(f"{n_test_users} of {len(users)} users cannot be held out")
-    held_out = pl.Series(rng.permutation(users)[:n_test_users])
-    is_held_out = ratings["user_id"].is_in(held_out.implode()).to_numpy()
+    return hold_out(ratings, rng.permutation(users)[:n_test_users], rng, history_share=history_share)
+
+
+def hold_out(
+    ratings: pl.DataFrame,
+    user_ids: NDArray[np.int64],
+    rng: np.random.Generator,
+    *,
+    history_share: float = 0.8,
+) -> UserSplit:
+    """`split_users` for users who are named."""
+    is_held_out = ratings["user_id"].is_in(pl.Series(user_ids).implode()).to_numpy()
     train, others = _cut(ratings, is_held_out)
     history, targets = split_at_random(others, 1 - history_share, rng, by="user_id")
     return UserSplit(train, history, targets)

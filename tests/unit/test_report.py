@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from movierank_pipeline.evaluation.plots import importance_plot, reliability_plot, slices_plot, systems_plot
+from movierank_pipeline.evaluation.plots import (
+    differences_plot,
+    importance_plot,
+    reliability_plot,
+    slices_plot,
+    systems_plot,
+)
 from movierank_pipeline.evaluation.report import render_html
 
 
@@ -15,6 +21,10 @@ def interval(mean: float | None, spread: float = 0.02) -> dict[str, float | None
     if mean is None:
         return {"mean": None, "low": None, "high": None}
     return {"mean": mean, "low": mean - spread, "high": mean + spread}
+
+
+def difference(mean: float, relative: float | None) -> dict[str, float | None]:
+    return {**interval(mean), "relative": relative, "relative_low": None}
 
 
 SYSTEMS = {
@@ -31,10 +41,31 @@ REPORT: dict[str, Any] = {
     "n_users": 115,
     "unknown_like_share": 0.123456,
     "systems": SYSTEMS,
-    "differences": {"ease": interval(0.1)},
+    "without": ["user", "<cross>"],
+    "best_source": "ease",
+    "recent_popularity": "popularity_365d",
+    "differences": {"popular": difference(0.15, None), "ease": difference(0.1, 1.0)},
+    "recall_differences": {"ease": difference(-0.01, -0.025)},
     "slices": {
         "0": {"n_requests": 7, "n_users": 5, "systems": {}},
-        "1-4": {"n_requests": 30, "n_users": 12, "systems": SYSTEMS},
+        "1-4": {
+            "n_requests": 30,
+            "n_users": 12,
+            "systems": SYSTEMS,
+            "differences": {"ease": difference(-0.004, -0.031)},
+        },
+    },
+    "ablations": {
+        "user": {
+            "n_features": 41,
+            "metrics": {"ndcg@10": interval(0.21)},
+            "differences": {"ndcg@10": difference(-0.01, -0.05)},
+        },
+        "movie": {
+            "n_features": 39,
+            "metrics": {"ndcg@10": interval(0.15)},
+            "differences": {"ndcg@10": difference(0.05, 0.3)},
+        },
     },
     "calibration": CALIBRATION,
     "importance": {"ease_z": 0.6, "genre_match": 0.4},
@@ -77,7 +108,7 @@ def test_the_page_is_whole_and_asks_nobody_for_anything() -> None:
         assert tag not in ("script", "link", "iframe")
         assert (attributes.get("src") or "data:").startswith("data:image/png;base64,") or tag != "img"
     assert "http" not in page
-    assert sum(tag == "img" for tag, _ in tags_of(page)) == 4
+    assert sum(tag == "img" for tag, _ in tags_of(page)) == 5
 
 
 def test_systems_are_shown_best_first_with_their_intervals() -> None:
@@ -95,9 +126,25 @@ def test_facts_differences_and_slices_are_shown() -> None:
     page = render_html(REPORT)
     assert "<dt>n users</dt><dd>115</dd>" in page
     assert "<dt>unknown like share</dt><dd>0.1235</dd>" in page
-    assert "<td>ease</td><td>+0.1000<small>+0.0800 to +0.1200</small></td>" in page
+    assert "<dt>without</dt><dd>user, &lt;cross&gt;</dd>" in page
+    assert (
+        "<td>ease</td><td>+0.1000<small>+0.0800 to +0.1200</small></td><td>+100.0%</td>"
+        "<td>-0.0100<small>-0.0300 to +0.0100</small></td><td>-2.5%</td>"
+    ) in page
+    nearest_first = page.partition("minus each other system, paired")[2]
+    assert nearest_first.index("<td>ease</td>") < nearest_first.index("<td>popular</td>")
+    assert (
+        "<td>movierank minus ease</td><td>–</td>"
+        "<td>-0.0040<small>-0.0240 to +0.0160</small><small>-3.1%</small></td>"
+    ) in page
     assert "<td>requests / users</td><td>7 / 5</td><td>30 / 12</td>" in page
     assert "<td>0.50–1.00</td><td>160</td><td>0.740</td><td>0.770</td>" in page
+
+
+def test_parts_are_shown_by_their_worth() -> None:
+    table = render_html(REPORT).partition("<h2>What each part is worth</h2>")[2]
+    assert "<td>movie</td><td>39</td><td>0.1500<small>0.1300 to 0.1700</small></td><td>+0.0500" in table
+    assert table.index("<td>movie</td>") < table.index("<td>user</td>")
 
 
 def test_systems_alone_make_a_page() -> None:
@@ -120,7 +167,9 @@ def test_equal_reports_are_equal_pages() -> None:
         reliability_plot([]),
         systems_plot(SYSTEMS),
         systems_plot({}),
-        slices_plot({"0": {}, "1-4": SYSTEMS, "5-19": SYSTEMS}),
+        differences_plot(REPORT["differences"]),
+        differences_plot({}),
+        slices_plot({"0": {}, "1-4": SYSTEMS, "5-19": SYSTEMS}, always=("ease",)),
         slices_plot({}),
     ],
 )

@@ -1,0 +1,73 @@
+"""`movierank evaluate` with everything it can be asked, on a tiny set."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from movierank_cli.evaluate import evaluate
+from movierank_core.errors import ConfigError
+from tests.support.tiny_pipeline import environment, write_tiny_ratings
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write_tiny_ratings(tmp_path)
+    for name, value in environment(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    return tmp_path / "tiny"
+
+
+def run(tiny: Path, *arguments: str) -> tuple[str, dict, str]:
+    """What was printed, the JSON and the page."""
+    json_file, html_file = tiny.parent / "out.json", tiny.parent / "out.html"
+    done = CliRunner().invoke(
+        evaluate,
+        ["--data-dir", str(tiny), "--json", str(json_file), "--html", str(html_file), *arguments],
+        catch_exceptions=False,
+    )
+    assert done.exit_code == 0, done.output
+    return done.output, json.loads(json_file.read_text()), html_file.read_text()
+
+
+def test_ablation_shows_what_each_group_of_features_is_worth(tiny: Path) -> None:
+    printed, report, page = run(tiny, "--ablate")
+    assert report["protocol"] == "temporal"
+    assert set(report["ablations"]) == {"retrieval", "user", "movie", "cross"}
+    for part in report["ablations"].values():
+        whole, without = report["systems"]["movierank"], part["metrics"]
+        for metric in ("ndcg@10", "recall@100"):
+            difference = part["differences"][metric]
+            assert difference["mean"] == pytest.approx(whole[metric]["mean"] - without[metric]["mean"])
+            assert difference["low"] <= difference["mean"] <= difference["high"]
+    assert report["ablations"]["retrieval"]["differences"]["ndcg@10"]["low"] > 0
+    assert "the group is worth" in printed
+    assert "<h2>What each part is worth</h2>" in page
+
+
+def test_strong_generalisation_without_groups_of_features(tiny: Path) -> None:
+    printed, report, page = run(tiny, "--protocol", "strong", "--without", "user", "--without", "cross")
+    assert report["protocol"] == "strong"
+    assert report["without"] == ["user", "cross"]
+    assert report["n_users"] == report["n_requests"] <= 30
+    assert report["systems"]["movierank"]["ndcg@10"]["mean"] > report["systems"]["random"]["ndcg@10"]["mean"]
+    assert {"recall@20", "recall@50", "ndcg@100"} <= set(report["systems"]["als"])
+    assert "whom training has not seen. Trained without user, cross." in printed
+    assert "<dt>without</dt><dd>user, cross</dd>" in page
+    assert "user_log_events" not in page  # It would be among the important features.
+
+
+@pytest.mark.parametrize(
+    ("without", "message"),
+    [
+        (["users"], "There is no group of features 'users'. Expected: one of retrieval, user, movie, cross"),
+        (["retrieval", "user", "movie", "cross"], "Without these groups the ranker has no feature left"),
+    ],
+)
+def test_groups_that_cannot_be_left_out_are_refused_before_anything_is_read(
+    tmp_path: Path, without: list[str], message: str
+) -> None:
+    arguments = [f"--without={name}" for name in without]
+    with pytest.raises(ConfigError, match=message):
+        CliRunner().invoke(evaluate, [f"--data-dir={tmp_path}", *arguments], catch_exceptions=False)

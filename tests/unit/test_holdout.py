@@ -1,0 +1,189 @@
+"""What a protocol asks, and that what answers it saw none of it."""
+
+from datetime import timedelta
+
+import msgspec
+import numpy as np
+import polars as pl
+import pytest
+
+from movierank_core.errors import DataError
+from movierank_core.features.definitions import feature_list
+from movierank_core.interaction_arrays import InteractionArrays
+from movierank_core.state import RankingState
+from movierank_pipeline.evaluation import strong
+from movierank_pipeline.evaluation.answers import RANDOM, answer
+from movierank_pipeline.evaluation.compare import MAIN
+from movierank_pipeline.evaluation.evaluate import evaluate_temporal, model_on, report_of
+from movierank_pipeline.evaluation.holdout import strong_holdout, temporal_holdout
+from movierank_pipeline.evaluation.strong import strong_split, strong_training_set
+from movierank_pipeline.ranking_requests import plan_requests
+from movierank_pipeline.training import TrainedRanker, train_ranker
+from movierank_pipeline.training_set import build_training_set
+from tests.support.world import CONFIG, World
+
+
+@pytest.fixture(scope="module")
+def ranker(world: World) -> TrainedRanker:
+    requests = plan_requests(world.data, world.catalogue, CONFIG)
+    return train_ranker(build_training_set(world.data, requests, world.catalogue, CONFIG), CONFIG)
+
+
+def arrays_of(state: RankingState) -> list[np.ndarray]:
+    tables = [*(source.arrays() for source in state.sources.values()), state.movies.arrays()]
+    return [array for arrays in tables for array in arrays.values()]
+
+
+def test_a_temporal_question_has_the_history_before_it_and_the_ratings_after(world: World) -> None:
+    holdout = temporal_holdout(world.data, world.catalogue, CONFIG)
+    questions = list(holdout.ask())
+    assert [question.user_id for question in questions] == holdout.requests["user_id"].to_list()
+    seconds = pl.col("timestamp").dt.epoch("s")
+    for question in questions:
+        own = world.ratings.filter(pl.col("user_id") == question.user_id)
+        before, after = own.filter(seconds < question.as_of), own.filter(seconds >= question.as_of)
+        assert set(question.history.movie_ids) == set(before["movie_id"])
+        later = dict(zip(world.catalogue.rows_of(after["movie_id"]), after["rating"], strict=True))
+        assert question.ratings == later
+        assert all(later[row] >= 4 for row in question.targets)
+
+
+def test_the_strong_state_knows_nothing_of_the_people_who_ask(world: World) -> None:
+    split = strong_split(world.interactions, CONFIG)
+    held_out = set(split.history["user_id"]) | set(split.targets["user_id"])
+    assert held_out.isdisjoint(split.train["user_id"])
+    assert len(held_out) == round(0.2 * 90)
+    holdout = strong_holdout(split, world.catalogue, CONFIG)
+    spoilt = split._replace(
+        history=split.history.with_columns(rating=pl.lit(0.5, pl.Float32)),
+        targets=split.targets.with_columns(rating=pl.lit(5.0, pl.Float32)),
+    )
+    for mine, theirs in zip(
+        arrays_of(holdout.state),
+        arrays_of(strong_holdout(spoilt, world.catalogue, CONFIG).state),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_a_strong_question_gives_four_fifths_and_asks_for_the_likes_among_the_rest(world: World) -> None:
+    split = strong_split(world.interactions, CONFIG)
+    holdout = strong_holdout(split, world.catalogue, CONFIG)
+    questions = list(holdout.ask())
+    assert [question.user_id for question in questions] == holdout.requests["user_id"].to_list()
+    assert {question.as_of for question in questions} == {int(world.data.timestamps.max()) + 1}
+    n_shown = n_hidden = 0
+    for question, targets in zip(questions, holdout.requests["targets"], strict=True):
+        own = world.ratings.filter(pl.col("user_id") == question.user_id)
+        hidden = own.filter(~pl.col("movie_id").is_in(question.history.movie_ids.tolist()))
+        assert set(question.ratings) == set(world.catalogue.rows_of(hidden["movie_id"]))
+        liked = world.catalogue.rows_of(hidden.filter(pl.col("rating") >= 4)["movie_id"])
+        assert set(question.targets) == {row for row in liked if holdout.state.is_known[row]}
+        assert set(question.targets) == set(world.catalogue.rows_of(targets))
+        n_shown, n_hidden = n_shown + len(question.history), n_hidden + len(hidden)
+    assert n_hidden / (n_shown + n_hidden) == pytest.approx(0.2, abs=0.03)
+
+
+def test_likes_of_movies_that_only_the_held_out_know_are_counted_but_not_asked_for(world: World) -> None:
+    split = strong_split(world.interactions, CONFIG)
+    movie = split.targets.filter(pl.col("rating") >= 4)["movie_id"][0]
+    unknown = split._replace(train=split.train.filter(pl.col("movie_id") != movie))
+    holdout = strong_holdout(unknown, world.catalogue, CONFIG)
+    row = world.catalogue.row_of(movie)
+    assert all(row not in question.targets for question in holdout.ask())
+    assert holdout.unknown_like_share > strong_holdout(split, world.catalogue, CONFIG).unknown_like_share
+
+
+def test_sources_behind_a_strong_training_row_never_saw_its_user(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted: list[set[int]] = []
+    original = strong.fit_state
+
+    def record(data: InteractionArrays, *arguments: object) -> RankingState:
+        fitted.append(set(data.user_ids.tolist()))
+        return original(data, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(strong, "fit_state", record)
+    split = strong_split(world.interactions, CONFIG)
+    rows = strong_training_set(split.train, world.catalogue, CONFIG)
+    assert len(fitted) == strong.N_FOLDS
+    for (episode,), of_fold in rows.group_by("episode"):
+        assert fitted[int(str(episode))].isdisjoint(of_fold["user_id"])
+    assert set(rows["role"]) == {"train", "validation"}
+    asked = rows.group_by("user_id").agg(pl.col("request_id").n_unique())
+    assert asked["request_id"].max() == CONFIG.training_moments
+    assert set(rows["user_id"]).isdisjoint(split.targets["user_id"])
+
+
+def test_no_more_people_ask_in_training_than_there_may_be_requests(world: World) -> None:
+    few = msgspec.structs.replace(CONFIG, max_training_requests=24)
+    rows = strong_training_set(world.interactions, world.catalogue, few)
+    assert 10 < rows["request_id"].n_unique() <= 24
+    assert rows["request_id"].n_unique() == rows["user_id"].n_unique()
+
+
+def test_too_few_people_cannot_be_held_out(world: World) -> None:
+    with pytest.raises(DataError) as refused:
+        strong_split(world.interactions.filter(pl.col("user_id") < 10), CONFIG)
+    assert str(refused.value) == (
+        "There are 9 users. Expected: at least 40, to hold some of them out. Remedy: use a larger data set,"
+        " or the protocol `temporal`"
+    )
+
+
+def test_both_protocols_give_reports_of_the_same_shape(world: World, ranker: TrainedRanker) -> None:
+    temporal = evaluate_temporal(world.data, world.catalogue, ranker, CONFIG)
+    holdout = strong_holdout(strong_split(world.interactions, CONFIG), world.catalogue, CONFIG)
+    model = model_on(holdout, ranker)
+    strong_report = report_of(holdout, model, answer(model, holdout.ask(), seed=1), CONFIG)
+    assert strong_report.split_time == ""
+    assert list(temporal.systems) == list(strong_report.systems)
+    assert set(strong_report.systems[MAIN]) - set(temporal.systems[MAIN]) == {
+        *("recall@20", "recall@50", "ndcg@100")
+    }
+    assert strong_report.n_requests == strong_report.n_users
+    for report in (temporal, strong_report):
+        assert report.systems[MAIN]["ndcg@10"].mean > report.systems[RANDOM]["ndcg@10"].mean
+        plain = msgspec.json.decode(report.to_json())
+        for part in (plain, *plain["slices"].values()):
+            for key in ("differences", "recall_differences"):
+                assert set(part[key]) == set(report.systems) - {MAIN}
+                for difference in part[key].values():
+                    assert set(difference) == {"mean", "low", "high", "relative", "relative_low"}
+            assert {plain["best_source"], plain["recent_popularity"]} <= set(part["differences"])
+
+
+def test_a_slice_compares_the_same_people(world: World, ranker: TrainedRanker) -> None:
+    report = evaluate_temporal(world.data, world.catalogue, ranker, CONFIG)
+    for part in report.slices.values():
+        for metric, differences in (
+            ("ndcg@10", part.differences),
+            ("recall@100", part.recall_differences),
+        ):
+            for name, difference in differences.items():
+                ours, theirs = part.systems[MAIN][metric].mean, part.systems[name][metric].mean
+                assert difference.mean == pytest.approx(ours - theirs)
+                if theirs > 0:
+                    assert difference.relative == pytest.approx(ours / theirs - 1)
+
+
+def test_people_without_a_history_get_recent_popularity(world: World, ranker: TrainedRanker) -> None:
+    """So that slice `0` cannot be below it."""
+    newest = world.ratings["timestamp"].max()
+    rows = [(900 + user, 10 * (user + 1), 5.0, newest + timedelta(days=1)) for user in range(6)]  # type: ignore[operator]
+    grown = world.with_ratings(rows)
+    part = evaluate_temporal(grown.data, world.catalogue, ranker, CONFIG).slices["0"]
+    difference = part.differences["popularity_365d"]
+    assert part.n_users >= 6
+    assert (difference.mean, difference.low, difference.high) == (0, 0, 0)
+
+
+def test_a_ranker_without_groups_reads_none_of_their_features(world: World) -> None:
+    requests = plan_requests(world.data, world.catalogue, CONFIG)
+    rows = build_training_set(world.data, requests, world.catalogue, CONFIG)
+    ranker = train_ranker(rows, CONFIG, without=("cross", "user"))
+    assert ranker.features == tuple(
+        feature for feature in feature_list() if feature.group not in ("cross", "user")
+    )
+    assert list(ranker.importance) == [feature.name for feature in ranker.features]
