@@ -7,15 +7,15 @@ from pathlib import Path
 import click
 
 from movierank_cli.console import StepLines
-from movierank_cli.options import data_options, settings_of
-from movierank_cli.pipeline import say_outcome
+from movierank_cli.options import data_options, policy_option, settings_of
+from movierank_cli.pipeline import reason_of, say_outcome, say_versions
 from movierank_cli.service_process import ServiceProcess
 from movierank_core.histories import open_histories
 from movierank_core.model_store import PRODUCTION
 from movierank_core.paths import Paths
 from movierank_pipeline.datasets import DOWNLOADED_BY_DEFAULT, SAMPLE, dataset_folder
 from movierank_pipeline.materialize import materialize
-from movierank_pipeline.registry import Registry, RegistryError
+from movierank_pipeline.registry import GATE_VERDICT_TAG, REFUSED, Registry, RegistryError
 from movierank_pipeline.settings import Settings
 from movierank_pipeline.sources.byte_progress import byte_progress_bar
 from movierank_pipeline.sources.download import is_grouplens_reachable
@@ -25,6 +25,7 @@ from movierank_pipeline.tracking import connect
 
 @click.command()
 @data_options
+@policy_option
 @click.option("--check", is_flag=True, help="Call the service three times, print the answers, and stop.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
@@ -35,6 +36,7 @@ def demo(
     data_dir: Path | None,
     dataset: str | None,
     tmdb_file: Path | None,
+    policy: str | None,
     check: bool,
     host: str,
     port: int,
@@ -49,11 +51,13 @@ def demo(
     lines = StepLines()
     service = ServiceProcess(paths, host, 0 if check else port, 1 if check else workers)
     try:
-        settings = choose_data(settings_of(data_dir, dataset, tmdb_file), paths, lines)
+        settings = choose_data(
+            settings_of(data_dir, dataset, tmdb_file, promotion_policy=policy), paths, lines
+        )
         lines.line("From ratings to a model version:")
         outcome = materialize(settings, paths, lines, min_new_events=settings.feedback_threshold)
         say_outcome(lines, outcome)
-        number = serving_version(paths, lines)
+        number = serving_version(paths, lines, settings.promotion_policy)
         with service:
             with lines.working("service"):
                 service.wait_until_it_serves(number)
@@ -84,26 +88,33 @@ def choose_data(settings: Settings, paths: Paths, lines: StepLines) -> Settings:
     return settings
 
 
-def serving_version(paths: Paths, lines: StepLines) -> int:
-    """The version in production. If the gate refused the only one there is, it serves all the same.
+def serving_version(paths: Paths, lines: StepLines, policy: str) -> int:
+    """The version in production. Where there is none that could serve, the newest does, gate or no gate.
 
-    Running the demo asks for something to look at; the version's tags say that it was overruled.
+    Running the demo asks for something to look at: if the gate refused the only version there is, or all
+    that it has for these data while production is of another data set, the version's tags say that it was
+    overruled. Under the policy `manual` nothing is taken out of production.
     """
     registry = Registry(connect(paths))
     production = registry.by_alias(PRODUCTION)
-    if production is not None:
-        lines.line(f"Version {production.number} is in production.")
-        return production.number
     newest = next((version for version in registry.versions() if version.is_ready), None)
     if newest is None:
         raise RegistryError(
             "There is no finished version to serve", remedy="run `movierank materialize --all`"
         )
-    reason = newest.tags.get("gate.reason", "a person is to promote it")
-    registry.promote(newest.number, by="demo, over the gate")
+    if production is not None:
+        is_of_these_data = production.tags.get("dataset") == newest.tags.get("dataset")
+        if is_of_these_data or policy == "manual":
+            say_versions(lines, registry)
+            return production.number
+        why = f"version {production.number} in production is of another data set"
+    else:
+        why = "there is no other"
+    registry.promote(newest.number, by="demo", overrule=f"The demo has to show something: {why}.")
+    is_refused = newest.tags.get(GATE_VERDICT_TAG) == REFUSED
     lines.line(
-        f"The gate did not let version {newest.number} serve: {reason}. It serves all the same, since there"
-        " is no other.",
+        f"The gate {'refused' if is_refused else 'left to a person'} version {newest.number}."
+        f" {reason_of(newest)} It serves all the same, since {why}.",
         style="yellow",
     )
     return newest.number

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from movierank_pipeline.settings import Settings
+from movierank_pipeline.settings import POLICIES, Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,6 +30,15 @@ def data_options(command: F) -> F:
     for option in reversed(_DATA_OPTIONS):
         command = option(command)
     return command
+
+
+def policy_option(command: F) -> F:
+    """`--policy`."""
+    return click.option(
+        "--policy",
+        type=click.Choice(POLICIES),
+        help="auto: a version that passes the gate serves. manual: it waits for `movierank promote`.",
+    )(command)
 
 
 def settings_of(

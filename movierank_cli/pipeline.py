@@ -5,12 +5,18 @@ from pathlib import Path
 import click
 
 from movierank_cli.console import StepLines
-from movierank_cli.options import data_options, settings_of
-from movierank_core.model_store import PRODUCTION
+from movierank_cli.options import data_options, policy_option, settings_of
+from movierank_core.model_store import CHALLENGER, PRODUCTION
 from movierank_core.paths import Paths
 from movierank_pipeline.materialize import Outcome, materialize
-from movierank_pipeline.registry import Registry
-from movierank_pipeline.settings import POLICIES
+from movierank_pipeline.registry import (
+    GATE_REASON_TAG,
+    GATE_VERDICT_TAG,
+    PROVISIONAL,
+    REFUSED,
+    Registry,
+    Version,
+)
 from movierank_pipeline.tracking import connect
 
 
@@ -18,7 +24,7 @@ from movierank_pipeline.tracking import connect
 @data_options
 @click.option("--select", help="Only these assets: a Dagster selection such as `ranker` or `key:ranker+`.")
 @click.option("--all", "everything", is_flag=True, help="Everything, up to date or not.")
-@click.option("--policy", type=click.Choice(POLICIES), help="Whether a version that passes the gate serves.")
+@policy_option
 def materialize_command(
     data_dir: Path | None,
     dataset: str | None,
@@ -40,12 +46,7 @@ def materialize_command(
     finally:
         lines.stop()
     say_outcome(lines, outcome)
-    production = Registry(connect(paths)).by_alias(PRODUCTION)
-    lines.line(
-        "No version is in production."
-        if production is None
-        else f"Version {production.number} is in production."
-    )
+    say_versions(lines, Registry(connect(paths)))
 
 
 def say_outcome(lines: StepLines, outcome: Outcome) -> None:
@@ -54,3 +55,32 @@ def say_outcome(lines: StepLines, outcome: Outcome) -> None:
         lines.line(f"  up to date: {', '.join(outcome.reused)}")
     if outcome.failed_checks:
         lines.line(f"  checks that failed: {'; '.join(outcome.failed_checks)}", style="yellow")
+
+
+def say_versions(lines: StepLines, registry: Registry) -> None:
+    """Which version serves, and what became of the newest if it is another one."""
+    versions = [version for version in registry.versions() if version.is_ready]
+    production = next((version for version in versions if PRODUCTION in version.aliases), None)
+    if production is None:
+        lines.line("No version is in production.")
+    elif production.tags.get(GATE_VERDICT_TAG) == PROVISIONAL:
+        lines.line(
+            f"Version {production.number} is in production, provisionally: {reason_of(production)}",
+            style="yellow",
+        )
+    else:
+        lines.line(f"Version {production.number} is in production.")
+    if not versions or PRODUCTION in versions[0].aliases:
+        return
+    newest = versions[0]
+    if newest.tags.get(GATE_VERDICT_TAG) == REFUSED:
+        lines.line(f"The gate refused version {newest.number}. {reason_of(newest)}", style="yellow")
+    elif CHALLENGER in newest.aliases:
+        lines.line(
+            f"Version {newest.number} is the challenger; `movierank promote {newest.number}` lets it serve."
+            f" {reason_of(newest)}"
+        )
+
+
+def reason_of(version: Version) -> str:
+    return version.tags.get(GATE_REASON_TAG, "No gate has judged it.")

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from movierank_core.model_store import MODEL_NAME
 from movierank_core.paths import Paths
-from movierank_pipeline.registry import Registry, Version
+from movierank_pipeline.registry import GATE_VERDICT_TAG, OVERRULED_PREFIX, Registry, Version
 from movierank_pipeline.tracking import connect
 
 
@@ -43,18 +43,24 @@ def _cells(version: Version) -> list[str]:
         f"{version.created_at:%Y-%m-%d %H:%M}",
         version.tags.get("dataset", ""),
         version.tags.get("ndcg_at_10", ""),
-        version.tags.get("gate.verdict", ""),
+        version.tags.get(GATE_VERDICT_TAG, "")
+        + (", overruled" if f"{OVERRULED_PREFIX}by" in version.tags else ""),
     ]
 
 
 @click.command()
 @click.argument("version", type=int)
-def promote(version: int) -> None:
+@click.option(
+    "--overrule",
+    metavar="WHY",
+    help="Promote what the gate refused; the reason is kept with the version.",
+)
+def promote(version: int, overrule: str | None) -> None:
     """Give a version the alias `production`.
 
     The version that had it becomes `previous`. Running services follow within seconds.
     """
-    promoted = _registry().promote(version, by=getpass.getuser())
+    promoted = _registry().promote(version, by=getpass.getuser(), overrule=overrule)
     click.echo(f"Version {promoted.number} of {MODEL_NAME} is in production.")
 
 

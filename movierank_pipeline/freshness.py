@@ -92,7 +92,10 @@ _READS: Final[dict[str, Callable[[Settings, Paths], object]]] = {
     **dict.fromkeys(
         ("retrievers", "ranking_requests", "training_set", "ranker", "evaluation", "model_version"), _model
     ),
-    "promotion": lambda settings, paths: settings.promotion_policy,
+    "promotion": lambda settings, paths: [
+        settings.promotion_policy,
+        msgspec.to_builtins(settings.gate_limits),
+    ],
     "recommendations": lambda settings, paths: settings.recommendations_k,
 }
 """What an asset reads besides the assets before it."""

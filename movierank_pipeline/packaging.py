@@ -39,7 +39,7 @@ def pack_bundle(
         model_weights=ranker.weights,
         feature_names=[feature.name for feature in ranker.features],
         calibration=ranker.calibration,
-        predict_raw=lambda matrix: predict_with_lightgbm(ranker, matrix),
+        predict_raw=lambda matrix: lightgbm_scores(ranker.model_texts, ranker.weights, matrix),
         dataset=facts.dataset,
         ratings_are_simulated=facts.ratings_are_simulated,
         data_hash=data_hash(data),
@@ -51,12 +51,14 @@ def pack_bundle(
     )
 
 
-def predict_with_lightgbm(ranker: TrainedRanker, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+def lightgbm_scores(
+    texts: list[str], weights: list[float], matrix: NDArray[np.float32]
+) -> NDArray[np.float64]:
     """LightGBM's own raw scores, to hold ours against."""
     import lightgbm
 
     scores = np.zeros(len(matrix))
-    for text, weight in zip(ranker.model_texts, ranker.weights, strict=True):
+    for text, weight in zip(texts, weights, strict=True):
         scores += weight * lightgbm.Booster(model_str=text).predict(matrix, raw_score=True, num_threads=1)
     return scores
 

@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 
 PROMOTED_BY_TAG = "movierank.promoted_by"
 PROMOTED_AT_TAG = "movierank.promoted_at"
+GATE_PREFIX = "gate."
+GATE_VERDICT_TAG = "gate.verdict"
+GATE_REASON_TAG = "gate.reason"
+OVERRULED_PREFIX = "gate.overruled_"
+"""`by`, `why` and `at`: who promoted a version that the gate had refused."""
+PROVISIONAL = "provisional"
+"""The verdict on a first version that is better on average than it has to be, but not beyond doubt."""
+REFUSED = "refused"
+"""The verdict that a person has to overrule."""
 
 
 class RegistryError(MovierankError):
@@ -84,13 +93,17 @@ class Registry:
             remedy="run `movierank versions`" if there else "run `movierank materialize`",
         )
 
-    def promote(self, number: int, *, by: str) -> Version:
+    def promote(self, number: int, *, by: str, overrule: str | None = None) -> Version:
         """Gives `production` to version `number`; the version that had it becomes `previous`.
 
         Promoting the production version again changes nothing. `by` (a person or the gate) is kept as a
-        tag. Raises RegistryError for a version that does not exist or whose registration did not finish.
+        tag, and so is `overrule`, the reason to promote what the gate refused. Raises RegistryError for a
+        version that does not exist, whose registration did not finish, or which the gate refused and
+        nobody overrules.
         """
         version = self._require_ready(number)
+        if version.tags.get(GATE_VERDICT_TAG) == REFUSED:
+            self._overrule(version, by, overrule)
         production = self.by_alias(PRODUCTION)
         if production is not None and production.number == number:
             return version
@@ -125,13 +138,36 @@ class Registry:
             self._client.set_registered_model_alias(MODEL_NAME, PREVIOUS, str(production.number))
         return self.get(previous.number)
 
+    def set_verdict(self, number: int, tags: dict[str, str]) -> None:
+        """Sets the gate's tags; those of an earlier verdict go, save who overruled it."""
+        for key in self.get(number).tags:
+            if key.startswith(GATE_PREFIX) and not key.startswith(OVERRULED_PREFIX) and key not in tags:
+                self._client.delete_model_version_tag(MODEL_NAME, str(number), key)
+        self.set_tags(number, tags)
+
     def set_tags(self, number: int, tags: dict[str, str]) -> None:
         for key, value in tags.items():
             self._client.set_model_version_tag(MODEL_NAME, str(number), key, value)
 
+    def _overrule(self, version: Version, by: str, why: str | None) -> None:
+        if why is None or not why.strip():
+            reason = version.tags.get(GATE_REASON_TAG, "it does not say why")
+            raise RegistryError(
+                f"The gate refused version {version.number}: {reason}",
+                expected="a version that it let pass, or a reason to overrule it",
+                remedy=f'run `movierank promote {version.number} --overrule "why"`',
+            )
+        self.set_tags(
+            version.number,
+            {
+                f"{OVERRULED_PREFIX}by": by,
+                f"{OVERRULED_PREFIX}why": why.strip(),
+                f"{OVERRULED_PREFIX}at": _now(),
+            },
+        )
+
     def _serve(self, number: int, by: str) -> None:
-        promoted_at = datetime.now(UTC).isoformat(timespec="seconds")
-        self.set_tags(number, {PROMOTED_BY_TAG: by, PROMOTED_AT_TAG: promoted_at})
+        self.set_tags(number, {PROMOTED_BY_TAG: by, PROMOTED_AT_TAG: _now()})
         self._client.set_registered_model_alias(MODEL_NAME, PRODUCTION, str(number))
 
     def _require_ready(self, number: int) -> Version:
@@ -176,3 +212,7 @@ class Registry:
         self.set_tags(number, tags)
         self.set_tags(number, {STATE_TAG: READY})
         return self.get(number)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

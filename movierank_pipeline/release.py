@@ -9,6 +9,8 @@ import math
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +21,11 @@ import numpy as np
 import movierank_core
 from movierank_core.bundle_manifest import GOLDEN, GoldenRequest, Manifest
 from movierank_core.config import ModelConfig
-from movierank_core.model_store import BUNDLE_IN_MODEL
+from movierank_core.errors import BundleError
+from movierank_core.model_store import BUNDLE_IN_MODEL, MODEL_NAME
 from movierank_core.paths import Paths
+from movierank_pipeline.evaluation.compare import HEADLINE, MAIN, RECALL
 from movierank_pipeline.evaluation.evaluate import EvaluationReport
-from movierank_pipeline.evaluation.systems import MAIN
 from movierank_pipeline.model_card import model_card
 from movierank_pipeline.registry import Registry, Version
 from movierank_pipeline.tracking import experiment_id
@@ -109,11 +112,33 @@ def log_release(client: "MlflowClient", paths: Paths, release: Release) -> Versi
     return Registry(client).register(model_uri, run_id, tags, description=card)
 
 
+@contextmanager
+def version_bundle(paths: Paths, number: int) -> Iterator[Path]:
+    """A copy of the bundle of a registered version, gone afterwards.
+
+    Raises BundleError where the registry knows the version but does not have its files.
+    """
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    paths.home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".version-", dir=paths.home) as folder:
+        try:
+            mlflow.artifacts.download_artifacts(f"models:/{MODEL_NAME}/{number}", dst_path=folder)
+        except (MlflowException, OSError) as error:
+            raise BundleError(
+                f"The files of version {number} cannot be fetched: {error}",
+                remedy="look at its run in MLflow (`movierank mlflow`)",
+            ) from error
+        yield Path(folder, BUNDLE_IN_MODEL)
+
+
 def metrics_of(report: EvaluationReport) -> dict[str, float]:
     """The report's figures under names that MLflow takes (no `@`).
 
     The ranker's are plain (`ndcg_at_10`, with `_low` and `_high`), the others' carry their system
-    (`popularity/ndcg_at_10`), slices their history length (`history_1-4/ndcg_at_10`).
+    (`popularity/ndcg_at_10`), slices their history length (`history_1-4/ndcg_at_10`), and what the ranker
+    is ahead of another system by, both (`ahead_of_popularity/ndcg_at_10`).
     """
     metrics: dict[str, float] = {"expected_calibration_error": report.expected_calibration_error}
     for system, figures in report.systems.items():
@@ -123,6 +148,10 @@ def metrics_of(report: EvaluationReport) -> dict[str, float]:
             metrics[name] = interval.mean
             if interval.low < interval.high:
                 metrics[f"{name}_low"], metrics[f"{name}_high"] = interval.low, interval.high
+    for metric, differences in ((HEADLINE, report.differences), (RECALL, report.recall_differences)):
+        for system, difference in differences.items():
+            name = f"ahead_of_{system}/{_metric_name(metric)}"
+            metrics |= {name: difference.mean, f"{name}_low": difference.low, f"{name}_high": difference.high}
     for label, part in report.slices.items():
         for metric, interval in part.systems[MAIN].items():
             metrics[f"history_{label.replace('+', '_or_more')}/{_metric_name(metric)}"] = interval.mean

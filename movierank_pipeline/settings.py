@@ -22,6 +22,7 @@ from pydantic import Field, ValidationError, create_model, field_validator
 from movierank_core.config import ModelConfig
 from movierank_core.errors import ConfigError
 from movierank_core.paths import Paths
+from movierank_pipeline.gate_limits import GateLimits
 
 PREFIX = "MOVIERANK_"
 POLICIES = ("auto", "manual")
@@ -82,6 +83,21 @@ class Settings(dg.ConfigurableResource):
         description="auto: a version that passes the gate serves at once. manual: it becomes the challenger"
         " and a person promotes it.",
     )
+    gate_margin: float = Field(
+        GateLimits().production_margin,
+        ge=0,
+        le=1,
+        description="How far the lower bound of a version's nDCG@10 minus production's may be below 0, as a"
+        " share of production's mean.",
+    )
+    gate_megabytes: float = Field(
+        GateLimits().megabytes, gt=0, description="The gate refuses larger bundles."
+    )
+    gate_latency_ms: float = Field(
+        GateLimits().latency_ms,
+        gt=0,
+        description="The gate refuses a bundle whose golden requests take longer, by their median.",
+    )
     recommendations_k: int = Field(
         25, ge=1, le=500, description="Movies per user in the asset `recommendations`."
     )
@@ -117,6 +133,14 @@ class Settings(dg.ConfigurableResource):
     def _model(cls, value: dg.Config) -> dg.Config:
         _model_config(value)
         return value
+
+    @property
+    def gate_limits(self) -> GateLimits:
+        return GateLimits(
+            production_margin=self.gate_margin,
+            megabytes=self.gate_megabytes,
+            latency_ms=self.gate_latency_ms,
+        )
 
     @property
     def model_parameters(self) -> ModelConfig:

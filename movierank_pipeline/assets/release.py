@@ -6,18 +6,21 @@ from pathlib import Path
 import dagster as dg
 import polars as pl
 
+from movierank_core.errors import BundleError, DataError
 from movierank_core.model_store import CHALLENGER, MODEL_NAME, PRODUCTION
 from movierank_core.paths import Paths
 from movierank_core.point_in_time import from_epoch
 from movierank_core.state import RankingState
 from movierank_pipeline.asset_folders import StoredEvaluation, StoredInteractions, VersionFacts
 from movierank_pipeline.assets.features import end_of, events_and_catalogue
+from movierank_pipeline.bundle_facts import BundleFacts, measure_bundle
 from movierank_pipeline.freshness import fingerprint_of_step
 from movierank_pipeline.gate import judge, require_better_than_popularity
 from movierank_pipeline.model_card import model_card
-from movierank_pipeline.packaging import pack_bundle
-from movierank_pipeline.registry import Registry
-from movierank_pipeline.release import Release, log_release
+from movierank_pipeline.packaging import data_hash, pack_bundle
+from movierank_pipeline.registry import REFUSED, Registry
+from movierank_pipeline.release import Release, log_release, version_bundle
+from movierank_pipeline.rival import Rival, judge_production
 from movierank_pipeline.settings import Settings
 from movierank_pipeline.tracking import connect, experiment_id
 from movierank_pipeline.training import TrainedRanker
@@ -95,37 +98,82 @@ def model_version(
 @dg.asset(group_name="model", kinds={"mlflow"})
 def promotion(
     context: dg.AssetExecutionContext,
+    interactions: StoredInteractions,
+    catalogue: pl.DataFrame,
     model_version: VersionFacts,
     evaluation: StoredEvaluation,
     settings: Settings,
 ) -> dg.MaterializeResult:
     """The gate's verdict on the version, and the alias it got: production, challenger or none.
 
-    A version that is refused gets none. One that passes serves at once under the policy `auto`, and waits
-    as the challenger under `manual`.
+    The version in production is asked what the new one was asked. A version that is refused gets no alias.
+    One that passes serves at once under the policy `auto`, and waits as the challenger under `manual`; so
+    does, whatever the policy, one beside which production could not be judged.
     """
     paths = Paths.from_environment()
-    registry = Registry(connect(paths))
-    verdict = judge(evaluation.report)
+    client = connect(paths)
+    registry = Registry(client)
     number = model_version.number
-    registry.set_tags(number, {**verdict.tags(), "gate.policy": settings.promotion_policy})
-    if verdict.passed and settings.promotion_policy == "auto":
+    production = registry.by_alias(PRODUCTION)
+    with version_bundle(paths, number) as folder:
+        bundle = measure_bundle(folder)
+    rival = None
+    if production is not None and production.number != number:
+        rival = _rival(context, production.number, interactions, catalogue, evaluation, bundle, settings)
+    verdict = judge(evaluation.report, rival, bundle, settings.gate_limits)
+    registry.set_verdict(number, {**verdict.tags(), "gate.policy": settings.promotion_policy})
+    client.log_text(model_version.run_id, verdict.markdown(), "gate.md")
+    if production is not None and production.number == number:
+        outcome = PRODUCTION
+    elif verdict.may_serve and settings.promotion_policy == "auto":
         registry.promote(number, by="gate")
         outcome = PRODUCTION
-    elif verdict.passed:
+    elif verdict.outcome != REFUSED:
         registry.challenge(number)
         outcome = CHALLENGER
     else:
         outcome = "none"
-    context.log.info(f"version {number}: alias {outcome}; {verdict.reason}")
+    context.log.info(f"version {number}: {verdict.outcome}, alias {outcome}. {verdict.reason}")
     return dg.MaterializeResult(
         metadata={
             "version": number,
             "alias": outcome,
-            "passed": verdict.passed,
+            "verdict": verdict.outcome,
             "reason": verdict.reason,
             "policy": settings.promotion_policy,
+            "checks": dg.MetadataValue.md(verdict.markdown()),
             **verdict.figures,
         },
         data_version=dg.DataVersion(fingerprint_of_step(context, "promotion", settings, paths)),
     )
+
+
+def _rival(
+    context: dg.AssetExecutionContext,
+    number: int,
+    interactions: StoredInteractions,
+    catalogue: pl.DataFrame,
+    evaluation: StoredEvaluation,
+    bundle: BundleFacts,
+    settings: Settings,
+) -> Rival:
+    """Version `number` on the requests of `evaluation`, which belong to the version with `bundle`."""
+    data, movies = events_and_catalogue(interactions, catalogue)
+    if bundle.data_hash and data_hash(data) != bundle.data_hash:
+        raise DataError(
+            "The interactions are not those that the version was made from and judged on",
+            remedy="run `movierank materialize`, which makes a version of them first",
+        )
+    try:
+        with version_bundle(Paths.from_environment(), number) as folder:
+            return judge_production(
+                number,
+                folder,
+                evaluation,
+                data,
+                movies,
+                settings.model_parameters,
+                progress=context.log.info,
+            )
+    except BundleError as error:
+        return Rival(number=number, problem=str(error))

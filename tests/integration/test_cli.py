@@ -142,6 +142,22 @@ def test_versions_promote_and_rollback(paths: Paths) -> None:
     assert movierank("rollback").stdout == "Version 1 of movie-ranker is in production again.\n"
 
 
+def test_promoting_what_the_gate_refused_takes_a_reason(paths: Paths) -> None:
+    register(paths, **{"gate.verdict": "refused", "gate.reason": "Not met: latency."})
+    done = movierank("promote", "1")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "Error: The gate refused version 1: Not met: latency. Expected: a version that it let pass, or a"
+        ' reason to overrule it. Remedy: run `movierank promote 1 --overrule "why"`\n'
+    )
+    done = movierank("promote", "1", "--overrule", "a faster machine is on its way")
+    assert (done.returncode, done.stdout) == (0, "Version 1 of movie-ranker is in production.\n")
+    tags = Registry(connect(paths)).get(1).tags
+    assert tags["gate.overruled_why"] == "a faster machine is on its way"
+    assert tags["gate.overruled_by"] == tags["movierank.promoted_by"]
+    assert "refused, overruled" in movierank("versions").stdout
+
+
 def test_promoting_what_does_not_exist_or_was_never_finished_fails(paths: Paths) -> None:
     done = movierank("promote", "1")
     assert (done.returncode, done.stdout) == (2, "")

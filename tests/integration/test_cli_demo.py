@@ -59,7 +59,7 @@ def test_the_demo_goes_from_ratings_to_three_answers_and_a_second_one_reuses_the
     assert movie["movie_id"] == rank["results"][0]["movie_id"]
     assert feedback["accepted"]
     assert "Data: tiny (its films are real, its RATINGS ARE SIMULATED)." in first.stderr
-    assert "Version 1 is in production." in first.stderr
+    assert "Version 1 is in production" in first.stderr
     for noise in ("DEBUG", "INFO", "Warning", "STEP_START", "it/s"):
         assert noise not in first.stderr
     second = run(tmp_path, *arguments)
@@ -130,31 +130,70 @@ def register(paths: Paths, **tags: str) -> None:
     Registry(client).register(run.info.artifact_uri, run.info.run_id, tags)
 
 
+REFUSAL = {"gate.verdict": "refused", "gate.reason": "Not met: its best source is better."}
+
+
 def test_a_first_version_that_the_gate_refused_serves_in_the_demo_and_that_is_said(
     paths: Paths, tmp_path: Path
 ) -> None:
     lines, file = lines_to(tmp_path)
     with pytest.raises(RegistryError, match="There is no finished version to serve"):
-        serving_version(paths, lines)
-    register(paths, **{"gate.reason": "it is below its best source"})
-    assert serving_version(paths, lines) == 1
+        serving_version(paths, lines, "auto")
+    register(paths, **REFUSAL)
+    assert serving_version(paths, lines, "auto") == 1
     lines.console.file.flush()
     assert file.read_text() == (
-        "The gate did not let version 1 serve: it is below its best source. It serves all the same, since"
-        " there is no other.\n"
+        "The gate refused version 1. Not met: its best source is better. It serves all the same, since there"
+        " is no other.\n"
     )
     production = Registry(connect(paths)).by_alias(PRODUCTION)
     assert production is not None
-    assert production.tags["movierank.promoted_by"] == "demo, over the gate"
+    assert production.tags["movierank.promoted_by"] == "demo"
+    assert production.tags["gate.overruled_by"] == "demo"
+    assert production.tags["gate.overruled_why"] == "The demo has to show something: there is no other."
 
 
 def test_a_later_version_that_the_gate_refused_does_not_serve_in_the_demo(
     paths: Paths, tmp_path: Path
 ) -> None:
-    register(paths)
+    register(paths, dataset="tiny")
     Registry(connect(paths)).promote(1, by="gate")
-    register(paths, **{"gate.reason": "it is below its best source"})
-    assert serving_version(paths, lines_to(tmp_path)[0]) == 1
+    register(paths, dataset="tiny", **REFUSAL)
+    lines, file = lines_to(tmp_path)
+    assert serving_version(paths, lines, "auto") == 1
+    lines.console.file.flush()
+    assert file.read_text() == (
+        "Version 1 is in production.\nThe gate refused version 2. Not met: its best source is better.\n"
+    )
+
+
+@pytest.mark.parametrize(("policy", "serving"), [("auto", 2), ("manual", 1)])
+def test_a_version_of_other_data_does_not_keep_the_demo_from_showing_these(
+    paths: Paths, tmp_path: Path, policy: str, serving: int
+) -> None:
+    register(paths, dataset="sample")
+    Registry(connect(paths)).promote(1, by="gate")
+    register(paths, dataset="tiny", **REFUSAL)
+    lines, file = lines_to(tmp_path)
+    assert serving_version(paths, lines, policy) == serving
+    lines.console.file.flush()
+    if policy == "auto":
+        assert "since version 1 in production is of another data set" in file.read_text()
+        assert Registry(connect(paths)).get(2).tags["gate.overruled_by"] == "demo"
+
+
+def test_a_provisional_version_and_a_waiting_one_are_called_so(paths: Paths, tmp_path: Path) -> None:
+    register(paths, **{"gate.verdict": "provisional", "gate.reason": "Better on average."})
+    Registry(connect(paths)).promote(1, by="gate")
+    register(paths, **{"gate.verdict": "passed", "gate.reason": "Better."})
+    Registry(connect(paths)).challenge(2)
+    lines, file = lines_to(tmp_path)
+    assert serving_version(paths, lines, "manual") == 1
+    lines.console.file.flush()
+    assert file.read_text() == (
+        "Version 1 is in production, provisionally: Better on average.\n"
+        "Version 2 is the challenger; `movierank promote 2` lets it serve. Better.\n"
+    )
 
 
 def test_a_service_that_ends_while_starting_is_reported_with_its_log(

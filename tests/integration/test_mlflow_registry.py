@@ -121,6 +121,50 @@ def test_a_half_registered_version_never_gets_an_alias(paths: Paths, registry: R
     assert alias_numbers(registry) == {}
 
 
+def test_what_the_gate_refused_serves_only_if_somebody_says_why(paths: Paths, registry: Registry) -> None:
+    number = register(paths, registry, **{"gate.verdict": "refused", "gate.reason": "Not met: size."})
+    for why in (None, " "):
+        with pytest.raises(RegistryError) as refused:
+            registry.promote(number, by="a person", overrule=why)
+        assert str(refused.value) == (
+            "The gate refused version 1: Not met: size. Expected: a version that it let pass, or a reason to"
+            ' overrule it. Remedy: run `movierank promote 1 --overrule "why"`'
+        )
+    assert alias_numbers(registry) == {}
+    promoted = registry.promote(number, by="a person", overrule="the disk is large enough")
+    assert alias_numbers(registry) == {PRODUCTION: number}
+    assert promoted.tags["gate.overruled_by"] == "a person"
+    assert promoted.tags["gate.overruled_why"] == "the disk is large enough"
+    assert promoted.tags["gate.overruled_at"].endswith("+00:00")
+    assert promoted.tags["gate.verdict"] == "refused"
+
+
+@pytest.mark.parametrize("verdict", ["passed", "provisional", "undecided"])
+def test_what_the_gate_did_not_refuse_needs_no_reason(paths: Paths, registry: Registry, verdict: str) -> None:
+    number = register(paths, registry, **{"gate.verdict": verdict})
+    promoted = registry.promote(number, by="a person", overrule="to be sure")
+    assert promoted.aliases == (PRODUCTION,)
+    assert "gate.overruled_by" not in promoted.tags
+
+
+def test_a_new_verdict_replaces_the_old_one_but_not_who_overruled_it(
+    paths: Paths, registry: Registry
+) -> None:
+    number = register(
+        paths,
+        registry,
+        **{"gate.verdict": "refused", "gate.history_0_users": "3", "gate.overruled_by": "a person", "b": "c"},
+    )
+    registry.set_verdict(number, {"gate.verdict": "passed", "gate.latency_ms": "4"})
+    tags = registry.get(number).tags
+    assert {name: value for name, value in tags.items() if name.startswith(("gate.", "b"))} == {
+        "gate.verdict": "passed",
+        "gate.latency_ms": "4",
+        "gate.overruled_by": "a person",
+        "b": "c",
+    }
+
+
 def test_a_failure_during_registration_leaves_a_version_that_is_not_ready(
     paths: Paths, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,10 +1,17 @@
 """The whole pipeline on a set of ratings so small that it takes seconds."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
+import polars as pl
+
 from movierank_core.paths import Paths
+from movierank_pipeline.asset_folders import StoredEvaluation
+from movierank_pipeline.evaluation.bootstrap import Difference
 from movierank_pipeline.materialize import Outcome, materialize
+from movierank_pipeline.resources import write_whole
 from movierank_pipeline.settings import Settings
 from movierank_pipeline.sources.sample import synthesize, write_dataset
 
@@ -62,3 +69,25 @@ def run(recorder: Recorder | None = None, **options: object) -> Outcome:
         recorder or Recorder(),
         **options,  # type: ignore[arg-type]  # Those of `materialize`.
     )
+
+
+def prove(ndcg_share: float = 1.0) -> None:
+    """Makes the evaluation that is there say what so few people cannot: that the ranker is better.
+
+    With `ndcg_share`, what it got for each request becomes that share of itself.
+    """
+    folder = Paths.from_environment().assets / "evaluation"
+    stored = StoredEvaluation.load(folder)
+    lead = Difference(0.1, 0.05, 0.15, 0.5, 0.25)
+    slices = {
+        label: msgspec.structs.replace(part, differences=dict.fromkeys(part.differences, lead))
+        for label, part in stored.report.slices.items()
+    }
+    report = msgspec.structs.replace(
+        stored.report,
+        differences=dict.fromkeys(stored.report.differences, lead),
+        slices=slices,
+        expected_calibration_error=0.01,
+    )
+    requests = stored.requests.with_columns(pl.col("ndcg@10") * ndcg_share)
+    write_whole(folder, replace(stored, report=report, requests=requests).save)

@@ -1,0 +1,202 @@
+"""The gate on answers with planted qualities: what it lets serve, what it refuses, and what it says."""
+
+import math
+from typing import Any
+
+import msgspec
+import pytest
+
+from movierank_pipeline.bundle_facts import BundleFacts
+from movierank_pipeline.evaluation.bootstrap import Interval
+from movierank_pipeline.evaluation.evaluate import EvaluationReport
+from movierank_pipeline.gate import GateError, Verdict, judge, require_better_than_popularity
+from movierank_pipeline.gate_limits import GateLimits
+from movierank_pipeline.rival import Rival
+from tests.support.planted import planted, report_on, rival_with
+from tests.support.world import World
+
+BUNDLE = BundleFacts(scorer_difference=0.0, megabytes=12.0, latency_ms=4.0, data_hash="abc")
+
+
+def failed(verdict: Verdict) -> list[str]:
+    return [check.rule for check in verdict.checks if check.passed is False]
+
+
+def judged(world: World, production: Any = None, bundle: BundleFacts = BUNDLE, **answers: Any) -> Verdict:
+    asked = planted(**answers)
+    rival = None if production is None else rival_with(asked, production)
+    return judge(report_on(world, asked), rival, bundle)
+
+
+def test_a_better_model_passes_and_every_number_is_kept(world: World) -> None:
+    verdict = judged(world, ranker=0.45, production=0.4)
+    assert (verdict.outcome, verdict.may_serve, failed(verdict)) == ("passed", True, [])
+    tags = verdict.tags()
+    assert tags["gate.verdict"] == "passed"
+    assert float(tags["gate.difference_to_production_low"]) > 0
+    assert float(tags["gate.difference_to_best_source_low"]) > 0
+    assert float(tags["gate.difference_to_recent_popularity_low"]) > 0
+    assert tags["gate.production_version"] == "1"
+    assert tags["gate.history_100_or_more_users"] == "60"
+    assert float(tags["gate.history_0_to_production"]) > 0
+    assert float(tags["gate.expected_calibration_error"]) < 0.05
+    assert (tags["gate.scorer_difference"], tags["gate.latency_ms"]) == ("0", "4")
+    assert "against the best source, ease_likes." in verdict.reason
+    table = verdict.markdown().splitlines()
+    assert table[0].startswith("**Passed.** ndcg@10 0.")
+    assert len(table) == 4 + len(verdict.checks)
+    assert "| not below production (version 1) | +0." in table[4]
+
+
+def test_the_same_model_passes(world: World) -> None:
+    """A retraining that changes nothing is no step back."""
+    verdict = judged(world, ranker=0.45, production=0.45)
+    assert verdict.outcome == "passed"
+    assert verdict.figures["difference_to_production"] == 0
+
+
+def test_a_worse_model_is_refused(world: World) -> None:
+    verdict = judged(world, ranker=0.42, production=0.45)
+    assert (verdict.outcome, verdict.may_serve) == ("refused", False)
+    assert "not below production (version 1)" in failed(verdict)
+    assert verdict.reason.startswith("Not met: not below production (version 1): -0.0")
+    assert verdict.tags()["gate.verdict"] == "refused"
+
+
+def test_the_margin_is_a_share_of_the_mean_of_production(world: World) -> None:
+    asked = planted(0.45, noise=0.02)
+    report, rival = report_on(world, asked), rival_with(asked, 0.45)
+    assert rival.difference is not None
+    assert rival.ndcg is not None
+    share = -rival.difference.low / rival.ndcg.mean
+    assert 0 < share < 0.02
+    for margin, outcome in ((share * 0.99, "refused"), (share * 1.01, "passed")):
+        limits = GateLimits(production_margin=margin, slice_drop=1.0)
+        assert judge(report, rival, BUNDLE, limits).outcome == outcome
+
+
+def test_a_model_better_on_average_but_much_worse_for_newcomers_is_refused(world: World) -> None:
+    verdict = judged(world, ranker=(0.6, 0.3, 0.6, 0.6, 0.6), source=0.2, popular=0.15, production=0.4)
+    assert verdict.figures["difference_to_production_low"] > 0
+    assert failed(verdict) == ["history of 1-4, against version 1"]
+    assert verdict.outcome == "refused"
+    assert "down by 3% at the most" in verdict.reason
+
+
+def test_newcomers_without_a_production_are_compared_with_the_best_source(world: World) -> None:
+    verdict = judged(world, ranker=(0.6, 0.3, 0.6, 0.6, 0.6), source=0.4)
+    assert failed(verdict) == ["history of 1-4, against ease_likes"]
+    assert verdict.outcome == "refused"  # Even for the first version: this is no want of certainty.
+
+
+def test_without_a_history_the_first_version_is_compared_with_recent_popularity(world: World) -> None:
+    """Personal sources know nothing there, so that to be above them says nothing."""
+    verdict = judged(world, ranker=(0.15, 0.6, 0.6, 0.6, 0.6), source=(0, 0.4, 0.4, 0.4, 0.4))
+    assert failed(verdict) == ["history of 0, against popularity_365d"]
+    verdict = judged(world, ranker=(0.2, 0.6, 0.6, 0.6, 0.6), source=(0, 0.4, 0.4, 0.4, 0.4))
+    assert verdict.outcome == "passed"
+
+
+def test_a_slice_of_few_people_is_shown_but_not_judged(world: World) -> None:
+    verdict = judged(world, ranker=(0.6, 0.3, 0.6, 0.6, 0.6), source=0.4, users_per_slice=29)
+    checks = {check.rule: check for check in verdict.checks}
+    assert checks["history of 1-4, against ease_likes"].passed is None
+    assert verdict.outcome == "passed"
+    assert "29 users | down by 3% at the most (judged from 30 users on) | not judged |" in verdict.markdown()
+
+
+def test_a_miscalibrated_model_is_refused(world: World) -> None:
+    verdict = judged(world, ranker=0.45, production=0.4, is_calibrated=False)
+    assert verdict.figures["expected_calibration_error"] > 0.1
+    assert failed(verdict) == ["scores are probabilities"]
+    assert verdict.outcome == "refused"
+
+
+def test_a_model_without_predictions_to_check_is_refused(world: World) -> None:
+    report = msgspec.structs.replace(report_on(world, planted(0.45)), expected_calibration_error=math.nan)
+    assert failed(judge(report, None, BUNDLE)) == ["scores are probabilities"]
+
+
+def test_a_model_below_its_best_source_is_refused_even_as_the_first(world: World) -> None:
+    for production in (None, 0.2):
+        verdict = judged(world, ranker=0.28, source=0.3, production=production)
+        assert verdict.outcome == "refused"
+        assert "above the best single source (ease_likes)" in failed(verdict)
+
+
+def test_a_model_below_recent_popularity_is_refused(world: World) -> None:
+    verdict = judged(world, ranker=0.28, source=0.1, popular=0.3)
+    assert verdict.outcome == "refused"
+    assert "above recent popularity (popularity_365d)" in failed(verdict)
+
+
+def test_a_first_version_that_is_better_but_not_beyond_doubt_is_provisional(world: World) -> None:
+    unproven = {"ranker": 0.305, "source": 0.3, "noise": 0.9, "users_per_slice": 20}
+    verdict = judged(world, **unproven)
+    assert verdict.figures["difference_to_best_source"] > 0 > verdict.figures["difference_to_best_source_low"]
+    assert (verdict.outcome, verdict.may_serve) == ("provisional", True)
+    assert failed(verdict) == ["above the best single source (ease_likes)"]
+    assert "better on average, not beyond doubt. It serves because no version did" in verdict.reason
+    # A later one has to prove itself.
+    assert judged(world, production=0.2, **unproven).outcome == "refused"
+
+
+def test_beside_a_production_that_cannot_be_judged_nothing_is_decided(world: World) -> None:
+    report = report_on(world, planted(0.45))
+    rival = Rival(number=3, problem="It uses features that this code does not compute.")
+    verdict = judge(report, rival, BUNDLE)
+    assert (verdict.outcome, verdict.may_serve) == ("undecided", False)
+    assert verdict.reason.endswith(
+        "version 3 in production could not be judged on the same requests: It uses features that this code"
+        " does not compute. A person decides."
+    )
+    assert judge(report_on(world, planted(0.28)), rival, BUNDLE).outcome == "refused"
+
+
+@pytest.mark.parametrize(
+    ("bundle", "rule"),
+    [
+        ({"scorer_difference": 2e-9}, "our trees are LightGBM's"),
+        ({"scorer_difference": math.nan}, "our trees are LightGBM's"),
+        ({"megabytes": 1001.0}, "size"),
+        ({"latency_ms": 51.0}, "latency"),
+        ({"problem": "Golden request 1 gives others."}, "the bundle can be served"),
+    ],
+)
+def test_a_bundle_that_is_wrong_large_or_slow_is_refused(
+    world: World, bundle: dict[str, Any], rule: str
+) -> None:
+    verdict = judged(world, ranker=0.45, bundle=msgspec.structs.replace(BUNDLE, **bundle))
+    assert failed(verdict) == [rule]
+    assert verdict.outcome == "refused"
+
+
+def test_every_reason_to_refuse_is_named(world: World) -> None:
+    slow = msgspec.structs.replace(BUNDLE, latency_ms=80.0)
+    verdict = judged(world, ranker=0.28, source=0.3, bundle=slow, is_calibrated=False)
+    assert {"above the best single source (ease_likes)", "scores are probabilities", "latency"} <= set(
+        failed(verdict)
+    )
+    for rule in failed(verdict):
+        assert f"{rule}: " in verdict.reason
+
+
+def with_ranker_at(report: EvaluationReport, mean: float) -> EvaluationReport:
+    systems = {**report.systems, "movierank": {"ndcg@10": Interval(mean, mean, mean)}}
+    systems["popularity"] = {"ndcg@10": Interval(0.1, 0.1, 0.1)}
+    return msgspec.structs.replace(report, systems=systems)
+
+
+@pytest.mark.parametrize("ranker", [0.10, 0.05, math.nan])
+def test_a_ranker_not_above_popularity_must_not_be_registered(world: World, ranker: float) -> None:
+    with pytest.raises(GateError) as refused:
+        require_better_than_popularity(with_ranker_at(report_on(world, planted(0.4)), ranker))
+    assert str(refused.value) == (
+        f"The ranker's ndcg@10 is {ranker:.4f}, that of popularity 0.1000. Expected: a ranker above"
+        " popularity. Remedy: look at the evaluation in the Dagster UI; more data or other model settings"
+        " may help."
+    )
+
+
+def test_a_ranker_above_popularity_may_be_registered(world: World) -> None:
+    require_better_than_popularity(with_ranker_at(report_on(world, planted(0.4)), 0.11))
