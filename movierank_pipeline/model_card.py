@@ -1,11 +1,14 @@
 """The model card: what a version is, what it was made from, how good it is, what it is not for."""
 
+import math
+
 from movierank_core.bundle_manifest import Manifest
 from movierank_core.model_store import MODEL_NAME
 from movierank_pipeline.evaluation.bootstrap import Interval
+from movierank_pipeline.evaluation.compare import HEADLINE, RECALL
 from movierank_pipeline.evaluation.evaluate import EvaluationReport
 
-SHOWN = ("ndcg@10", "recall@10", "recall@100", "mrr", "coverage@10", "novelty@10")
+SHOWN = (HEADLINE, "recall@10", RECALL, "mrr", "coverage@10", "novelty@10")
 
 SIMULATED = """\
 **The ratings are simulated.** The films are real, the people are not: the figures say how well the method
@@ -57,11 +60,13 @@ brackets.
 
 {_systems_table(report)}
 
-nDCG@10 of the ranker minus that of the best single source (`{report.best_source}`), paired by person:
-{_interval(report.differences[report.best_source], signed=True)}. Expected calibration error:
-{report.expected_calibration_error:.3f}.
+The ranker minus the best single source and minus what was popular lately, paired by person:
 
-By length of the history:
+{_differences_table(report)}
+
+Expected calibration error of the score: {report.expected_calibration_error:.3f}.
+
+By length of the history, nDCG@10 and, in the last columns, the ranker's lead as a share of the other's:
 
 {_slices_table(report)}
 
@@ -103,12 +108,32 @@ def _systems_table(report: EvaluationReport) -> str:
     return "\n".join(lines)
 
 
+def _rivals(report: EvaluationReport) -> list[str]:
+    """The best source and recent popularity, which may be the same."""
+    return list(dict.fromkeys((report.best_source, report.recent_popularity)))
+
+
+def _differences_table(report: EvaluationReport) -> str:
+    lines = [f"| minus | {HEADLINE} | {RECALL} |", "|---|---|---|"]
+    for name in _rivals(report):
+        cells = [
+            _interval(differences[name], signed=True) if name in differences else ""
+            for differences in (report.differences, report.recall_differences)
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def _slices_table(report: EvaluationReport) -> str:
     systems = list(dict.fromkeys(name for part in report.slices.values() for name in part.systems))
-    lines = [f"| nDCG@10 | requests | {' | '.join(systems)} |", f"|---|---|{'---|' * len(systems)}"]
+    rivals = _rivals(report)
+    columns = ["nDCG@10", "requests", "people", *systems, *(f"against {name}" for name in rivals)]
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for label, part in report.slices.items():
-        cells = [f"{part.systems[name]['ndcg@10'].mean:.3f}" for name in systems]
-        lines.append(f"| {label} | {part.n_requests:,} | {' | '.join(cells)} |")
+        cells = [f"{part.systems[name][HEADLINE].mean:.3f}" for name in systems]
+        leads = [part.differences[name].relative for name in rivals]
+        cells += ["–" if math.isnan(lead) else f"{lead:+.1%}" for lead in leads]
+        lines.append(f"| {label} | {part.n_requests:,} | {part.n_users:,} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
