@@ -23,9 +23,12 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Training requests drawn per user and origin, at most."""
     max_training_requests: int = 3_000
     """Training and validation requests in all, at most; a seeded sample beyond that. Time and memory of
-    training grow with it: 3,000 requests are a million rows."""
+    training grow with it: 3,000 requests are half a million rows."""
 
-    training_depth: int = 300
+    max_benchmark_requests: int = 15_000
+    """The same for `movierank benchmark`, whose requests have fewer targets each."""
+
+    training_depth: int = 150
     """Best-fused candidates kept per training request; the rest, rarely liked, cost time and memory."""
 
     n_candidates: int = 500
@@ -37,8 +40,16 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Movies with fewer events are left out of the collaborative sources; content covers them."""
     max_collaborative_movies: int = 20_000
     """The most-rated movies kept by EASE, whose dense inverse grows with the square of their number."""
+    max_sequence_movies: int = 10_000
+    """The most-rated movies kept by the sources that know an order; the regression needs two such squares."""
     n_neighbours: int = 300
-    """Neighbours stored per movie by the item-to-item sources."""
+    """Neighbours stored per movie by the item-to-item sources, at least."""
+    max_neighbours: int = 1_000
+    """Neighbours stored per movie, at most; small catalogues reach it."""
+    neighbour_budget: int = 3_000_000
+    """Neighbours stored per source, in all, before a movie's share goes below `max_neighbours`."""
+    n_content_neighbours: int = 150
+    """Neighbours stored per movie by the content source, which keeps the whole catalogue."""
     ease_l2: float = 300.0
     """EASE's L2 penalty, per 100,000 events; grows with the square root of the number of events."""
     als_factors: int = 48
@@ -55,13 +66,13 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Weight lost per step between a movie and the one that follows it."""
     transition_history_decay: float = 0.7
     """Weight lost per step back in the history, when transitions are summed."""
-    transition_smoothing: float = 20.0
+    transition_smoothing: float = 50.0
     """Pseudo-transitions drawn from popularity, per movie."""
+    next_item_l2: float = 300.0
+    """L2 penalty of the regression of the next movie, per 100,000 events; grows like `ease_l2`."""
 
     n_trees: int = 300
-    """Boosting rounds, at most; validation decides how many are kept."""
-    early_stopping_rounds: int = 100
-    """Rounds without a better validation nDCG@10 after which training stops."""
+    """Boosting rounds per model, at most; validation decides how many are kept."""
     n_leaves: int = 15
     """Leaves per tree; small trees keep serving within milliseconds."""
     learning_rate: float = 0.05

@@ -20,7 +20,7 @@ from movierank_core.ranking.trees import TreeEnsemble
 from movierank_core.retrieval.candidates import Candidates
 from movierank_core.retrieval.popularity import PopularityYear
 from movierank_core.retrieval.query import Query
-from movierank_core.retrieval.sources import best_rows
+from movierank_core.retrieval.selection import best_rows
 from movierank_core.state import RankingState
 
 

@@ -13,16 +13,12 @@ from movierank_core.ranking.diversity import diversify
 from movierank_core.ranking.filters import Filters, admitted
 from movierank_core.ranking.reasons import families_of, reason_codes, sum_by_family
 from movierank_core.retrieval.content import Content
-from movierank_core.retrieval.item_to_item import (
-    EaseLikes,
-    EasePresence,
-    ItemNeighbours,
-    ItemToItem,
-    strongest_history_item,
-)
+from movierank_core.retrieval.ease import EaseLikes, EasePresence
+from movierank_core.retrieval.item_to_item import ItemToItem, strongest_history_item
+from movierank_core.retrieval.neighbours import ItemNeighbours
 from movierank_core.retrieval.popularity import PopularityYear
 from movierank_core.retrieval.query import Query
-from movierank_core.retrieval.sources import best_rows
+from movierank_core.retrieval.selection import best_rows
 
 BECAUSE_SOURCES = (EaseLikes.name, ItemNeighbours.name, EasePresence.name)
 """Sources asked, in this order, which history item counted most for a movie."""
@@ -154,9 +150,7 @@ class Recommender:
         """
         because: list[int | None] = [None] * len(rows)
         for name in BECAUSE_SOURCES:
-            source = self.model.state.sources[name]
-            if not isinstance(source, ItemToItem):
-                raise TypeError(f"{name} names no history item")
+            source = self._item_to_item(name)
             neighbours = source.neighbours
             weights = np.where(query.is_liked, source.history_weights(query), 0).astype(np.float32)
             best = strongest_history_item(
@@ -175,22 +169,19 @@ class Recommender:
 
     def similar(self, row: int, k: int) -> list[tuple[int, float]]:
         """The `k` movies most like one, with their similarity: shared audience plus content, at most 2."""
-        similarity = self._content.similar(row).copy()
-        neighbours = self.model.state.sources[ItemNeighbours.name]
-        if not isinstance(neighbours, ItemNeighbours):
-            raise TypeError("item_neighbours has no neighbours")
-        indices, values = neighbours.neighbours.row(row)
-        similarity[indices] += values
+        similarity = np.zeros(len(self.catalogue), np.float32)
+        for name in (Content.name, ItemNeighbours.name):
+            indices, values = self._item_to_item(name).neighbours.row(row)
+            similarity[indices] += values
         others = np.ones(len(self.catalogue), np.bool_)
         others[row] = False
         return [(int(other), float(similarity[other])) for other in best_rows(similarity, others, k)]
 
-    @property
-    def _content(self) -> Content:
-        content = self.model.state.sources[Content.name]
-        if not isinstance(content, Content):
-            raise TypeError("content is not a content source")
-        return content
+    def _item_to_item(self, name: str) -> ItemToItem:
+        source = self.model.state.sources[name]
+        if not isinstance(source, ItemToItem):
+            raise TypeError(f"{name} is not an item-to-item source")
+        return source
 
     def popular(self, k: int) -> list[int]:
         """The `k` most popular rows of the last 365 days before the state's moment, most popular first."""

@@ -1,8 +1,9 @@
 """What is fitted on the events before one moment: the candidate sources and the state of every movie."""
 
 import json
+import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,12 @@ class RankingState:
     """Only events strictly before this (seconds since 1970) are in it."""
     n_per_source: int
     n_candidates: int
+    fusion: dict[str, float] = field(default_factory=dict)
+    """What each source's proposals weigh when they are fused; 1 where it is not named."""
+
+    def with_fusion(self, weights: dict[str, float]) -> "RankingState":
+        """The same state with other weights of its sources."""
+        return replace(self, fusion=weights)
 
     @property
     def is_known(self) -> NDArray[np.bool_]:
@@ -45,6 +52,7 @@ class RankingState:
             query,
             self.sources,
             eligible,
+            fusion=self.fusion,
             n_per_source=self.n_per_source,
             n_candidates=self.n_candidates,
         )
@@ -53,14 +61,21 @@ class RankingState:
         """Plain arrays, one file each, and `state.json` with the rest."""
         folder.mkdir(parents=True, exist_ok=True)
         tables = {name: source.arrays() for name, source in self.sources.items()}
+        written: dict[int, Path] = {}  # Sources that share an array share its file.
         for name, arrays in {**tables, "movies": self.movies.arrays()}.items():
             for key, array in arrays.items():
-                np.save(folder / f"{name}.{key}.npy", array, allow_pickle=False)
+                file = folder / f"{name}.{key}.npy"
+                if id(array) in written:
+                    os.link(written[id(array)], file)
+                    continue
+                np.save(file, array, allow_pickle=False)
+                written[id(array)] = file
         facts = {
             "as_of": self.as_of,
             "n_per_source": self.n_per_source,
             "n_candidates": self.n_candidates,
             "sources": list(self.sources),
+            "fusion": self.fusion,
         }
         (folder / "state.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
 
@@ -76,6 +91,7 @@ class RankingState:
             as_of=facts["as_of"],
             n_per_source=facts["n_per_source"],
             n_candidates=facts["n_candidates"],
+            fusion=facts["fusion"],
         )
 
 

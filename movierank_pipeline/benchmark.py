@@ -8,7 +8,7 @@ never saw its label and are about as dense as in the test.
 import resource
 import time
 from collections.abc import Callable, Iterator
-from typing import Literal
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -20,31 +20,25 @@ from movierank_core.config import ModelConfig
 from movierank_core.history import LIKE_THRESHOLD, History
 from movierank_core.interaction_arrays import InteractionArrays
 from movierank_core.model import RankingModel
-from movierank_core.retrieval.sources import best_rows
+from movierank_core.retrieval.selection import best_rows
 from movierank_core.state import fit_state
-from movierank_pipeline.evaluation.metrics import (
-    average_precision,
-    coverage,
-    hits_of,
-    ndcg,
-    precision,
-    recall,
-    reciprocal_rank,
-)
-from movierank_pipeline.evaluation.systems import DEPTH, MAIN, RANDOM
-from movierank_pipeline.training import TrainedRanker, train_ranker
-from movierank_pipeline.training_set import Request, TrainingRows
+from movierank_pipeline.evaluation.answers import DEPTH, RANDOM
+from movierank_pipeline.evaluation.bootstrap import Difference
+from movierank_pipeline.evaluation.compare import MAIN, compare
+from movierank_pipeline.evaluation.metrics import coverage, hits_of
+from movierank_pipeline.training import train_ranker
+from movierank_pipeline.training_set import Example, Request, TrainingRows, TrainingSet
 
 Relevance = Literal["all", "liked"]
 Progress = Callable[[str], None] | None
 
-N_FOLDS = 8
+N_FOLDS: Final = 8
 """Of the random hold-out: sources for training rows keep 7/8 of the data."""
-LAST_POSITIONS = 5
+LAST_POSITIONS: Final = 5
 """Of the sequential hold-out: hidden at the end of each user; the last of them is validation."""
-MIN_PREFIX = 3
+MIN_PREFIX: Final = 3
 """Events that a user keeps before the hidden ones."""
-SEQUENTIAL_SHARE = 0.9
+SEQUENTIAL_SHARE: Final = 0.9
 """If so many test rows come after all of their user's train rows, the test is a continuation."""
 
 
@@ -52,10 +46,19 @@ class BenchmarkReport(msgspec.Struct, frozen=True, kw_only=True):
     """What `movierank benchmark` writes."""
 
     systems: dict[str, dict[str, float]]
+    intervals: dict[str, dict[str, tuple[float, float]]]
+    """The 95 % interval of each figure over users; coverage is of all lists together and has none."""
+    differences: dict[str, dict[str, Difference]]
+    """By metric, then system: the ranker minus that system, paired by user."""
     n_users: int
     holdout: str
     """`random` or `sequential`: the form of the test part, which training imitates."""
+    n_training_requests: int
+    n_trees: int
     seconds: dict[str, float]
+    """`fit` and `rank`."""
+    stages: dict[str, float]
+    """Where the seconds of `fit` went."""
     peak_memory_mb: float
 
 
@@ -75,41 +78,65 @@ def run_benchmark(
     relevant, `liked` those rated at least 4; users without relevant rows are left out. Timestamps may be
     only an order.
     """
-    started = time.perf_counter()
+    clock = _Clock()
     data = InteractionArrays.from_frame(train, catalogue)
     as_of = int(data.timestamps.max(initial=0)) + 1
     holdout = "sequential" if is_continuation(train, test) else "random"
     parts = _sequential_parts(data) if holdout == "sequential" else _random_parts(data, config.seed)
-    ranker = _fit_ranker(data, catalogue, parts, relevance, as_of, config, progress)
+    rows = _training_rows(data, catalogue, parts, relevance, as_of, config, clock, progress)
+    ranker = train_ranker(rows, config, progress)
+    clock.lap("train the ranker")
     if progress is not None:
         progress("fitting the candidate sources on all train rows")
-    state = fit_state(data, catalogue, as_of, config)
-    model = RankingModel(catalogue, state, ranker.features, ranker.trees, ranker.calibration)
-    fitted = time.perf_counter()
+    model = ranker.on(catalogue, fit_state(data, catalogue, as_of, config))
+    clock.lap("fit sources")
     relevant = test if relevance == "all" else test.filter(pl.col("rating") >= LIKE_THRESHOLD)
     requests = relevant.group_by("user_id").agg("movie_id").sort("user_id")
     ranked, targets = _rank_all(model, data, requests, as_of, config.seed, max(DEPTH, k), progress)
-    finished = time.perf_counter()
-    n_relevant = np.array([len(rows) for rows in targets], np.int64)
-    systems = {}
-    for name, lists in ranked.items():
-        hits = hits_of(lists, targets)
-        systems[name] = {
-            f"ndcg@{k}": float(np.nanmean(ndcg(hits, n_relevant, k))),
-            f"precision@{k}": float(np.nanmean(precision(hits, n_relevant, k))),
-            f"recall@{k}": float(np.nanmean(recall(hits, n_relevant, k))),
-            f"map@{k}": float(np.nanmean(average_precision(hits, n_relevant, k))),
-            "mrr": float(np.nanmean(reciprocal_rank(hits, n_relevant))),
-            "recall@100": float(np.nanmean(recall(hits, n_relevant, 100))),
-            f"coverage@{k}": coverage(lists, len(catalogue), k),
-        }
+    clock.lap("rank")
+    compared = compare(
+        {name: hits_of(lists, targets) for name, lists in ranked.items()},
+        np.array([len(rows) for rows in targets], np.int64),
+        requests["user_id"].to_numpy(),
+        seed=config.seed,
+        k=k,
+    )
+    stages = {name: seconds for name, seconds in clock.laps.items() if name != "rank"}
     return BenchmarkReport(
-        systems=systems,
+        systems={
+            name: {
+                **{metric: interval.mean for metric, interval in figures.items()},
+                f"coverage@{k}": coverage(ranked[name], len(catalogue), k),
+            }
+            for name, figures in compared.systems.items()
+        },
+        intervals={
+            name: {metric: (interval.low, interval.high) for metric, interval in figures.items()}
+            for name, figures in compared.systems.items()
+        },
+        differences=compared.differences,
         n_users=len(requests),
         holdout=holdout,
-        seconds={"fit": fitted - started, "rank": finished - fitted},
+        n_training_requests=int(ranker.metrics["n_training_requests"]),
+        n_trees=int(ranker.metrics["n_trees"]),
+        seconds={"fit": sum(stages.values()), "rank": clock.laps["rank"]},
+        stages=stages,
         peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     )
+
+
+class _Clock:
+    """Seconds per stage."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        """What passed since the last lap belongs to `stage`."""
+        now = time.perf_counter()
+        self.laps[stage] = self.laps.get(stage, 0.0) + now - self._last
+        self._last = now
 
 
 def is_continuation(train: pl.DataFrame, test: pl.DataFrame) -> bool:
@@ -127,12 +154,25 @@ def is_continuation(train: pl.DataFrame, test: pl.DataFrame) -> bool:
     return float((spread["timestamp"] >= spread["last"]).mean() or 0.0) >= SEQUENTIAL_SHARE  # type: ignore[arg-type]
 
 
-class _Part(msgspec.Struct):
+class _Hidden(NamedTuple):
+    """A request for what was hidden from a user's events."""
+
+    role: str
+    user: int
+    """Dense."""
+    seen: NDArray[np.int64]
+    """Positions of the history."""
+    hidden: NDArray[np.int64]
+    """Positions of the hidden events."""
+
+
+class _Part(NamedTuple):
     """One way of hiding events: what sources may see, and who asks for what."""
 
     visible: NDArray[np.bool_]
-    requests: list[tuple[str, int, NDArray[np.int64], NDArray[np.int64]]]
-    """(role, dense user, positions of the history, positions of the hidden events)."""
+    requests: list[_Hidden]
+    n_alike: int
+    """Parts of this kind in all, among which the requests are shared out."""
 
 
 def _random_parts(data: InteractionArrays, seed: int) -> Iterator[_Part]:
@@ -150,8 +190,8 @@ def _random_parts(data: InteractionArrays, seed: int) -> Iterator[_Part]:
             positions = np.arange(data.offsets[user], data.offsets[user + 1])
             hidden = positions[~visible[positions]]
             if len(hidden):
-                requests.append((role, user, positions[visible[positions]], hidden))
-        yield _Part(visible=visible, requests=requests)
+                requests.append(_Hidden(role, user, positions[visible[positions]], hidden))
+        yield _Part(visible, requests, N_FOLDS)
 
 
 def _sequential_parts(data: InteractionArrays) -> Iterator[_Part]:
@@ -165,39 +205,53 @@ def _sequential_parts(data: InteractionArrays) -> Iterator[_Part]:
             target = stop - back
             visible[target] = False
             role = "validation" if back == 1 else "train"
-            requests.append((role, user, np.arange(start, target), np.array([target])))
-    yield _Part(visible=visible, requests=requests)
+            requests.append(_Hidden(role, user, np.arange(start, target), np.array([target])))
+    yield _Part(visible, requests, 1)
 
 
-def _fit_ranker(
+def _training_rows(
     data: InteractionArrays,
     catalogue: Catalogue,
     parts: Iterator[_Part],
     relevance: Relevance,
     as_of: int,
     config: ModelConfig,
+    clock: _Clock,
     progress: Progress,
-) -> TrainedRanker:
+) -> TrainingSet:
+    """Rows of every part, from a seeded sample of users where all would be too many requests."""
+    rng = np.random.default_rng(config.seed)
     rows = TrainingRows(catalogue, config)
     number = 0
     for episode, part in enumerate(parts):
+        requests = [
+            each
+            for each in part.requests
+            if relevance == "all" or (data.ratings[each.hidden] >= LIKE_THRESHOLD).any()
+        ]
+        limit = config.max_benchmark_requests // part.n_alike
+        if len(requests) > limit:
+            requests = [requests[place] for place in np.sort(rng.choice(len(requests), limit, replace=False))]
         if progress is not None:
-            progress(f"training rows of part {episode}: {len(part.requests)} requests")
+            progress(f"training rows of part {episode + 1}: {len(requests)} requests")
         state = fit_state(data.select(part.visible), catalogue, as_of, config)
-        for role, user, seen, hidden in part.requests:
+        clock.lap("fit sources")
+        examples = []
+        for role, user, seen, hidden in requests:
             ratings = data.ratings[hidden]
             counted = hidden if relevance == "all" else hidden[ratings >= LIKE_THRESHOLD]
-            if not len(counted):
-                continue
-            rows.add(
-                Request(number, episode, role, int(data.user_ids[user]), as_of),
-                state,
-                _history(data, seen),
-                data.rows[counted].astype(np.int64),
-                dict(zip(data.rows[hidden].tolist(), ratings.tolist(), strict=True)),
+            examples.append(
+                Example(
+                    Request(number, episode, role, int(data.user_ids[user]), as_of),
+                    _history(data, seen),
+                    data.rows[counted].astype(np.int64),
+                    dict(zip(data.rows[hidden].tolist(), ratings.tolist(), strict=True)),
+                )
             )
             number += 1
-    return train_ranker(rows.frame(), config, progress)
+        rows.add(state, examples)
+        clock.lap("training rows")
+    return rows.training_set()
 
 
 def _history(data: InteractionArrays, positions: NDArray[np.int64]) -> History:

@@ -15,17 +15,17 @@ from movierank_core.config import ModelConfig
 from movierank_core.errors import DataError
 from movierank_core.history import History
 from movierank_core.interaction_arrays import InteractionArrays
-from movierank_core.model import RankingModel, candidate_rows
+from movierank_core.model import candidate_rows
 from movierank_core.point_in_time import to_epoch
 from movierank_core.schema import RATINGS, require_schema
 from movierank_core.state import fit_state
 from movierank_pipeline.asset_folders import StoredEvaluation, StoredInteractions, StoredRatings
-from movierank_pipeline.evaluation.evaluate import HEADLINE
-from movierank_pipeline.evaluation.systems import MAIN
+from movierank_pipeline.evaluation.compare import HEADLINE, MAIN
 from movierank_pipeline.gate import POPULARITY
 from movierank_pipeline.ranking_requests import episode_moments
 from movierank_pipeline.settings import Settings
 from movierank_pipeline.training import TrainedRanker
+from movierank_pipeline.training_set import TrainingSet
 
 MIN_TMDB_SHARE = 0.9
 """Films with a TMDB id, below which cards stay without facts; a warning."""
@@ -40,9 +40,9 @@ def ratings_out_of_range(ratings: pl.DataFrame) -> int:
     return int(ratings.select((~is_valid.fill_null(False)).sum()).item())
 
 
-def sample_requests(training_set: pl.DataFrame) -> pl.DataFrame:
+def sample_requests(training_set: TrainingSet) -> pl.DataFrame:
     """The rows of a few requests of the first episode, spread evenly over it."""
-    first = training_set.filter(pl.col("episode") == pl.col("episode").min())
+    first = training_set.frame.filter(pl.col("episode") == pl.col("episode").min())
     ids = first["request_id"].unique(maintain_order=True)
     chosen = ids[np.unique(np.linspace(0, len(ids) - 1, min(N_SAMPLED_REQUESTS, len(ids))).astype(int))]
     return first.filter(pl.col("request_id").is_in(chosen.implode()))
@@ -67,7 +67,7 @@ def compare_training_rows(
     state = fit_state(
         InteractionArrays.from_frame(before_origin, catalogue), catalogue, to_epoch(origin), config
     )
-    model = RankingModel(catalogue, state, ranker.features, ranker.trees, ranker.calibration)
+    model = ranker.on(catalogue, state)
     n_future, n_serving = 0, 0
     for request in rows.partition_by("request_id", maintain_order=True):
         user_id, moment = request["user_id"][0], request["as_of"][0]
@@ -76,7 +76,7 @@ def compare_training_rows(
         history = (
             InteractionArrays.from_frame(earlier, catalogue).history(0) if len(earlier) else History.empty()
         )
-        found = candidate_rows(state, catalogue, history, as_of, ranker.features)
+        found = candidate_rows(model.state, catalogue, history, as_of, ranker.features)
         n_future += n_different(request, found.candidates.rows, found.matrix, catalogue, ranker)
         user = int(np.searchsorted(data.user_ids, user_id))
         scored = model.score(data.history(user), as_of=as_of)
@@ -176,7 +176,7 @@ def catalogue_keys(catalogue: pl.DataFrame) -> dg.AssetCheckResult:
 def training_row_checks(
     interactions: StoredInteractions,
     catalogue: pl.DataFrame,
-    training_set: pl.DataFrame,
+    training_set: TrainingSet,
     ranker: TrainedRanker,
     settings: Settings,
 ) -> Iterator[dg.AssetCheckResult]:

@@ -14,8 +14,8 @@ from movierank_core.config import ModelConfig
 from movierank_core.interaction_arrays import InteractionArrays
 from movierank_core.state import RankingState
 from movierank_pipeline.asset_folders import InteractionFacts
+from movierank_pipeline.evaluation.compare import MAIN
 from movierank_pipeline.evaluation.evaluate import EvaluationReport
-from movierank_pipeline.evaluation.systems import MAIN
 from movierank_pipeline.training import TrainedRanker
 
 
@@ -34,7 +34,7 @@ def pack_bundle(
     return write_bundle(
         folder,
         catalogue=catalogue,
-        state=state,
+        state=state.with_fusion(ranker.fusion),
         model_texts=ranker.model_texts,
         model_weights=ranker.weights,
         feature_names=[feature.name for feature in ranker.features],

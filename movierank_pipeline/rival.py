@@ -35,7 +35,7 @@ from movierank_pipeline.evaluation.holdout import temporal_questions
 TRAINING_ONLY: Final = frozenset(
     {
         *("split_quantile", "moments", "training_origins", "training_moments", "max_training_requests"),
-        *("training_depth", "n_trees", "early_stopping_rounds", "n_leaves", "learning_rate"),
+        *("training_depth", "n_trees", "n_leaves", "learning_rate"),
         *("min_rows_per_leaf", "feature_fraction", "ranker_l2"),
     }
 )
@@ -91,7 +91,11 @@ def judge_production(
     served = recommender.model
     model = RankingModel(
         catalogue,
-        replace(state, sources={name: state.sources[name] for name in served.state.sources}),
+        replace(
+            state,
+            sources={name: state.sources[name] for name in served.state.sources},
+            fusion=served.state.fusion,
+        ),
         served.features,
         served.trees,
         served.calibration,

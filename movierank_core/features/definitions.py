@@ -25,8 +25,11 @@ class Feature(msgspec.Struct, frozen=True):
 _SOURCE_MEANING = {
     "ease_likes": "EASE on the history's likes",
     "ease_presence": "EASE on the whole history",
+    "ease_recent": "EASE on the history, the latest counting most",
     "item_neighbours": "cosine neighbours of the history, weighted by rating",
+    "user_neighbours": "people who share part of the history",
     "transitions": "what tends to follow the latest movies of the history",
+    "next_item": "a regression of the next movie on the history so far",
     "als": "matrix factorisation with the history folded in",
     "content": "genres, people, keywords, era and language like the history's",
     "popularity": "events of all time",
@@ -36,8 +39,11 @@ _SOURCE_MEANING = {
 _SOURCE_FAMILY = {
     "ease_likes": "liked_together",
     "ease_presence": "watched_together",
+    "ease_recent": "watched_next",
     "item_neighbours": "watched_together",
+    "user_neighbours": "watched_together",
     "transitions": "watched_next",
+    "next_item": "watched_next",
     "als": "taste_match",
     "content": "content_match",
     "popularity": "high_popularity",

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from movierank_core.config import ModelConfig
 from movierank_core.interaction_arrays import InteractionArrays
-from movierank_core.retrieval.item_to_item import movies_with_events
+from movierank_core.retrieval.item_to_item import movies_with_events, positions_of
 from movierank_core.retrieval.query import Query
 from movierank_core.retrieval.source import Arrays
 
@@ -30,16 +30,14 @@ class ImplicitALS:
         self.alpha = alpha
         self.l2 = l2
         self.n_movies = n_movies
-        self._position = np.full(n_movies, -1, np.int64)
-        self._position[movies] = np.arange(len(movies))
+        self._position = positions_of(movies, n_movies)
         vectors = factors.astype(np.float64)
         self._gram = vectors.T @ vectors + l2 * np.eye(vectors.shape[1])
 
     @classmethod
     def fit(cls, data: InteractionArrays, n_movies: int, config: ModelConfig) -> Self:
         movies = movies_with_events(data, n_movies, config)
-        position = np.full(n_movies, -1, np.int64)
-        position[movies] = np.arange(len(movies))
+        position = positions_of(movies, n_movies)
         kept = position[data.rows] >= 0
         if not kept.any():
             empty = np.zeros((0, config.als_factors), np.float32)

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movierank_core.retrieval.query import Query
+from movierank_core.retrieval.selection import best_rows
 from movierank_core.retrieval.source import Source
-from movierank_core.retrieval.sources import best_rows, fuse
+from movierank_core.retrieval.sources import fuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +28,18 @@ def find_candidates(
     sources: dict[str, Source],
     eligible: NDArray[np.bool_],
     *,
+    fusion: dict[str, float],
     n_per_source: int,
     n_candidates: int,
 ) -> Candidates:
-    """What the sources propose among the `eligible` rows, fused; fewer than asked if there are fewer."""
+    """What the sources propose among the `eligible` rows, fused; fewer than asked if there are fewer.
+
+    `fusion` is each source's weight; see `fuse`.
+    """
     n_movies = len(eligible)
     scores = {name: source.scores(query) for name, source in sources.items()}
     proposals = {name: best_rows(of_source, eligible, n_per_source) for name, of_source in scores.items()}
-    rows, fused = fuse(proposals, n_movies, n_candidates)
+    rows, fused = fuse(proposals, fusion, n_movies, n_candidates)
     n_sources = np.zeros(n_movies, np.float32)
     for proposed in proposals.values():
         n_sources[proposed] += 1

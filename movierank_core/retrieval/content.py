@@ -1,77 +1,87 @@
 """Content neighbours: movies described like the ones that the history prefers, rated often or never."""
 
-from typing import ClassVar, Self
+from functools import lru_cache
+from typing import Self
 
 import numpy as np
 import polars as pl
+from numba import njit
 from numpy.typing import NDArray
 
 from movierank_core.catalogue import Catalogue
+from movierank_core.config import ModelConfig
+from movierank_core.retrieval.item_to_item import ItemToItem
 from movierank_core.retrieval.query import Query
-from movierank_core.retrieval.source import Arrays
+from movierank_core.retrieval.selection import best_rows_unsorted
 from movierank_core.retrieval.sparse_rows import SparseRows
 
 TOKEN_WEIGHTS = {"genre": 1.0, "director": 1.5, "cast": 0.7, "keyword": 0.7, "decade": 0.7, "language": 0.5}
 
 
-class Content:
-    """TF-IDF over genres, directors, cast, keywords, decade and language; cosine with the history's profile.
+class Content(ItemToItem):
+    """Cosine of TF-IDF over genres, directors, cast, keywords, decade and language.
 
-    The profile is the sum of the history's movies, each weighted by 1 plus its centred rating.
+    The history weighs each movie by 1 plus its centred rating. Movies that nobody rated have neighbours
+    like all others, so this is the source that finds them.
     """
 
-    name: ClassVar[str] = "content"
-    is_personal: ClassVar[bool] = True
-
-    def __init__(self, tokens: SparseRows, n_tokens: int) -> None:
-        self.tokens = tokens
-        self.n_tokens = n_tokens
+    name = "content"
 
     @classmethod
-    def fit(cls, catalogue: Catalogue) -> Self:
-        rows, names, weights = _tokens(catalogue.frame)
-        if len(rows) == 0:
-            return cls(SparseRows.empty(len(catalogue)), 0)
-        _, token, count = np.unique(names, return_inverse=True, return_counts=True)
-        shared = count[token] > 1  # A token that one movie alone has relates it to nothing.
-        rows, token, weights, df = rows[shared], token[shared], weights[shared], count[token[shared]]
-        values = weights * np.log(len(catalogue) / df)
-        length = np.sqrt(np.bincount(rows, values**2, minlength=len(catalogue)))
-        values = values / np.maximum(length[rows], 1e-9)
-        return cls(SparseRows.from_triples(rows, token, values, len(catalogue)), len(count))
+    def fit(cls, catalogue: Catalogue, config: ModelConfig) -> Self:
+        return cls(_content_neighbours(catalogue, config.n_content_neighbours))
 
-    def profile(self, query: Query) -> NDArray[np.float32]:
-        """The history's weighted sum of token vectors, length at most 1."""
-        weights = np.where(query.is_presence, 1.0 + query.centred, query.centred).astype(np.float32)
-        profile = self.tokens.weighted_sum(query.rows, weights, self.n_tokens)
-        return profile / np.float32(max(1.0, float(np.sqrt((profile**2).sum()))))
+    def history_weights(self, query: Query) -> NDArray[np.float32]:
+        return np.where(query.is_presence, 1.0 + query.centred, query.centred).astype(np.float32)
 
-    def scores(self, query: Query) -> NDArray[np.float32]:
-        if len(query) == 0 or self.n_tokens == 0:
-            return np.zeros(len(self.tokens), np.float32)
-        return self.tokens.dot(self.profile(query))
 
-    def similar(self, row: int) -> NDArray[np.float32]:
-        """Cosine of every movie with one."""
-        if self.n_tokens == 0:
-            return np.zeros(len(self.tokens), np.float32)
-        profile = np.zeros(self.n_tokens, np.float32)
-        indices, values = self.tokens.row(row)
-        profile[indices] = values
-        return self.tokens.dot(profile)
+@lru_cache(maxsize=1)
+def _content_neighbours(catalogue: Catalogue, n_neighbours: int) -> SparseRows:
+    """The same at every moment, so the states of all training origins share it."""
+    rows, names, weights = _tokens(catalogue.frame)
+    n_movies = len(catalogue)
+    if len(rows) == 0:
+        return SparseRows.empty(n_movies)
+    _, token, count = np.unique(names, return_inverse=True, return_counts=True)
+    shared = count[token] > 1  # A token that one movie alone has relates it to nothing.
+    rows, token, weights, df = rows[shared], token[shared], weights[shared], count[token[shared]]
+    values = weights * np.log(n_movies / df)
+    length = np.sqrt(np.bincount(rows, values**2, minlength=n_movies))
+    values = values / np.maximum(length[rows], 1e-9)
+    of_movie = SparseRows.from_triples(rows, token, values, n_movies)
+    of_token = SparseRows.from_triples(token, rows, values, len(count))
+    counts, neighbours, cosines = _nearest(
+        of_movie.offsets, of_movie.indices, of_movie.values,
+        of_token.offsets, of_token.indices, of_token.values, min(n_neighbours, max(n_movies - 1, 0)),
+    )  # fmt: skip
+    used = np.arange(neighbours.shape[1]) < counts[:, None]
+    sources = np.repeat(np.arange(n_movies), counts)
+    return SparseRows.from_triples(sources, neighbours[used], cosines[used], n_movies)
 
-    def arrays(self) -> Arrays:
-        return {
-            "offsets": self.tokens.offsets,
-            "indices": self.tokens.indices,
-            "values": self.tokens.values,
-            "n_tokens": np.array([self.n_tokens]),
-        }
 
-    @classmethod
-    def from_arrays(cls, arrays: Arrays) -> Self:
-        tokens = SparseRows(arrays["offsets"], arrays["indices"], arrays["values"])
-        return cls(tokens, int(arrays["n_tokens"][0]))
+@njit(cache=True, nogil=True)
+def _nearest(offsets, tokens, values, token_offsets, token_rows, token_values, n_neighbours):  # type: ignore[no-untyped-def]  # numba
+    """Per movie, the number of its neighbours, their rows and their cosines."""
+    n_movies = len(offsets) - 1
+    counts = np.zeros(n_movies, np.int64)
+    neighbours = np.zeros((n_movies, n_neighbours), np.int32)
+    cosines = np.zeros((n_movies, n_neighbours), np.float32)
+    others = np.ones(n_movies, np.bool_)
+    cosine = np.zeros(n_movies, np.float32)
+    for row in range(n_movies):
+        cosine[:] = 0
+        for place in range(offsets[row], offsets[row + 1]):
+            token = tokens[place]
+            for other in range(token_offsets[token], token_offsets[token + 1]):
+                cosine[token_rows[other]] += values[place] * token_values[other]
+        others[row] = False
+        best = best_rows_unsorted(cosine, others, n_neighbours)
+        others[row] = True
+        counts[row] = len(best)
+        for place in range(len(best)):
+            neighbours[row, place] = best[place]
+            cosines[row, place] = cosine[best[place]]
+    return counts, neighbours, cosines
 
 
 def _tokens(frame: pl.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.str_], NDArray[np.float64]]:

@@ -47,12 +47,6 @@ class SparseRows:
         _accumulate(self.offsets, self.indices, self.values, rows, weights, out)
         return out
 
-    def dot(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Each sparse row times `vector`."""
-        out = np.empty(len(self), np.float32)
-        _dot(self.offsets, self.indices, self.values, vector, out)
-        return out
-
     def row(self, row: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         part = slice(int(self.offsets[row]), int(self.offsets[row + 1]))
         return self.indices[part], self.values[part]
@@ -66,15 +60,6 @@ def _accumulate(offsets, indices, values, rows, weights, out):  # type: ignore[n
             continue
         for j in range(offsets[rows[i]], offsets[rows[i] + 1]):
             out[indices[j]] += weight * values[j]
-
-
-@njit(cache=True, nogil=True)
-def _dot(offsets, indices, values, vector, out):  # type: ignore[no-untyped-def]  # numba
-    for i in range(len(offsets) - 1):
-        total = np.float32(0)
-        for j in range(offsets[i], offsets[i + 1]):
-            total += values[j] * vector[indices[j]]
-        out[i] = total
 
 
 def strongest_per_row(

@@ -5,7 +5,6 @@ import msgspec
 import polars as pl
 
 from movierank_core.histories import HistoriesManifest, publish_histories
-from movierank_core.model import RankingModel
 from movierank_core.paths import Paths
 from movierank_core.state import RankingState
 from movierank_pipeline.asset_folders import StoredInteractions
@@ -55,7 +54,7 @@ def recommendations(
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """The best films of every user at the end of the data, for batch use."""
     data, movies = events_and_catalogue(interactions, catalogue)
-    model = RankingModel(movies, retrievers, ranker.features, ranker.trees, ranker.calibration)
+    model = ranker.on(movies, retrievers)
     frame = recommend_all(model, data, end_of(data), settings.recommendations_k, context.log.info)
     return dg.MaterializeResult(
         value=frame,

@@ -17,7 +17,7 @@ from movierank_pipeline.freshness import fingerprint_of_step
 from movierank_pipeline.ranking_requests import episode_moments, plan_requests
 from movierank_pipeline.settings import Settings
 from movierank_pipeline.training import TrainedRanker, train_ranker
-from movierank_pipeline.training_set import build_training_set
+from movierank_pipeline.training_set import TrainingSet, build_training_set
 
 
 def _version(context: dg.AssetExecutionContext, asset: str, settings: Settings) -> dg.DataVersion:
@@ -72,25 +72,27 @@ def ranking_requests(
     )
 
 
-@dg.asset(group_name="training", kinds={"numpy", "parquet"}, io_manager_key="parquet")
+@dg.asset(group_name="training", kinds={"numpy", "parquet"}, io_manager_key="folders")
 def training_set(
     context: dg.AssetExecutionContext,
     interactions: StoredInteractions,
     catalogue: pl.DataFrame,
     ranking_requests: pl.DataFrame,
     settings: Settings,
-) -> dg.MaterializeResult[pl.DataFrame]:
+) -> dg.MaterializeResult[TrainingSet]:
     """Every candidate of every training request with its features as of then, and whether it was liked."""
     data, movies = events_and_catalogue(interactions, catalogue)
-    frame = build_training_set(data, ranking_requests, movies, settings.model_parameters, context.log.info)
+    made = build_training_set(data, ranking_requests, movies, settings.model_parameters, context.log.info)
+    frame = made.frame
     return dg.MaterializeResult(
-        value=frame,
+        value=made,
         metadata=describe(
             frame,
             "as_of",
             requests=frame["request_id"].n_unique(),
             likes=int(frame["label"].sum()),
             megabytes=round(frame.estimated_size("mb"), 1),
+            fusion={name: round(weight, 3) for name, weight in made.fusion.items()},
         ),
         data_version=_version(context, "training_set", settings),
     )
@@ -98,7 +100,7 @@ def training_set(
 
 @dg.asset(group_name="model", kinds={"lightgbm"}, io_manager_key="folders")
 def ranker(
-    context: dg.AssetExecutionContext, training_set: pl.DataFrame, settings: Settings
+    context: dg.AssetExecutionContext, training_set: TrainingSet, settings: Settings
 ) -> dg.MaterializeResult[TrainedRanker]:
     """LightGBM trees that order candidates, with the calibration of their scores."""
     trained = train_ranker(training_set, settings.model_parameters, context.log.info)

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
-import polars as pl
-
 from movierank_core.config import ModelConfig
 from movierank_core.errors import ConfigError
 from movierank_core.features.definitions import ALL_FEATURES, DEFAULT_WITHOUT, feature_list
@@ -19,6 +17,7 @@ from movierank_pipeline.evaluation.compare import (
 from movierank_pipeline.evaluation.evaluate import Ablation, model_on, values_of
 from movierank_pipeline.evaluation.holdout import HoldOut
 from movierank_pipeline.training import train_ranker
+from movierank_pipeline.training_set import TrainingSet
 
 Step = Callable[[str], AbstractContextManager[Callable[[str], None]]]
 """Opens a step by name; inside it, the function it gives says how the step goes on."""
@@ -45,7 +44,7 @@ def require_groups(without: Sequence[str]) -> tuple[str, ...]:
 
 
 def ablate(
-    rows: pl.DataFrame,
+    rows: TrainingSet,
     holdout: HoldOut,
     answers: Answers,
     config: ModelConfig,

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from movierank_core.history import LIKE_THRESHOLD
 from movierank_core.model import RankingModel, Scored
-from movierank_core.retrieval.sources import best_rows, fuse
+from movierank_core.retrieval.selection import best_rows
+from movierank_core.retrieval.sources import fuse
 from movierank_pipeline.evaluation.compare import MAIN
 from movierank_pipeline.evaluation.holdout import Question
 from movierank_pipeline.evaluation.metrics import Hits, hits_of
@@ -101,7 +102,7 @@ def answer(
 
 
 def _others(model: RankingModel, scored: Scored, rng: np.random.Generator) -> dict[str, NDArray[np.int64]]:
-    """The lists of every system but the ranker: each source's own, their plain fusion, chance."""
+    """The lists of every system but the ranker: each source's own, their fusion, chance."""
     eligible = model.eligible(scored.query)
     proposals = {
         name: best_rows(source.scores(scored.query), eligible, model.state.n_per_source)
@@ -109,6 +110,6 @@ def _others(model: RankingModel, scored: Scored, rng: np.random.Generator) -> di
     }
     return {
         **proposals,
-        FUSED: fuse(proposals, len(eligible), DEPTH)[0],
+        FUSED: fuse(proposals, model.state.fusion, len(eligible), DEPTH)[0],
         RANDOM: rng.permutation(np.flatnonzero(eligible & model.state.is_known)),
     }

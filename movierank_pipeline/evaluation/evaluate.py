@@ -114,7 +114,7 @@ def evaluate_temporal(
 
 def model_on(holdout: HoldOut, ranker: TrainedRanker) -> RankingModel:
     """The ranker on the state that the protocol allows it."""
-    return RankingModel(holdout.catalogue, holdout.state, ranker.features, ranker.trees, ranker.calibration)
+    return ranker.on(holdout.catalogue, holdout.state)
 
 
 def report_of(

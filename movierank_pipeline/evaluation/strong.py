@@ -12,7 +12,7 @@ from movierank_core.interaction_arrays import InteractionArrays
 from movierank_core.state import fit_state
 from movierank_pipeline.evaluation.holdout import Progress, last_moment, strong_questions
 from movierank_pipeline.evaluation.split import UserSplit, hold_out, split_users
-from movierank_pipeline.training_set import Request, TrainingRows
+from movierank_pipeline.training_set import Example, Request, TrainingRows, TrainingSet
 
 TEST_SHARE: Final = 0.2
 """Users held out for the test, as a share of all."""
@@ -41,7 +41,7 @@ def strong_split(interactions: pl.DataFrame, config: ModelConfig) -> UserSplit:
 
 def strong_training_set(
     interactions: pl.DataFrame, catalogue: Catalogue, config: ModelConfig, progress: Progress = None
-) -> pl.DataFrame:
+) -> TrainingSet:
     """Training rows made the way the test is: for people whom the candidate sources do not know.
 
     `interactions` are those of the training users. Each of N_FOLDS groups of them is held out in turn, the
@@ -61,9 +61,22 @@ def strong_training_set(
         if progress is not None:
             progress(f"training rows of users {fold + 1}/{N_FOLDS}")
         state = fit_state(InteractionArrays.from_frame(splits[0].train, catalogue), catalogue, as_of, config)
-        for split in splits:
-            for question in strong_questions(split, catalogue, as_of, state.is_known):
-                request = Request(request_id, fold, role, question.user_id, question.as_of)
-                rows.add(request, state, question.history, question.targets, question.ratings)
-                request_id += 1
-    return rows.frame()
+        questions = [
+            question
+            for split in splits
+            for question in strong_questions(split, catalogue, as_of, state.is_known)
+        ]
+        rows.add(
+            state,
+            [
+                Example(
+                    Request(request_id + place, fold, role, question.user_id, question.as_of),
+                    question.history,
+                    question.targets,
+                    question.ratings,
+                )
+                for place, question in enumerate(questions)
+            ],
+        )
+        request_id += len(questions)
+    return rows.training_set()

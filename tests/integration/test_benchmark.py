@@ -12,8 +12,8 @@ from movierank_pipeline.benchmark import is_continuation
 from tests.support.world import World, make_world
 
 SOURCES = {
-    "ease_likes", "ease_presence", "item_neighbours", "transitions", "als", "content",
-    "popularity", "popularity_365d", "popularity_30d",
+    "ease_likes", "ease_presence", "ease_recent", "item_neighbours", "user_neighbours", "transitions",
+    "next_item", "als", "content", "popularity", "popularity_365d", "popularity_30d",
 }  # fmt: skip
 
 
@@ -54,6 +54,10 @@ def test_the_report_has_the_promised_shape_and_beats_chance(tmp_path: Path, is_l
     assert set(report["systems"]["movierank"]) == {
         "ndcg@10", "precision@10", "recall@10", "map@10", "mrr", "recall@100", "coverage@10",
     }  # fmt: skip
+    for metric in ("ndcg@10", "recall@100"):
+        low, high = report["intervals"]["movierank"][metric]
+        assert low <= report["systems"]["movierank"][metric] <= high
+        assert set(report["differences"][metric]) == {"random", *SOURCES}
     assert report["n_users"] == 150
     assert set(report["seconds"]) == {"fit", "rank"}
     assert report["peak_memory_mb"] > 0

@@ -12,28 +12,30 @@ from movierank_core.model import candidate_rows
 from movierank_core.point_in_time import to_epoch
 from movierank_core.state import fit_state
 from movierank_pipeline.ranking_requests import episode_moments, plan_requests
-from movierank_pipeline.training_set import build_training_set
+from movierank_pipeline.training_set import TrainingSet, build_training_set
 from tests.support.world import CONFIG, World
 
 FEATURES = [feature.name for feature in feature_list()]
 
 
 @pytest.fixture(scope="module")
-def training_set(world: World) -> pl.DataFrame:
+def training_set(world: World) -> TrainingSet:
     requests = plan_requests(world.data, world.catalogue, CONFIG)
     return build_training_set(world.data, requests, world.catalogue, CONFIG)
 
 
 def test_every_training_row_is_the_same_when_recomputed_from_earlier_events_alone(
-    world: World, training_set: pl.DataFrame
+    world: World, training_set: TrainingSet
 ) -> None:
     catalogue = world.catalogue
     moments = episode_moments(world.data, CONFIG)
     checked = 0
-    for (episode,), of_episode in training_set.group_by("episode", maintain_order=True):
+    for (episode,), of_episode in training_set.frame.group_by("episode", maintain_order=True):
         origin = moments[int(str(episode))]
         before_origin = World(world.ratings.filter(pl.col("timestamp") < origin), world.catalogue_frame)
-        state = fit_state(before_origin.data, catalogue, to_epoch(origin), CONFIG)
+        state = fit_state(before_origin.data, catalogue, to_epoch(origin), CONFIG).with_fusion(
+            training_set.fusion
+        )
         for _, rows in of_episode.group_by("request_id", maintain_order=True):
             user_id, as_of = rows["user_id"][0], rows["as_of"][0]
             assert as_of >= origin
@@ -46,15 +48,15 @@ def test_every_training_row_is_the_same_when_recomputed_from_earlier_events_alon
             assert catalogue.movie_ids[found.candidates.rows].tolist() == rows["movie_id"].to_list()
             np.testing.assert_array_equal(found.matrix, rows.select(FEATURES).to_numpy())
             checked += len(rows)
-    assert checked == len(training_set) > 1000
+    assert checked == len(training_set.frame) > 1000
 
 
 def test_ratings_planted_at_and_after_a_request_move_none_of_its_rows(
-    world: World, training_set: pl.DataFrame
+    world: World, training_set: TrainingSet
 ) -> None:
     moments = episode_moments(world.data, CONFIG)
-    first = training_set["request_id"][0]
-    rows = training_set.filter(pl.col("request_id") == first)
+    first = training_set.frame["request_id"][0]
+    rows = training_set.frame.filter(pl.col("request_id") == first)
     user_id, as_of, origin = rows["user_id"][0], rows["as_of"][0], moments[rows["episode"][0]]
     top = rows["movie_id"][0]
     planted = world.with_ratings(
@@ -64,19 +66,24 @@ def test_ratings_planted_at_and_after_a_request_move_none_of_its_rows(
             *[(900_000 + k, top, 5.0, origin) for k in range(50)],
         ]
     )
-    state = fit_state(planted.data, planted.catalogue, to_epoch(origin), CONFIG)
+    state = fit_state(planted.data, planted.catalogue, to_epoch(origin), CONFIG).with_fusion(
+        training_set.fusion
+    )
     user = int(np.searchsorted(planted.data.user_ids, user_id))
     history = planted.data.history(user, to_epoch(as_of))
     found = candidate_rows(state, planted.catalogue, history, to_epoch(as_of), feature_list())
     np.testing.assert_array_equal(found.matrix, rows.select(FEATURES).to_numpy())
 
 
-def test_a_rating_planted_before_the_request_does_move_them(world: World, training_set: pl.DataFrame) -> None:
+def test_a_rating_planted_before_the_request_does_move_them(world: World, training_set: TrainingSet) -> None:
     moments = episode_moments(world.data, CONFIG)
-    rows = training_set.filter(pl.col("request_id") == training_set["request_id"][0])
+    frame = training_set.frame
+    rows = frame.filter(pl.col("request_id") == frame["request_id"][0])
     origin, as_of, user_id = moments[rows["episode"][0]], rows["as_of"][0], rows["user_id"][0]
     planted = world.with_ratings([(900_000, rows["movie_id"][0], 5.0, origin - timedelta(seconds=1))])
-    state = fit_state(planted.data, planted.catalogue, to_epoch(origin), CONFIG)
+    state = fit_state(planted.data, planted.catalogue, to_epoch(origin), CONFIG).with_fusion(
+        training_set.fusion
+    )
     user = int(np.searchsorted(planted.data.user_ids, user_id))
     history = planted.data.history(user, to_epoch(as_of))
     found = candidate_rows(state, planted.catalogue, history, to_epoch(as_of), feature_list())

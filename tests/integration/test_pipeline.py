@@ -304,7 +304,7 @@ MATERIALIZE = "from tests.support.tiny_pipeline import run; run()"
 @pytest.mark.slow
 def test_after_a_kill_the_next_run_goes_on_and_nothing_half_made_has_an_alias(empty_root: Path) -> None:
     killed = subprocess.Popen([sys.executable, "-c", MATERIALIZE], env=dict(os.environ))
-    place = Paths.from_environment().assets / "training_set.parquet"
+    place = Paths.from_environment().assets / "training_set"
     deadline = time.monotonic() + 120
     while not place.exists() and time.monotonic() < deadline and killed.poll() is None:
         time.sleep(0.02)

@@ -17,7 +17,7 @@ from movierank_pipeline.checks import (
 )
 from movierank_pipeline.ranking_requests import plan_requests
 from movierank_pipeline.training import TrainedRanker, train_ranker
-from movierank_pipeline.training_set import build_training_set
+from movierank_pipeline.training_set import TrainingSet, build_training_set
 from tests.support.world import CONFIG, World, make_catalogue
 
 FACTS = DatasetFacts(name="tiny", ratings_are_simulated=True)
@@ -72,13 +72,13 @@ def test_a_catalogue_out_of_order_or_with_a_film_twice_fails() -> None:
 
 
 @pytest.fixture(scope="module")
-def training_set(world: World) -> pl.DataFrame:
+def training_set(world: World) -> TrainingSet:
     requests = plan_requests(world.data, world.catalogue, CONFIG)
     return build_training_set(world.data, requests, world.catalogue, CONFIG)
 
 
 @pytest.fixture(scope="module")
-def ranker(training_set: pl.DataFrame) -> TrainedRanker:
+def ranker(training_set: TrainingSet) -> TrainedRanker:
     return train_ranker(training_set, CONFIG)
 
 
@@ -87,7 +87,7 @@ def differences(world: World, rows: pl.DataFrame, ranker: TrainedRanker) -> tupl
 
 
 def test_honest_training_rows_are_the_same_when_recomputed(
-    world: World, training_set: pl.DataFrame, ranker: TrainedRanker
+    world: World, training_set: TrainingSet, ranker: TrainedRanker
 ) -> None:
     rows = sample_requests(training_set)
     assert 1 < rows["request_id"].n_unique() <= 20
@@ -115,7 +115,7 @@ def test_rows_that_knew_a_later_rating_are_found(world: World, ranker: TrainedRa
 
 
 def test_one_changed_feature_is_one_different_row(
-    world: World, training_set: pl.DataFrame, ranker: TrainedRanker
+    world: World, training_set: TrainingSet, ranker: TrainedRanker
 ) -> None:
     rows = sample_requests(training_set)
     feature = ranker.features[0].name

@@ -4,7 +4,6 @@ import json
 import shutil
 from pathlib import Path
 
-import lightgbm
 import numpy as np
 import polars as pl
 import pytest
@@ -17,21 +16,22 @@ from movierank_core.point_in_time import to_epoch
 from movierank_core.ranking.filters import Filters
 from movierank_core.recommender import RankOptions
 from movierank_core.state import fit_state
+from movierank_pipeline.packaging import lightgbm_scores
 from movierank_pipeline.ranking_requests import episode_moments, plan_requests
 from movierank_pipeline.training import TrainedRanker, train_ranker
-from movierank_pipeline.training_set import build_training_set
+from movierank_pipeline.training_set import TrainingSet, build_training_set
 from tests.support.world import CONFIG, World
 
 
 @pytest.fixture(scope="module")
-def training_set(world: World) -> pl.DataFrame:
+def training_set(world: World) -> TrainingSet:
     return build_training_set(
         world.data, plan_requests(world.data, world.catalogue, CONFIG), world.catalogue, CONFIG
     )
 
 
 @pytest.fixture(scope="module")
-def ranker(training_set: pl.DataFrame) -> TrainedRanker:
+def ranker(training_set: TrainingSet) -> TrainedRanker:
     return train_ranker(training_set, CONFIG)
 
 
@@ -44,16 +44,15 @@ def bundle(world: World, ranker: TrainedRanker, tmp_path_factory: pytest.TempPat
 
 def write(folder: Path, world: World, ranker: TrainedRanker) -> None:
     as_of = to_epoch(episode_moments(world.data, CONFIG)[0])
-    booster = lightgbm.Booster(model_str=ranker.model_texts[0])
     write_bundle(
         folder,
         catalogue=world.catalogue,
-        state=fit_state(world.data, world.catalogue, as_of, CONFIG),
+        state=fit_state(world.data, world.catalogue, as_of, CONFIG).with_fusion(ranker.fusion),
         model_texts=ranker.model_texts,
         model_weights=ranker.weights,
         feature_names=[feature.name for feature in ranker.features],
         calibration=ranker.calibration,
-        predict_raw=lambda matrix: booster.predict(matrix, raw_score=True),
+        predict_raw=lambda matrix: lightgbm_scores(ranker.model_texts, ranker.weights, matrix),
         dataset="tiny",
         ratings_are_simulated=True,
         data_hash="0",
@@ -74,11 +73,11 @@ def some_history(world: World) -> History:
 
 
 def test_serving_features_equal_the_training_rows_exactly(
-    world: World, bundle: Path, training_set: pl.DataFrame
+    world: World, bundle: Path, training_set: TrainingSet
 ) -> None:
     model = read_bundle(bundle).model
     names = [feature.name for feature in model.features]
-    for (request_id,), rows in training_set.filter(pl.col("episode") == 0).group_by("request_id"):
+    for (request_id,), rows in training_set.frame.filter(pl.col("episode") == 0).group_by("request_id"):
         user = int(np.searchsorted(world.data.user_ids, rows["user_id"][0]))
         as_of = to_epoch(rows["as_of"][0])
         scored = model.score(world.data.history(user), as_of=as_of)
@@ -97,8 +96,8 @@ def test_scores_are_those_of_lightgbm_descending_and_probabilities(
     model: RankingModel = read_bundle(bundle).model
     scored = model.score(some_history(world), as_of=2_000_000_000)
     assert scored.features is not None
-    booster = lightgbm.Booster(model_str=ranker.model_texts[0])
-    np.testing.assert_allclose(scored.raw_scores, booster.predict(scored.features, raw_score=True), atol=1e-9)
+    expected = lightgbm_scores(ranker.model_texts, ranker.weights, scored.features)
+    np.testing.assert_allclose(scored.raw_scores, expected, atol=1e-9)
     assert bool((np.diff(scored.probabilities) <= 0).all())
     assert 0 < scored.probabilities[-1] <= scored.probabilities[0] < 1
 

@@ -106,7 +106,7 @@ def test_sources_behind_a_strong_training_row_never_saw_its_user(
 
     monkeypatch.setattr(strong, "fit_state", record)
     split = strong_split(world.interactions, CONFIG)
-    rows = strong_training_set(split.train, world.catalogue, CONFIG)
+    rows = strong_training_set(split.train, world.catalogue, CONFIG).frame
     assert len(fitted) == strong.N_FOLDS
     for (episode,), of_fold in rows.group_by("episode"):
         assert fitted[int(str(episode))].isdisjoint(of_fold["user_id"])
@@ -118,7 +118,7 @@ def test_sources_behind_a_strong_training_row_never_saw_its_user(
 
 def test_no_more_people_ask_in_training_than_there_may_be_requests(world: World) -> None:
     few = msgspec.structs.replace(CONFIG, max_training_requests=24)
-    rows = strong_training_set(world.interactions, world.catalogue, few)
+    rows = strong_training_set(world.interactions, world.catalogue, few).frame
     assert 10 < rows["request_id"].n_unique() <= 24
     assert rows["request_id"].n_unique() == rows["user_id"].n_unique()
 

@@ -2,13 +2,19 @@
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from movierank_core.history import EVENT_TYPES, History
 from movierank_core.point_in_time import to_epoch
-from movierank_core.retrieval.item_to_item import ease_weights
-from movierank_core.retrieval.sources import RANK_OFFSET, SOURCE_TYPES, best_rows, fuse
+from movierank_core.retrieval.content import Content
+from movierank_core.retrieval.ease import ease_weights
+from movierank_core.retrieval.selection import best_rows
+from movierank_core.retrieval.sequence import NextItem, Transitions
+from movierank_core.retrieval.sources import RANK_OFFSET, SOURCE_TYPES, fuse
+from movierank_core.retrieval.sparse_rows import SparseRows
 from movierank_core.state import RankingState, fit_state
 from tests.support.world import CONFIG, World
 
@@ -98,6 +104,101 @@ def test_ease_weights_agree_with_the_closed_form() -> None:
     np.testing.assert_allclose(ease_weights(gram.astype(np.float32), 7.0), expected, atol=1e-5)
 
 
+def dense(neighbours: SparseRows) -> NDArray[np.float64]:
+    out = np.zeros((len(neighbours), len(neighbours)))
+    for row in range(len(neighbours)):
+        indices, values = neighbours.row(row)
+        out[row, indices] = values
+    return out
+
+
+def sequences(world: World) -> list[NDArray[np.int64]]:
+    """Catalogue rows in the order in which each user rated them."""
+    data = world.data
+    return [
+        data.rows[data.offsets[user] : data.offsets[user + 1]].astype(np.int64)
+        for user in range(len(data.user_ids))
+    ]
+
+
+def test_next_item_weights_agree_with_least_squares_on_every_history(world: World) -> None:
+    config = msgspec.structs.replace(CONFIG, min_movie_events=1)
+    n = len(world.catalogue)
+    gram, targets = np.zeros((n, n)), np.zeros((n, n))
+    for sequence in sequences(world):
+        history = np.zeros(n)
+        for place, row in enumerate(sequence):
+            if place:
+                gram += np.outer(history, history)
+                targets[:, row] += history
+            history *= NextItem.DECAY
+            history[row] += 1.0
+    l2 = config.next_item_l2 * np.sqrt(len(world.data) / 100_000)
+    expected = np.linalg.solve(gram + l2 * np.eye(n), targets)
+    np.testing.assert_allclose(
+        dense(NextItem.fit(world.data, n, config).neighbours), expected, rtol=1e-3, atol=1e-5
+    )
+
+
+def test_transitions_are_counted_forwards_with_decaying_weight(world: World) -> None:
+    n = len(world.catalogue)
+    config = msgspec.structs.replace(CONFIG, min_movie_events=1)
+    counts = np.zeros((n, n))
+    for sequence in sequences(world):
+        for place, row in enumerate(sequence):
+            for lag in range(1, min(config.transition_lags, place) + 1):
+                counts[sequence[place - lag], row] += config.transition_lag_decay ** (lag - 1)
+    popularity = np.bincount(world.data.rows, minlength=n) / len(world.data)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        expected = np.log1p(np.where(counts > 0, counts / (config.transition_smoothing * popularity), 0))
+    np.fill_diagonal(expected, 0.0)
+    np.testing.assert_allclose(
+        dense(Transitions.fit(world.data, n, config).neighbours), expected, rtol=1e-4, atol=1e-6
+    )
+
+
+def test_user_neighbours_are_all_users_weighted_by_what_they_share(state: RankingState, world: World) -> None:
+    """Against user-based collaborative filtering, user by user."""
+    query = state.query(THRILLERS, world.catalogue, 10)
+    viewers = np.maximum(np.bincount(world.data.rows, minlength=len(world.catalogue)), 1)
+    expected = np.zeros(len(world.catalogue))
+    for sequence in sequences(world):
+        shared = np.isin(query.rows, sequence) / np.sqrt(viewers[query.rows]) / np.sqrt(len(sequence))
+        for row in sequence:
+            # A movie is no neighbour of itself.
+            expected[row] += shared[query.rows != row].sum() / np.sqrt(viewers[row])
+    scores = state.sources["user_neighbours"].scores(query)
+    known = np.bincount(world.data.rows, minlength=len(world.catalogue)) >= CONFIG.min_movie_events
+    np.testing.assert_allclose(scores[known], expected[known], rtol=1e-4, atol=1e-6)
+
+
+def test_the_latest_movie_counts_most_for_the_sources_that_know_an_order(
+    state: RankingState, world: World
+) -> None:
+    query = state.query(THRILLERS, world.catalogue, 10)
+    for name in ("ease_recent", "transitions", "next_item"):
+        weights = state.sources[name].history_weights(query)  # type: ignore[attr-defined]
+        assert weights[-1] == 1.0
+        assert bool((np.diff(weights) > 0).all()), name
+
+
+def test_content_neighbours_have_the_cosine_of_their_descriptions(world: World) -> None:
+    neighbours = dense(Content.fit(world.catalogue, CONFIG).neighbours)
+    np.testing.assert_allclose(neighbours, neighbours.T, atol=1e-6)
+    assert float(neighbours.max()) <= 1.0 + 1e-6
+    genres = world.catalogue.frame["genres"].to_list()
+    closest = int(np.argmax(neighbours[0]))
+    assert set(genres[0]) & set(genres[closest])
+
+
+def test_a_movie_that_nobody_rated_is_found_by_what_it_is(world: World) -> None:
+    quiet = world.data.select(world.data.rows != 40)
+    found = fit_state(quiet, world.catalogue, 2**40, CONFIG)
+    query = found.query(THRILLERS, world.catalogue, 10)
+    scoring = {name for name, source in found.sources.items() if source.scores(query)[40] > 0}
+    assert scoring == {"content"}
+
+
 def test_als_fold_in_minimises_the_fitted_objective(state: RankingState, world: World) -> None:
     als = state.sources["als"]
     query = state.query(THRILLERS, world.catalogue, 10)
@@ -117,7 +218,7 @@ def test_als_fold_in_minimises_the_fitted_objective(state: RankingState, world: 
 
 
 def test_fusion_sums_reciprocal_ranks_and_breaks_ties_by_row() -> None:
-    rows, fused = fuse({"a": np.array([2, 1]), "b": np.array([1, 3])}, 5, 3)
+    rows, fused = fuse({"a": np.array([2, 1]), "b": np.array([1, 3])}, {}, 5, 3)
     assert rows.tolist() == [1, 2, 3]
     expected = [1 / (RANK_OFFSET + 2) + 1 / (RANK_OFFSET + 1), 1 / (RANK_OFFSET + 1), 1 / (RANK_OFFSET + 2)]
     np.testing.assert_allclose(fused, expected, rtol=1e-6)
