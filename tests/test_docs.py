@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from movierank_core.features.document import features_document
+from movierank_pipeline.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -15,3 +16,13 @@ def test_the_feature_catalogue_is_that_of_the_definitions() -> None:
 
 def test_the_readme_stays_short() -> None:
     assert len((ROOT / "README.md").read_text("utf-8").splitlines()) < 150
+
+
+def test_every_setting_of_the_gate_is_documented_with_its_default() -> None:
+    document = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    names = [name for name in Settings.model_fields if name.startswith(("gate_", "promotion_"))]
+    assert len(names) >= 4
+    for name in names:
+        default = Settings.model_fields[name].default
+        shown = default if isinstance(default, str) else f"{default:g}"
+        assert f"| `MOVIERANK_{name.upper()}` | `{shown}` |" in document
