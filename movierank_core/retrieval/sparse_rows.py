@@ -6,6 +6,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from movierank_core.retrieval.selection import best_rows_unsorted
+
 
 @dataclass(frozen=True, slots=True)
 class SparseRows:
@@ -63,26 +65,36 @@ def _accumulate(offsets, indices, values, rows, weights, out):  # type: ignore[n
 
 
 def strongest_per_row(
-    matrix: NDArray[np.floating], rows: NDArray[np.integer], n_rows: int, n_neighbours: int
+    matrix: NDArray[np.floating], rows: NDArray[np.int64], n_rows: int, n_neighbours: int
 ) -> SparseRows:
-    """The `n_neighbours` entries of largest magnitude in each row of a square matrix over movies."""
-    n = len(rows)
-    if n == 0:
-        return SparseRows.empty(n_rows)
-    keep = min(n_neighbours, n)
-    sources, targets, values = [], [], []
-    for start in range(0, n, 1024):
-        block = matrix[start : start + 1024]
-        best = (
-            np.argpartition(-np.abs(block), keep - 1, axis=1)[:, :keep]
-            if keep < n
-            else np.broadcast_to(np.arange(n), block.shape)
-        )
-        strengths = np.take_along_axis(block, best, axis=1)
-        row_of, position = np.nonzero(strengths)
-        sources.append(rows[start + row_of])
-        targets.append(rows[best[row_of, position]])
-        values.append(strengths[row_of, position])
-    return SparseRows.from_triples(
-        np.concatenate(sources), np.concatenate(targets), np.concatenate(values), n_rows
+    """The `n_neighbours` entries of largest magnitude in each row of a square matrix over movies.
+
+    Row and column i of `matrix` are the movie at catalogue row `rows[i]`, ascending.
+    """
+    keep = min(n_neighbours, len(rows))
+    counts, columns, values = _strongest(np.ascontiguousarray(matrix, np.float32), keep)
+    used = np.arange(keep) < counts[:, None]
+    lengths = np.zeros(n_rows, np.int64)
+    lengths[rows] = counts
+    return SparseRows(
+        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        indices=rows[columns[used]].astype(np.int32),
+        values=values[used],
     )
+
+
+@njit(cache=True, nogil=True)
+def _strongest(matrix, keep):  # type: ignore[no-untyped-def]  # numba
+    """Per row the number of entries kept, their columns in ascending order, and their values."""
+    n = len(matrix)
+    counts = np.zeros(n, np.int64)
+    columns = np.zeros((n, keep), np.int32)
+    values = np.zeros((n, keep), np.float32)
+    everything = np.ones(n, np.bool_)
+    for row in range(n):
+        best = np.sort(best_rows_unsorted(np.abs(matrix[row]), everything, keep))
+        counts[row] = len(best)
+        for place in range(len(best)):
+            columns[row, place] = best[place]
+            values[row, place] = matrix[row, best[place]]
+    return counts, columns, values
