@@ -71,6 +71,31 @@ def test_right_to_left_and_4k_do_not_overflow(open_page: OpenPage, path: str) ->
     assert overflow_of(page) == 0
 
 
+BROKEN_WORDS = """() => [...document.querySelectorAll('.lettered-title')].flatMap((title) =>
+  [...title.textContent.matchAll(/[^\\s-]+/g)].filter(({ index, 0: word }) => {
+    const range = document.createRange();
+    range.setStart(title.firstChild, index);
+    range.setEnd(title.firstChild, index + word.length);
+    return new Set([...range.getClientRects()].map(({ top }) => Math.round(top))).size > 1;
+  }).map(([word]) => `${word} of ${title.textContent}`))"""
+
+
+@pytest.mark.parametrize("viewport", [PHONE, {"width": 1366, "height": 900}], ids=["phone", "desktop"])
+def test_no_word_on_a_drawn_poster_is_broken(open_page: OpenPage, viewport: dict[str, int]) -> None:
+    page = settled(open_page("?user=42", viewport=viewport))
+    assert page.locator(".lettered-title").count() >= 24
+    assert page.evaluate(BROKEN_WORDS) == []
+
+
+def test_the_tools_stay_where_they_are_when_they_open(open_page: OpenPage) -> None:
+    page = settled(open_page("?user=42"))
+    tools = page.locator("summary", has_text="Tune the list")
+    before = tools.bounding_box()
+    tools.click()
+    expect(page.get_by_role("spinbutton", name="From year")).to_be_visible()
+    assert tools.bounding_box() == before
+
+
 def test_the_theme_follows_the_system_until_it_is_chosen(open_page: OpenPage) -> None:
     page = open_page("?view=behind", color_scheme="dark")
     ground = "getComputedStyle(document.body).backgroundColor"

@@ -26,7 +26,7 @@ class Behind extends HTMLElement {
     fill(
       this,
       html`<header class="view-head"><h1 tabindex="-1">${t("behind.title")}</h1></header><div class="behind">
-        <section><h2>${t("behind.model")}</h2><p class="simulated"></p><dl class="tiles"></dl></section>
+        <section><h2>${t("behind.model")}</h2><p class="data-kind"></p><dl class="tiles"></dl></section>
         <section><h2>${t("behind.metrics")}</h2><p class="quiet">${t("behind.metrics.lead")}</p><table class="bars metrics"><tbody></tbody></table></section>
         <section><h2>${t("behind.latency")}</h2><p class="quiet">${t("behind.latency.lead")}</p><div class="pulse"></div></section>
         <p><a href="schema">${t("behind.docs")}</a></p></div>`,
@@ -44,7 +44,7 @@ class Behind extends HTMLElement {
     const { model } = connection;
     if (!model) return;
     const sizes = { movies: model.n_movies, users: model.n_users, events: model.n_interactions };
-    this.querySelector(".simulated").textContent = model.ratings_are_simulated ? t("data.simulated") : t("data.real", { dataset: model.dataset });
+    this.querySelector(".data-kind").textContent = model.ratings_are_simulated ? t("data.simulated") : t("data.real", { dataset: model.dataset });
     fill(
       this.querySelector(".tiles"),
       html`${tile(t("behind.version"), String(model.model_version))}${tile(t("behind.trained"), day(model.created_at), ago(model.created_at))}
@@ -55,7 +55,7 @@ class Behind extends HTMLElement {
     fill(
       this.querySelector(".metrics tbody"),
       html`${metrics.map(([name, value]) => html`<tr class="raises"><th scope="row">${metricName(name)}</th><td class="track" aria-hidden="true">${value >= 0 && value <= 1 && html`<span class="bar"
-        data-size="${value}"></span>`}</td><td class="value">${number(value, { maximumFractionDigits: 3 })}</td></tr>`)}`,
+        data-size="${value}"></span>`}</td><td class="value">${number(value, { minimumFractionDigits: 3, maximumFractionDigits: 3 })}</td></tr>`)}`,
     );
     for (const bar of this.querySelectorAll(".bar")) bar.style.setProperty("--size", bar.dataset.size);
   }

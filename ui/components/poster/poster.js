@@ -1,5 +1,5 @@
 // <mr-poster>: the picture of a film. A poster is always drawn; TMDB's picture covers it where it loads.
-import { fill, html } from "../../html.js";
+import { fill, html, node } from "../../html.js";
 import { familiesOf, inksOf } from "./palettes.js";
 import { MOTIFS } from "./motifs.js";
 
@@ -45,16 +45,42 @@ export const drawnBackdrop = (movie) => {
     ><rect x="-400" y="-100" width="1000" height="600" fill="${inks.ground}" />${art}</svg>`;
 };
 
-// Widths of a letter in each voice, in its font size; the title is set so that its longest word fits one line.
-const LETTER = { narrow: 0.6, slab: 0.95, serif: 0.62, wide: 0.94, mono: 0.62, grotesk: 0.66 };
+// A title is set so that its longest word fits one line, in whichever font this machine has for the voice.
 const LARGEST = { narrow: 27, slab: 17, serif: 21, wide: 17, mono: 16, grotesk: 22 };
+const canvas = document.createElement("canvas").getContext("2d");
+const faces = new Map();
+
+/** How the style sheet letters a voice: {font, spacing in em, isUpper}. */
+const faceOf = (voice) => {
+  if (faces.has(voice)) return faces.get(voice);
+  const probe = node(html`<div class="poster" hidden><div class="lettering ${voice}"><span class="lettered-title"></span></div></div>`);
+  probe.style.setProperty("--title-size", "10");
+  document.body.append(probe);
+  const style = getComputedStyle(probe.querySelector("span"));
+  const face = {
+    font: `${style.fontWeight} 100px ${style.fontFamily}`,
+    spacing: (parseFloat(style.letterSpacing) || 0) / parseFloat(style.fontSize),
+    isUpper: style.textTransform === "uppercase",
+  };
+  probe.remove();
+  faces.set(voice, face);
+  return face;
+};
+
+/** How wide a text is in a voice, in multiples of its font size. */
+const widthOf = (text, { font, spacing, isUpper }) => {
+  canvas.font = font;
+  return canvas.measureText(isUpper ? text.toUpperCase() : text).width / 100 + spacing * [...text].length;
+};
 
 /** The font size of a title, in hundredths of the poster's width. */
 const titleSize = (title, voice, layout) => {
-  const longest = Math.max(...title.split(/[\s-]+/).map((word) => [...word].length));
+  const face = faceOf(voice);
+  const words = title.match(/[^\s-]*-|[^\s-]+/g) ?? [title];
+  const widest = Math.max(...words.map((word) => widthOf(word, face)));
   const room = { label: 74, framed: 82 }[layout] ?? 84;
-  const area = Math.sqrt((34 * room) / (title.length * LETTER[voice]));
-  return Math.max(6, Math.min(LARGEST[voice], room / (longest * LETTER[voice]), area));
+  const area = Math.sqrt((34 * room) / widthOf(title, face));
+  return Math.max(5, Math.min(LARGEST[voice], room / widest, area));
 };
 
 // Pictures that fail one after another mean that TMDB is out of reach: stop asking for a while.
