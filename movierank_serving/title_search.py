@@ -85,6 +85,7 @@ class TitleSearch:
         )
         self._letters, self._lengths = _letters_of(self._words)
         self._masks = _masks_of(self._letters)
+        self._similar_words("compile", is_last=True)  # So that no request waits for it.
 
     def search(self, query: str, limit: int) -> list[int]:
         """Catalogue rows, best first; most popular first for an empty query."""

@@ -128,6 +128,13 @@ def test_a_request_is_one_line_of_json(
     assert "secret" not in json.dumps(lines[1])
 
 
+def test_probes_are_not_logged(client: TestClient[Litestar], caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "movierank.requests"):
+        for path in ("/health/live", "/health/ready", "/metrics"):
+            client.get(path)
+    assert [record.message for record in caplog.records if record.name == "movierank.requests"] == []
+
+
 def test_metrics_count_requests_by_route(client: TestClient[Litestar]) -> None:
     def count(route: str, status: int, method: str = "POST") -> float:
         name = f'movierank_requests_total{{method="{method}",route="{route}",status="{status}"}}'

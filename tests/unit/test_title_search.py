@@ -38,6 +38,13 @@ def test_an_exact_title_comes_first() -> None:
     assert found("the matrix") == ["The Matrix", "The Matrix Reloaded"]
 
 
+def test_nothing_is_left_to_compile_for_a_request() -> None:
+    compiled = list(distances.signatures)
+    assert compiled
+    assert found("godfther") == ["Godfather", "The Godfather"]
+    assert distances.signatures == compiled
+
+
 def test_an_article_may_be_left_out() -> None:
     assert found("godfather") == ["Godfather", "The Godfather"]
     assert found("matrix")[0] == "The Matrix"
