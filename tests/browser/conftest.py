@@ -1,6 +1,5 @@
 """One Chromium for all browser tests; for each test a fake service and a page that is watched."""
 
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -87,12 +86,3 @@ def open_page(
     for each in watched:
         each.expected = tuple(allowed)
         each.check()
-
-
-@pytest.fixture
-def real_service_url() -> str:
-    """The address of a running service with a trained model."""
-    url = os.environ.get("MOVIERANK_BROWSER_URL")
-    if not url:
-        pytest.skip("no service to look at: set MOVIERANK_BROWSER_URL to the address of a running one")
-    return url.rstrip("/") + "/"

@@ -1,78 +1,174 @@
-"""The page on the real service with a real model, looked at and photographed."""
+"""The page on the real service with a model trained on real data, looked at and photographed.
+
+Once for the built-in sample and once for MovieLens ml-latest-small; or for any running service, whose address
+is in MOVIERANK_BROWSER_URL. The photographs lie in `screenshots/`, or in MOVIERANK_SCREENSHOTS.
+"""
 
 import os
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support.browser import Watched, overflow_of, titles_of
+from tests.support.browser import Watched, match_of, overflow_of, titles_of
+from tests.support.data import test_data
+from tests.support.trained_service import ask, trained_service
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 SHOTS = Path(os.environ.get("MOVIERANK_SCREENSHOTS", Path(__file__).parent / "screenshots"))
 WINDOWS = {"desktop": {"width": 1366, "height": 900}, "phone": {"width": 390, "height": 844}}
+GIVEN_URL = os.environ.get("MOVIERANK_BROWSER_URL")
+SHOWN = 24
+
+
+@dataclass(frozen=True)
+class RealService:
+    """A running service with a trained model, and one user of its data."""
+
+    label: str
+    url: str
+    user_id: int
+    model: dict[str, Any]
+    """What `GET /model` answers."""
+
+
+@pytest.fixture(scope="module", params=["given"] if GIVEN_URL else ["sample", "ml-latest-small"])
+def real_service(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RealService]:
+    if GIVEN_URL:
+        yield look_at(request.param, GIVEN_URL)
+        return
+    data = ["--dataset", "sample"]
+    if request.param != "sample":
+        folder = test_data("ml-latest-small")
+        facts = folder.parent / "tmdb" / "movies_metadata.parquet"
+        data = ["--data-dir", str(folder), *(["--tmdb-file", str(facts)] if facts.exists() else [])]
+    with trained_service(tmp_path_factory.mktemp(request.param), *data) as url:
+        yield look_at(request.param, url)
+
+
+def look_at(label: str, url: str) -> RealService:
+    """With the first user who has a history of some length."""
+    users = ask(url, "/users?limit=100")["results"]
+    user_id = next(user["user_id"] for user in users if 40 <= user["n_events"] <= 400)
+    return RealService(label, url.rstrip("/") + "/", user_id, ask(url, "/model"))
 
 
 @pytest.fixture(params=[(window, theme) for window in WINDOWS for theme in ("light", "dark")], ids="-".join)
-def watched(request: pytest.FixtureRequest, browser: Browser, real_service_url: str) -> Iterator[Watched]:
+def watched(request: pytest.FixtureRequest, browser: Browser, real_service: RealService) -> Iterator[Watched]:
     window, theme = request.param
     context = browser.new_context(
         viewport=WINDOWS[window], color_scheme=theme, locale="en-GB", reduced_motion="reduce"
     )
     # Pictures may be out of reach where tests run; drawn posters stand in.
     yield Watched(
-        context.new_page(), urlsplit(real_service_url).netloc, expected=("Failed to load resource",)
+        context.new_page(), urlsplit(real_service.url).netloc, expected=("Failed to load resource",)
     )
     context.close()
 
 
 def photograph(page: Page, name: str, request: pytest.FixtureRequest) -> None:
     SHOTS.mkdir(parents=True, exist_ok=True)
-    label = request.node.callspec.id
-    page.screenshot(path=SHOTS / f"{name}-{label}.png")
+    page.screenshot(path=SHOTS / f"{request.node.callspec.id}-{name}.png")
     assert overflow_of(page) == 0
 
 
-def test_every_view_shows_and_says_what_it_should(
-    watched: Watched, real_service_url: str, request: pytest.FixtureRequest
+def pick_user(page: Page, user_id: int) -> None:
+    """As a visitor of the page does who wants to see somebody's list."""
+    page.get_by_role("button", name="Change who is watching").click()
+    panel = page.get_by_role("dialog", name="Who is watching?")
+    panel.get_by_role("combobox").fill(str(user_id))
+    panel.get_by_role("option", name=re.compile(rf"^User {user_id}\b")).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"For user {user_id}")
+    page.get_by_role("list", name="Recommendations").get_by_role("article").first.wait_for()
+
+
+def check_that_the_data_is_named(page: Page, model: dict[str, Any]) -> None:
+    strip, foot = page.get_by_role("complementary", name="Which data"), page.get_by_role("contentinfo")
+    if model["ratings_are_simulated"]:
+        expect(strip).to_have_text("Sample data: real films, simulated ratings.")
+        expect(foot).to_contain_text("the films are real, the audience and its ratings are simulated.")
+    else:
+        expect(strip).to_have_text(f"Ratings from {model['dataset']}.")
+        expect(foot).not_to_contain_text("simulated")
+    served = f"version {model['model_version']}, trained on {model['dataset']} with data up to"
+    expect(foot).to_contain_text(f"Serving movie-ranker {served}")
+
+
+def test_the_data_is_what_it_says(real_service: RealService) -> None:
+    if GIVEN_URL:
+        pytest.skip("the service at MOVIERANK_BROWSER_URL may serve any data")
+    model = real_service.model
+    assert (model["dataset"], model["ratings_are_simulated"]) == (
+        real_service.label,
+        real_service.label == "sample",
+    )
+    assert model["n_movies"] > 1000
+    assert model["metrics"]["ndcg@10"] > 0.05
+
+
+def test_a_picked_user_gets_films_with_scores_and_reasons(
+    watched: Watched, real_service: RealService, request: pytest.FixtureRequest
 ) -> None:
-    page = watched.page
-    page.goto(real_service_url + "?view=start")
+    page, user_id = watched.page, real_service.user_id
+    page.goto(real_service.url)
     page.locator(".picks").get_by_role("button", pressed=False).first.wait_for()
     photograph(page, "start", request)
-    page.get_by_role("button", name="Surprise me").first.click()
-    page.get_by_role("article").first.wait_for()
+    pick_user(page, user_id)
+    answer = ask(real_service.url, "/rank", {"user_id": user_id, "k": SHOWN})
+    assert answer["known_user"]
+    assert answer["served_by"] == "model"
+    expect(page.locator(".match")).to_have_count(SHOWN)
+    assert titles_of(page) == [result["title"] for result in answer["results"]]
+    matches = [match_of(text) for text in page.locator(".match").all_inner_texts()]
+    assert matches == [round(100 * result["score"]) for result in answer["results"]]
+    assert page.locator(".first-reason:not(:empty)").count() == sum(
+        bool(result["reasons"]) for result in answer["results"]
+    )
+    assert page.get_by_role("list", name="Recommendations").get_by_text("undefined").count() == 0
+    check_that_the_data_is_named(page, real_service.model)
     page.wait_for_load_state("networkidle")
-    assert len(titles_of(page)) == 24
-    expect(page.locator(".match").first).to_contain_text("match")
-    expect(page.get_by_role("contentinfo")).to_contain_text("Serving movie-ranker version")
-    photograph(page, "for-you", request)
-    for view in ("profile", "compare"):
-        page.goto(page.url.replace("view=foryou", f"view={view}").replace("view=profile", f"view={view}"))
-        page.get_by_role("link", name=titles_of_any(page)).first.wait_for()
-        photograph(page, view, request)
-    page.goto(real_service_url + "?view=behind")
-    expect(page.get_by_role("heading", name="How good it is")).to_be_visible()
-    page.wait_for_load_state("networkidle")
+    photograph(page, "user", request)
+    watched.check()
+
+
+def test_every_view_of_a_user_shows_what_it_should(
+    watched: Watched, real_service: RealService, request: pytest.FixtureRequest
+) -> None:
+    page, user_id = watched.page, real_service.user_id
+    profile = ask(real_service.url, f"/users/{user_id}")
+    page.goto(f"{real_service.url}?user={user_id}&view=profile")
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"User {user_id}")
+    row = page.get_by_role("row", name=profile["genres"][0]["name"]).first
+    expect(row).to_contain_text(f"{profile['genres'][0]['n_movies']} films")
+    expect(page.get_by_role("link", name=profile["history"][0]["title"]).first).to_be_visible()
+    photograph(page, "profile", request)
+    page.goto(f"{real_service.url}?user={user_id}&view=compare&b-variety=0.6")
+    expect(page.get_by_text(re.compile(r"\d+ of 20 films in both"))).to_be_visible()
+    photograph(page, "compare", request)
+    page.goto(f"{real_service.url}?view=behind")
+    tiles = page.locator(".tiles")
+    expect(tiles).to_contain_text(real_service.model["dataset"])
+    expect(tiles).to_contain_text(f"{real_service.model['n_movies']:,} films")
+    expect(page.get_by_role("row", name=re.compile("^nDCG@10")).first).to_be_visible()
+    check_that_the_data_is_named(page, real_service.model)
     photograph(page, "behind", request)
     watched.check()
 
 
-def titles_of_any(page: Page) -> str:
-    """The title of the first film that the view shows."""
-    title = page.locator(".row-title").first
-    title.wait_for()
-    return title.inner_text()
-
-
+@pytest.mark.parametrize("watched", [("desktop", "light"), ("phone", "dark")], indirect=True, ids="-".join)
 def test_three_favourites_give_a_list_with_reasons_and_a_dislike_changes_it(
-    watched: Watched, real_service_url: str, request: pytest.FixtureRequest
+    watched: Watched, real_service: RealService, request: pytest.FixtureRequest
 ) -> None:
     page = watched.page
-    page.goto(real_service_url + "?view=start")
+    page.goto(real_service.url + "?view=start")
     for place in range(3):
         pick = page.locator(".picks").get_by_role("button", pressed=False).nth(place)
         pick.wait_for()
@@ -84,6 +180,7 @@ def test_three_favourites_give_a_list_with_reasons_and_a_dislike_changes_it(
     page.get_by_role("button", name=f"Dislike {before[1]}", exact=True).click()
     expect(page.locator("#announcer")).to_contain_text(f"Disliked {before[1]}.")
     assert titles_of(page) != before
+    photograph(page, "visitor", request)
     page.get_by_role("article").first.get_by_role("link").click()
     expect(page.get_by_role("dialog").get_by_role("rowheader", name="Sum")).to_be_visible()
     photograph(page, "film", request)
