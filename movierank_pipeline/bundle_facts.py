@@ -12,6 +12,7 @@ from movierank_core.bundle import GOLDEN_DEPTH, read_bundle
 from movierank_core.bundle_manifest import GOLDEN, GoldenRequest
 from movierank_core.errors import BundleError
 from movierank_core.history import Event, History
+from movierank_core.recommender import Recommender
 from movierank_pipeline.packaging import lightgbm_scores
 
 N_REPEATS: Final = 5
@@ -33,10 +34,24 @@ class BundleFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Of the events that the version was made from."""
 
 
+def read_registered(folder: Path) -> Recommender:
+    """The verified recommender of a bundle from the registry; BundleError, whatever is wrong with it.
+
+    The error speaks of the registry, since `folder` is a copy that will be gone.
+    """
+    try:
+        return read_bundle(folder)
+    except BundleError as error:
+        raise BundleError(str(error).replace(str(folder), "the registry")) from error
+    except Exception as error:
+        # What other code wrote can make this one raise anything, and that is what the verdict is about.
+        raise BundleError(f"The bundle cannot be read: {type(error).__name__}: {error}") from error
+
+
 def measure_bundle(folder: Path) -> BundleFacts:
     """Reads, verifies and asks the bundle in `folder`."""
     try:
-        recommender = read_bundle(folder)
+        recommender = read_registered(folder)
     except BundleError as error:
         return BundleFacts(problem=str(error))
     model, manifest = recommender.model, recommender.manifest

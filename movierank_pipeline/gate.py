@@ -66,7 +66,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         """The verdict and a table of the checks."""
         words = {True: "passed", False: "**failed**", None: "not judged"}
         rows = [
-            f"| {check.rule} | {check.measured} | {check.needed} | {words[check.passed]} |"
+            f"| {check.rule} | {check.measured.replace('|', '/')} | {check.needed} | {words[check.passed]} |"
             for check in self.checks
         ]
         return "\n".join(
@@ -96,7 +96,8 @@ def judge(
 ) -> Verdict:
     """The verdict on the version with this `report` and `bundle`.
 
-    `rival` is the version in production, None where there is no other: then a version that is better by
+    `rival` is the version in production (of the version in production, the one before it), None where there
+    is no other: then a version that is better by
     its mean than recent popularity and its best source, but not beyond doubt, is `provisional` instead of
     refused, so that something serves. Where the rival could not be judged on the same requests, nothing
     is better than `undecided`.
@@ -129,8 +130,8 @@ def _outcome(checks: list[Check], rival: Rival | None) -> str:
 
 
 def _not_below_production(rival: Rival, limits: GateLimits) -> Check:
-    rule = f"not below production (version {rival.number})"
-    needed = f"lower bound above {-limits.production_margin:.1%} of production's mean"
+    rule = f"not below {rival.alias} (version {rival.number})"
+    needed = f"lower bound above {-limits.production_margin:.1%} of its mean"
     if rival.difference is None or rival.ndcg is None:
         return Check(rule, rival.problem, needed, None)
     difference = rival.difference
@@ -221,7 +222,9 @@ def _reason(outcome: str, checks: list[Check], report: EvaluationReport, rival: 
         f"{check.rule}: {check.measured}, needed {check.needed}" for check in checks if check.passed is False
     ]
     against = (
-        "" if rival is None or rival.difference is None else f"{_text(rival.difference)} against production, "
+        ""
+        if rival is None or rival.difference is None
+        else f"{_text(rival.difference)} against {rival.alias}, "
     )
     lead = (
         f"{HEADLINE} {report.systems[MAIN][HEADLINE].mean:.4f}, {against}"
@@ -237,7 +240,7 @@ def _reason(outcome: str, checks: list[Check], report: EvaluationReport, rival: 
         )
     if outcome == UNDECIDED and rival is not None:
         return (
-            f"{lead}; but version {rival.number} in production could not be judged on the same requests:"
+            f"{lead}; but version {rival.number}, {rival.alias}, could not be judged on the same requests:"
             f" {rival.problem} A person decides."
         )
     return f"Not met: {'; '.join(failed)}."

@@ -17,15 +17,16 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from movierank_core.bundle import read_bundle
 from movierank_core.bundle_manifest import Manifest
 from movierank_core.catalogue import Catalogue
 from movierank_core.config import ModelConfig
 from movierank_core.errors import BundleError
 from movierank_core.interaction_arrays import InteractionArrays
 from movierank_core.model import RankingModel
+from movierank_core.model_store import PRODUCTION
 from movierank_core.state import fit_state
 from movierank_pipeline.asset_folders import StoredEvaluation
+from movierank_pipeline.bundle_facts import read_registered
 from movierank_pipeline.evaluation.answers import answer
 from movierank_pipeline.evaluation.bootstrap import Difference, Interval
 from movierank_pipeline.evaluation.compare import HEADLINE, MAIN, paired_differences, system_intervals
@@ -41,14 +42,14 @@ TRAINING_ONLY: Final = frozenset(
 )
 """Parameters that no state depends on; every other one is taken to matter."""
 
-_PRODUCTION: Final = "production"
-
 
 class Rival(msgspec.Struct, frozen=True, kw_only=True):
     """How a new version does against the one in production."""
 
     number: int
     """Production's."""
+    alias: str = PRODUCTION
+    """`previous` where the new version is in production already."""
     dataset: str = ""
     """That production was made from."""
     problem: str = ""
@@ -78,7 +79,7 @@ def judge_production(
     """
     try:
         # The golden requests show that this code still computes its features as they were meant.
-        recommender = read_bundle(bundle)
+        recommender = read_registered(bundle)
         theirs = config_of(recommender.manifest)
     except BundleError as error:
         return Rival(number=number, problem=str(error))
@@ -127,15 +128,15 @@ def rival_of(
     """From what both got for each request; `ours` is the new version's nDCG@10, `theirs` production's."""
 
     def difference(mask: NDArray[np.bool_]) -> Difference:
-        values = {MAIN: {HEADLINE: ours[mask]}, _PRODUCTION: {HEADLINE: theirs[mask]}}
+        values = {MAIN: {HEADLINE: ours[mask]}, PRODUCTION: {HEADLINE: theirs[mask]}}
         found = paired_differences(values, user_ids[mask], seed, metrics=[HEADLINE])
-        return found[HEADLINE][_PRODUCTION]
+        return found[HEADLINE][PRODUCTION]
 
-    figures = system_intervals({_PRODUCTION: {HEADLINE: theirs}}, user_ids, seed)
+    figures = system_intervals({PRODUCTION: {HEADLINE: theirs}}, user_ids, seed)
     return Rival(
         number=number,
         dataset=dataset,
-        ndcg=figures[_PRODUCTION][HEADLINE],
+        ndcg=figures[PRODUCTION][HEADLINE],
         difference=difference(np.ones(len(ours), np.bool_)),
         slices={label: difference(mask) for label, mask in slice_masks(history_lengths).items()},
     )

@@ -4,10 +4,11 @@ import tempfile
 from pathlib import Path
 
 import dagster as dg
+import msgspec
 import polars as pl
 
 from movierank_core.errors import BundleError, DataError
-from movierank_core.model_store import CHALLENGER, MODEL_NAME, PRODUCTION
+from movierank_core.model_store import CHALLENGER, MODEL_NAME, PREVIOUS, PRODUCTION
 from movierank_core.paths import Paths
 from movierank_core.point_in_time import from_epoch
 from movierank_core.state import RankingState
@@ -106,7 +107,8 @@ def promotion(
 ) -> dg.MaterializeResult:
     """The gate's verdict on the version, and the alias it got: production, challenger or none.
 
-    The version in production is asked what the new one was asked. A version that is refused gets no alias.
+    The version in production is asked what the new one was asked, or, if that is in production already, the
+    one before it. A version that is refused gets no alias.
     One that passes serves at once under the policy `auto`, and waits as the challenger under `manual`; so
     does, whatever the policy, one beside which production could not be judged.
     """
@@ -115,16 +117,19 @@ def promotion(
     registry = Registry(client)
     number = model_version.number
     production = registry.by_alias(PRODUCTION)
+    serves = production is not None and production.number == number
+    other = registry.by_alias(PREVIOUS) if serves else production
     with version_bundle(paths, number) as folder:
         bundle = measure_bundle(folder)
     rival = None
-    if production is not None and production.number != number:
-        rival = _rival(context, production.number, interactions, catalogue, evaluation, bundle, settings)
+    if other is not None:
+        rival = _rival(context, other.number, interactions, catalogue, evaluation, bundle, settings)
+        rival = msgspec.structs.replace(rival, alias=PREVIOUS if serves else PRODUCTION)
     verdict = judge(evaluation.report, rival, bundle, settings.gate_limits)
     registry.set_verdict(number, {**verdict.tags(), "gate.policy": settings.promotion_policy})
     client.log_text(model_version.run_id, verdict.markdown(), "gate.md")
-    if production is not None and production.number == number:
-        outcome = PRODUCTION
+    if serves:
+        outcome = PRODUCTION  # Whatever the verdict: to take it away is for a person.
     elif verdict.may_serve and settings.promotion_policy == "auto":
         registry.promote(number, by="gate")
         outcome = PRODUCTION

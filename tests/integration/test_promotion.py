@@ -98,6 +98,16 @@ def test_the_same_model_takes_the_place_of_production_and_nothing_is_fitted_for_
     assert "gate.md" in names
 
 
+def test_the_version_in_production_is_judged_beside_the_one_before_it_and_stays(root: Path) -> None:
+    prove()
+    run(select=VERSION)
+    prove(ndcg_share=0.9)
+    run(select="promotion")
+    assert aliases() == {PRODUCTION: 2, PREVIOUS: 1}
+    assert newest().tags["gate.verdict"] == "refused"
+    assert newest().tags["gate.reason"].startswith("Not met: not below previous (version 1): -0.0")
+
+
 def test_a_worse_model_is_refused_and_production_stays(root: Path) -> None:
     prove(ndcg_share=0.9)
     run(select=VERSION)
@@ -127,8 +137,21 @@ def test_beside_a_production_of_other_features_a_person_decides(root: Path) -> N
     assert aliases() == {PRODUCTION: 1, CHALLENGER: 2}
     tags = newest().tags
     assert tags["gate.verdict"] == "undecided"
-    assert "uses features that this code does not compute: ['mood']" in tags["gate.reason"]
+    assert (
+        "The bundle in the registry uses features that this code does not compute: ['mood']"
+        in (tags["gate.reason"])
+    )
     assert registry().promote(2, by="a person").aliases == (PRODUCTION,)
+
+
+def test_a_production_that_makes_this_code_fail_cannot_be_judged(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(folder: Path) -> object:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(bundle_facts, "read_bundle", fail)
+    assert judge_version_1().problem == "The bundle cannot be read: ZeroDivisionError: division by zero."
 
 
 def test_a_production_whose_files_are_gone_cannot_be_judged(root: Path) -> None:

@@ -147,8 +147,8 @@ def test_beside_a_production_that_cannot_be_judged_nothing_is_decided(world: Wor
     verdict = judge(report, rival, BUNDLE)
     assert (verdict.outcome, verdict.may_serve) == ("undecided", False)
     assert verdict.reason.endswith(
-        "version 3 in production could not be judged on the same requests: It uses features that this code"
-        " does not compute. A person decides."
+        "but version 3, production, could not be judged on the same requests: It uses features that this"
+        " code does not compute. A person decides."
     )
     assert judge(report_on(world, planted(0.28)), rival, BUNDLE).outcome == "refused"
 
