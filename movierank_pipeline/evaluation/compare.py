@@ -100,16 +100,13 @@ def paired_differences(
     A user's differences are averaged over their requests first, so that who asks often counts once.
     """
     others = [name for name in values if name != main]
-    differences: dict[str, dict[str, Difference]] = {}
-    for metric in metrics:
-        theirs = _means_by_user([values[name][metric] for name in others], user_ids)
-        ours = _means_by_user([values[main][metric]], user_ids)
-        differences[metric] = {
-            name: _relative_to(interval, column)
-            for name, interval, column in zip(
-                others, bootstrap_intervals(ours - theirs, seed), theirs.T, strict=True
-            )
-        }
+    pairs = [(metric, name) for metric in metrics for name in others]
+    theirs = _means_by_user([values[name][metric] for metric, name in pairs], user_ids)
+    ours = _means_by_user([values[main][metric] for metric, _ in pairs], user_ids)
+    differences: dict[str, dict[str, Difference]] = {metric: {} for metric in metrics}
+    intervals = bootstrap_intervals(ours - theirs, seed)
+    for (metric, name), interval, column in zip(pairs, intervals, theirs.T, strict=True):
+        differences[metric][name] = _relative_to(interval, column)
     return differences
 
 
