@@ -91,14 +91,15 @@ class History:
         )
 
     @classmethod
-    def from_events(cls, events: Iterable[Event]) -> "History":
-        """The history that remains of a stream of events.
+    def from_events(cls, events: Iterable[Event], *, as_of: int | None = None) -> "History":
+        """The history that remains of a stream of events, of those strictly before `as_of` where given.
 
         Events are taken by time, ties in the order given. A movie keeps its latest event, except that a
         click never replaces an opinion. `undo` withdraws the latest event on its movie that still stands
         (nothing, if there is none), so the one before it counts again. Unknown event types raise KeyError.
         """
-        ordered = sorted(events, key=lambda event: event.timestamp)
+        known = events if as_of is None else (event for event in events if event.timestamp < as_of)
+        ordered = sorted(known, key=lambda event: event.timestamp)
         return cls._of_events([ordered[position] for position in _standing(enumerate(ordered))])
 
     @classmethod
@@ -111,11 +112,16 @@ class History:
         )
 
     def before(self, as_of: int) -> "History":
-        """The events strictly before `as_of` (seconds since 1970)."""
-        n = int(np.searchsorted(self.timestamps, as_of, side="left"))
-        if n == len(self):
-            return self
-        return History(self.movie_ids[:n], self.ratings[:n], self.timestamps[:n], self.event_codes[:n])
+        """This history, if all of it is strictly before `as_of` (seconds since 1970).
+
+        Raises ValueError otherwise: what its later events replaced is gone, so it can no longer be cut.
+        """
+        if len(self) and self.timestamps[-1] >= as_of:
+            raise ValueError(
+                f"The history goes on to {self.timestamps[-1]}, but should end before {as_of}: cut the events"
+                " first, then make a history of them (`History.from_events(events, as_of=…)`)"
+            )
+        return self
 
     def then(self, events: Iterable[Event]) -> "History":
         """This history with further events applied: what `from_events` makes of both together.

@@ -79,7 +79,7 @@ class Recommender:
     def rank(
         self, history: History, *, as_of: int, k: int, options: RankOptions = DEFAULT_OPTIONS
     ) -> Ranking:
-        """The `k` best movies for a history, from its events strictly before `as_of` (seconds since 1970).
+        """The `k` best movies for a history at `as_of` (seconds since 1970), which comes after all of it.
 
         Fewer than `k` where filters or a small catalogue leave fewer. Movies that the catalogue does not
         know count for nothing.

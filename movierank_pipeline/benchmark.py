@@ -286,7 +286,7 @@ def _rank_all(
         scored = model.score(history, as_of=as_of)
         mask = model.eligible(scored.query)
         lists = {
-            name: best_rows(source.scores(scored.query), mask, depth)
+            name: best_rows(source.scores(scored.query), mask, depth, source.support)
             for name, source in model.state.sources.items()
         }
         lists[MAIN] = scored.rows

@@ -36,7 +36,7 @@ def measure_fusion(
         eligible = np.ones(len(catalogue), np.bool_)
         eligible[query.excluded] = False
         for name, source in state.sources.items():
-            proposed = best_rows(source.scores(query), eligible, DEPTH)
+            proposed = best_rows(source.scores(query), eligible, DEPTH, source.support)
             recalls[name].append(float(np.isin(targets, proposed).mean()))
     means = {name: float(np.mean(values)) if values else 0.0 for name, values in recalls.items()}
     best = max(means.values())

@@ -26,6 +26,7 @@ class ImplicitALS:
         self, movies: NDArray[np.int64], factors: NDArray[np.float32], alpha: float, l2: float, n_movies: int
     ) -> None:
         self.movies = movies
+        self.support = movies
         self.factors = factors
         self.alpha = alpha
         self.l2 = l2

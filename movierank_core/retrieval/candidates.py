@@ -38,7 +38,10 @@ def find_candidates(
     """
     n_movies = len(eligible)
     scores = {name: source.scores(query) for name, source in sources.items()}
-    proposals = {name: best_rows(of_source, eligible, n_per_source) for name, of_source in scores.items()}
+    proposals = {
+        name: best_rows(of_source, eligible, n_per_source, sources[name].support)
+        for name, of_source in scores.items()
+    }
     rows, fused = fuse(proposals, fusion, n_movies, n_candidates)
     n_sources = np.zeros(n_movies, np.float32)
     for proposed in proposals.values():

@@ -12,7 +12,7 @@ from movierank_core.catalogue import Catalogue
 from movierank_core.config import ModelConfig
 from movierank_core.retrieval.item_to_item import ItemToItem
 from movierank_core.retrieval.query import Query
-from movierank_core.retrieval.selection import best_rows_unsorted
+from movierank_core.retrieval.selection import best_of
 from movierank_core.retrieval.sparse_rows import SparseRows
 
 TOKEN_WEIGHTS = {"genre": 1.0, "director": 1.5, "cast": 0.7, "keyword": 0.7, "decade": 0.7, "language": 0.5}
@@ -67,6 +67,7 @@ def _nearest(offsets, tokens, values, token_offsets, token_rows, token_values, n
     neighbours = np.zeros((n_movies, n_neighbours), np.int32)
     cosines = np.zeros((n_movies, n_neighbours), np.float32)
     others = np.ones(n_movies, np.bool_)
+    every_row = np.arange(n_movies)
     cosine = np.zeros(n_movies, np.float32)
     for row in range(n_movies):
         cosine[:] = 0
@@ -75,7 +76,7 @@ def _nearest(offsets, tokens, values, token_offsets, token_rows, token_values, n
             for other in range(token_offsets[token], token_offsets[token + 1]):
                 cosine[token_rows[other]] += values[place] * token_values[other]
         others[row] = False
-        best = best_rows_unsorted(cosine, others, n_neighbours)
+        best = best_of(cosine, others, every_row, n_neighbours)
         others[row] = True
         counts[row] = len(best)
         for place in range(len(best)):

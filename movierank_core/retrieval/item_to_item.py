@@ -25,6 +25,7 @@ class ItemToItem:
 
     def __init__(self, neighbours: SparseRows) -> None:
         self.neighbours = neighbours
+        self.support = np.flatnonzero(np.bincount(neighbours.indices, minlength=len(neighbours)))
 
     def history_weights(self, query: Query) -> NDArray[np.float32]:
         """One weight per item of the history; here 1 for what the user chose."""

@@ -21,6 +21,7 @@ class Popularity:
 
     def __init__(self, counts: NDArray[np.float32]) -> None:
         self.counts = counts
+        self.support = np.lexsort((np.arange(len(counts)), -counts))[: int((counts > 0).sum())]
 
     @classmethod
     def fit(cls, data: InteractionArrays, n_movies: int, as_of: int) -> Self:

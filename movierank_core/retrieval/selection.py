@@ -5,22 +5,33 @@ from numba import njit
 from numpy.typing import NDArray
 
 
-def best_rows(scores: NDArray[np.float32], eligible: NDArray[np.bool_], n: int) -> NDArray[np.int64]:
-    """The `n` eligible rows with the highest positive scores, best first, ties by row; fewer if there are."""
-    rows: NDArray[np.int64] = best_rows_unsorted(scores, eligible, n)
-    return rows[np.lexsort((rows, -scores[rows]))]
+def best_rows(
+    scores: NDArray[np.float32],
+    eligible: NDArray[np.bool_],
+    n: int,
+    among: NDArray[np.int64] | None = None,
+) -> NDArray[np.int64]:
+    """The `n` eligible rows with the highest positive scores, best first, ties by row; fewer if there are.
+
+    `among` names the rows that can have a positive score, where that is known: the others are not looked
+    at. It must be ascending, or ordered by descending score with ties by row.
+    """
+    if among is None:
+        among = np.arange(len(scores))
+    rows: NDArray[np.int64] = best_of(scores, eligible, among, n)
+    return rows
 
 
 @njit(cache=True, nogil=True)
-def best_rows_unsorted(scores, eligible, n):  # type: ignore[no-untyped-def]  # numba
-    """The best rows in no order: a heap of `n` with the worst on top, of equal scores the highest row."""
-    heap = np.empty(min(n, len(scores)), np.int64)
+def best_of(scores, eligible, among, n):  # type: ignore[no-untyped-def]  # numba
+    """`best_rows`: a heap with the worst on top, of equal scores the highest row, emptied from the back."""
+    heap = np.empty(min(n, len(among)), np.int64)
     if len(heap) == 0:
         return heap
     size = 0
     worst = np.float32(0)
-    for row in range(len(scores)):
-        # Rows come in ascending order, so one that equals the worst comes after it and loses.
+    for row in among:
+        # Of rows with equal scores the lowest comes first, so one that equals the worst loses.
         if scores[row] <= worst or not eligible[row]:
             continue
         if size < len(heap):
@@ -33,24 +44,33 @@ def best_rows_unsorted(scores, eligible, n):  # type: ignore[no-untyped-def]  # 
                 heap[place] = heap[parent]
                 place = parent
             heap[place] = row
-            if size == len(heap):
-                worst = scores[heap[0]]
-            continue
-        place = 0
-        while True:
-            child = 2 * place + 1
-            if child >= size:
-                break
-            other = child + 1
-            if other < size and _is_worse(scores, heap[other], heap[child]):
-                child = other
-            if not _is_worse(scores, heap[child], row):
-                break
-            heap[place] = heap[child]
-            place = child
-        heap[place] = row
-        worst = scores[heap[0]]
+        else:
+            _replace_top(scores, heap, size, row)
+        if size == len(heap):
+            worst = scores[heap[0]]
+    for last in range(size - 1, 0, -1):
+        row = heap[last]
+        heap[last] = heap[0]
+        _replace_top(scores, heap, last, row)
     return heap[:size]
+
+
+@njit(cache=True, nogil=True)
+def _replace_top(scores, heap, size, row):  # type: ignore[no-untyped-def]  # numba
+    """Puts `row` where the worst was, and the heap of `size` rows in order again."""
+    place = 0
+    while True:
+        child = 2 * place + 1
+        if child >= size:
+            break
+        other = child + 1
+        if other < size and _is_worse(scores, heap[other], heap[child]):
+            child = other
+        if not _is_worse(scores, heap[child], row):
+            break
+        heap[place] = heap[child]
+        place = child
+    heap[place] = row
 
 
 @njit(cache=True, nogil=True, inline="always")

@@ -22,6 +22,11 @@ class Source(Protocol):
     is_personal: ClassVar[bool]
     """Whether the scores depend on the history; an empty history then scores 0 everywhere."""
 
+    @property
+    def support(self) -> NDArray[np.int64]:
+        """The rows that can score above 0: ascending, or by descending score where that never changes."""
+        ...
+
     def scores(self, query: Query) -> NDArray[np.float32]:
         """One finite score per catalogue row; 0 or less where the source has nothing to propose."""
         ...

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from movierank_core.retrieval.selection import best_rows_unsorted
+from movierank_core.retrieval.selection import best_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,9 @@ def _strongest(matrix, keep):  # type: ignore[no-untyped-def]  # numba
     columns = np.zeros((n, keep), np.int32)
     values = np.zeros((n, keep), np.float32)
     everything = np.ones(n, np.bool_)
+    every_row = np.arange(n)
     for row in range(n):
-        best = np.sort(best_rows_unsorted(np.abs(matrix[row]), everything, keep))
+        best = np.sort(best_of(np.abs(matrix[row]), everything, every_row, keep))
         counts[row] = len(best)
         for place in range(len(best)):
             columns[row, place] = best[place]

@@ -105,7 +105,7 @@ def _others(model: RankingModel, scored: Scored, rng: np.random.Generator) -> di
     """The lists of every system but the ranker: each source's own, their fusion, chance."""
     eligible = model.eligible(scored.query)
     proposals = {
-        name: best_rows(source.scores(scored.query), eligible, model.state.n_per_source)
+        name: best_rows(source.scores(scored.query), eligible, model.state.n_per_source, source.support)
         for name, source in model.state.sources.items()
     }
     return {

@@ -70,6 +70,17 @@ class TestContract:
         )
         assert differ == SOURCE_TYPES[name].is_personal
 
+    def test_what_scores_above_zero_is_in_the_support(
+        self, name: str, state: RankingState, world: World
+    ) -> None:
+        source = state.sources[name]
+        scores = source.scores(state.query(THRILLERS, world.catalogue, 10))
+        assert set(np.flatnonzero(scores > 0)) <= set(source.support.tolist())
+        everything = np.ones(len(world.catalogue), np.bool_)
+        np.testing.assert_array_equal(
+            best_rows(scores, everything, 30, source.support), best_rows(scores, everything, 30)
+        )
+
     def test_without_events_nothing_is_proposed(self, name: str, world: World) -> None:
         empty = fit_state(world.data, world.catalogue, 0, CONFIG)
         scores = empty.sources[name].scores(empty.query(THRILLERS, world.catalogue, 10))
