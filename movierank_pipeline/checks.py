@@ -58,7 +58,7 @@ def compare_training_rows(
     """Training rows that differ when recomputed: (from earlier events alone, by the code of `/rank`).
 
     For the first, later events are taken out of the table before anything is fitted. For the second, the
-    request is answered as the service does, with the user's whole history at hand.
+    request is answered as the service does, from the table with everything in it.
     """
     data = InteractionArrays.from_frame(interactions, catalogue)
     episode = int(rows["episode"][0])
@@ -79,7 +79,7 @@ def compare_training_rows(
         found = candidate_rows(model.state, catalogue, history, as_of, ranker.features)
         n_future += n_different(request, found.candidates.rows, found.matrix, catalogue, ranker)
         user = int(np.searchsorted(data.user_ids, user_id))
-        scored = model.score(data.history(user), as_of=as_of)
+        scored = model.score(data.history(user, as_of), as_of=as_of)
         if scored.features is not None:  # A newcomer is answered without the ranker.
             n_serving += n_different(request, scored.rows, scored.features, catalogue, ranker)
     return n_future, n_serving

@@ -35,7 +35,7 @@ def user_table(data: InteractionArrays, catalogue: Catalogue, as_of: int) -> pl.
     last_event = np.zeros(n, np.int64)
     for user in range(n):
         query = Query.of(
-            data.history(user), catalogue, as_of, state.mean_rating_of_all, state.like_share_of_all
+            data.history(user, as_of), catalogue, as_of, state.mean_rating_of_all, state.like_share_of_all
         )
         n_events[user], n_likes[user] = len(query), int(query.is_liked.sum())
         mean_rating[user], like_share[user] = query.mean_rating, query.like_share

@@ -39,7 +39,7 @@ class Ranker(PythonModel):
     def _rank(self, row: dict[str, Any]) -> dict[str, list]:
         k = DEFAULT_K if _is_absent(row.get("k")) else int(row["k"])
         as_of = int(time.time()) if _is_absent(row.get("as_of")) else int(row["as_of"])
-        ranking = self._recommender.rank(_history_of(row), as_of=as_of, k=k)
+        ranking = self._recommender.rank(_history_of(row, as_of), as_of=as_of, k=k)
         movie_ids = self._recommender.catalogue.movie_ids
         return {
             "movie_ids": [int(movie_ids[movie.row]) for movie in ranking.results],
@@ -47,15 +47,16 @@ class Ranker(PythonModel):
         }
 
 
-def _history_of(row: dict[str, Any]) -> History:
+def _history_of(row: dict[str, Any], as_of: int) -> History:
     movie_ids = list(row["movie_ids"])
     given = row.get("event_types")
     event_types = ["rating"] * len(movie_ids) if given is None or _is_absent(given) else list(given)
     columns = zip(movie_ids, event_types, row["timestamps"], row["ratings"], strict=True)
-    return History.from_events(
+    events = [
         Event(int(movie_id), event_type, int(timestamp), None if np.isnan(rating) else float(rating))
         for movie_id, event_type, timestamp, rating in columns
-    )
+    ]
+    return History.from_events(events, as_of=as_of)
 
 
 def _is_absent(value: object) -> bool:

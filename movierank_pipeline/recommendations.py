@@ -30,7 +30,7 @@ def recommend_all(
     for user in range(n_users):
         if progress is not None and user % REPORTED_EVERY == 0:
             progress(f"user {user:,} of {n_users:,}")
-        scored = model.score(data.history(user), as_of=as_of)
+        scored = model.score(data.history(user, as_of), as_of=as_of)
         n = min(k, len(scored.rows))
         n_shown[user] = n
         movie_ids[user, :n] = model.catalogue.movie_ids[scored.rows[:n]]

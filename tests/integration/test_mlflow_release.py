@@ -159,6 +159,23 @@ def test_the_pyfunc_model_answers_like_the_bundle(released: Paths, release: Rele
         assert answer["scores"][row] == scores
 
 
+def test_the_pyfunc_model_does_not_know_what_was_said_later(released: Paths, release: Release) -> None:
+    import mlflow
+
+    connect(released)
+    model = mlflow.pyfunc.load_model("models:/movie-ranker@production")
+    row = as_columns(HISTORY, k=7, as_of=AS_OF)
+    for name, value in {
+        "movie_ids": 20,
+        "ratings": 0.5,
+        "timestamps": AS_OF,
+        "event_types": "rating",
+    }.items():
+        row[name] = [*row[name], value]
+    answer = model.predict(pd.DataFrame([row]))
+    assert (answer["movie_ids"][0], answer["scores"][0]) == expected(release, HISTORY, 7)
+
+
 def test_the_pyfunc_model_has_defaults_for_what_is_optional(released: Paths) -> None:
     import mlflow
 

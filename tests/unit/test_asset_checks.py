@@ -94,6 +94,19 @@ def test_honest_training_rows_are_the_same_when_recomputed(
     assert differences(world, rows, ranker) == (0, 0)
 
 
+def test_a_movie_rated_again_since_is_no_difference(world: World) -> None:
+    last = world.ratings["timestamp"].max()
+    assert last is not None
+    firsts = world.ratings.group_by("user_id", maintain_order=True).first()
+    changed = world.with_ratings(
+        [(user_id, movie_id, 0.5, last) for user_id, movie_id, *_ in firsts.iter_rows()]
+    )
+    requests = plan_requests(changed.data, changed.catalogue, CONFIG)
+    training_set = build_training_set(changed.data, requests, changed.catalogue, CONFIG)
+    ranker = train_ranker(training_set, CONFIG)
+    assert differences(changed, sample_requests(training_set), ranker) == (0, 0)
+
+
 def test_rows_that_knew_a_later_rating_are_found(world: World, ranker: TrainedRanker) -> None:
     """Training rows from a table in which the future was moved before the first origin."""
     early = world.interactions["timestamp"].min()

@@ -80,7 +80,7 @@ def test_serving_features_equal_the_training_rows_exactly(
     for (request_id,), rows in training_set.frame.filter(pl.col("episode") == 0).group_by("request_id"):
         user = int(np.searchsorted(world.data.user_ids, rows["user_id"][0]))
         as_of = to_epoch(rows["as_of"][0])
-        scored = model.score(world.data.history(user), as_of=as_of)
+        scored = model.score(world.data.history(user, as_of), as_of=as_of)
         if scored.features is None:
             continue
         by_movie = dict(zip(rows["movie_id"], rows.select(names).to_numpy(), strict=True))
