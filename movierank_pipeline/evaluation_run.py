@@ -22,8 +22,8 @@ from movierank_pipeline.ranking_requests import plan_requests
 from movierank_pipeline.settings import Settings
 from movierank_pipeline.sources.movielens import read_dataset
 from movierank_pipeline.sources.tmdb import read_metadata
-from movierank_pipeline.training import train_ranker
 from movierank_pipeline.training_set import build_training_set
+from movierank_pipeline.tuning import tune_ranker
 
 Protocol = Literal["temporal", "strong"]
 
@@ -63,7 +63,8 @@ def evaluate_dataset(
         with step("state") as say:
             holdout = temporal_holdout(data, catalogue, config, say)
     with step("ranker") as say:
-        ranker = train_ranker(rows, config, say, without=without)
+        ranker = tune_ranker(rows, config, settings.tune_seconds, say, without=without)
+        config = ranker.config(config)
     with step("evaluation") as say:
         model = model_on(holdout, ranker)
         answers = answer(model, holdout.ask(), seed=config.seed, progress=say)

@@ -85,13 +85,19 @@ def _model(settings: Settings, paths: Paths) -> object:
     return msgspec.to_builtins(settings.model_parameters)
 
 
+def _ranker(settings: Settings, paths: Paths) -> object:
+    tuned_by = [settings.tune_seconds, importlib.metadata.version("optuna")] if settings.tune_seconds else []
+    return [_model(settings, paths), *tuned_by]
+
+
 _READS: Final[dict[str, Callable[[Settings, Paths], object]]] = {
     **dict.fromkeys(("ratings", "movies", "links", "tags"), _dataset),
     "feedback": _events,
     "tmdb_movies": _tmdb,
     **dict.fromkeys(
-        ("retrievers", "ranking_requests", "training_set", "ranker", "evaluation", "model_version"), _model
+        ("retrievers", "ranking_requests", "training_set", "evaluation", "model_version"), _model
     ),
+    "ranker": _ranker,
     "promotion": lambda settings, paths: [
         settings.promotion_policy,
         msgspec.to_builtins(settings.gate_limits),

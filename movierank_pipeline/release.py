@@ -9,7 +9,8 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,7 @@ from movierank_pipeline.evaluation.evaluate import EvaluationReport
 from movierank_pipeline.model_card import model_card
 from movierank_pipeline.registry import Registry, Version
 from movierank_pipeline.tracking import experiment_id
+from movierank_pipeline.training import Trial
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -59,6 +61,8 @@ class Release:
     plots: dict[str, bytes] = field(default_factory=dict)
     """PNG by name."""
     report_html: str | None = None
+    trials: Sequence[Trial] = ()
+    """What tuning tried; `config` has what it chose."""
 
 
 def log_release(client: "MlflowClient", paths: Paths, release: Release) -> Version:
@@ -100,6 +104,7 @@ def log_release(client: "MlflowClient", paths: Paths, release: Release) -> Versi
             client.log_text(run_id, release.report_html, "evaluation/report.html")
         for name, png in release.plots.items():
             _log_bytes(client, run_id, png, f"plots/{name}.png")
+        _log_trials(client, run_id, release)
         client.log_text(run_id, card, "model_card.md")
         model_uri = _log_model(release, card)
     tags = {
@@ -187,6 +192,32 @@ def _log_data(client: "MlflowClient", run_id: str, release: Release) -> None:
         profile=profile.decode(),
     )
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+
+
+def _log_trials(client: "MlflowClient", run_id: str, release: Release) -> None:
+    """One run below `run_id` for each trial."""
+    from mlflow.entities import Metric, Param
+
+    parent = client.get_run(run_id).info
+    for number, trial in enumerate(release.trials, start=1):
+        metrics = {"first_model/validation_ndcg_at_10": trial.first_ndcg, "seconds": trial.seconds}
+        if trial.ndcg is not None:
+            metrics["validation_ndcg_at_10"] = trial.ndcg
+        now = int(time.time() * 1000)
+        child = client.create_run(
+            parent.experiment_id,
+            run_name=f"trial {number}",
+            tags={
+                "mlflow.parentRunId": run_id,
+                "trial.outcome": "ended early" if trial.ndcg is None else "finished",
+            },
+        )
+        client.log_batch(
+            child.info.run_id,
+            [Metric(name, value, now, 0) for name, value in metrics.items()],
+            [Param(f"model.{name}", str(value)) for name, value in trial.parameters.items()],
+        )
+        client.set_terminated(child.info.run_id)
 
 
 def _log_bytes(client: "MlflowClient", run_id: str, content: bytes, artifact: str) -> None:

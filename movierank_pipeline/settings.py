@@ -78,6 +78,12 @@ class Settings(dg.ConfigurableResource):
     tmdb_file: str | None = Field(
         None, description="A TMDB metadata file (the Kaggle CSVs or Parquet), used where no API key is set."
     )
+    tune_seconds: float = Field(
+        0,
+        ge=0,
+        description="How long to search for better parameters of the ranker at each training; 0 for not at"
+        " all.",
+    )
     promotion_policy: str = Field(
         "auto",
         description="auto: a version that passes the gate serves at once. manual: it becomes the challenger"

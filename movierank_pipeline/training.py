@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -34,6 +34,18 @@ MAX_BINS: Final = 63
 """Distinct values that a feature may be split at; fewer than the default 255 save time and memory."""
 
 
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """One training that `movierank_pipeline.tuning` tried."""
+
+    parameters: dict[str, int | float]
+    """The fields of `ModelConfig` that it searches, as they were here."""
+    ndcg: float | None
+    """Validation nDCG@10; None where the trial was ended early."""
+    first_ndcg: float
+    """The same of the first model alone, by which trials are ended early."""
+    seconds: float
+
+
 @dataclass(frozen=True)
 class TrainedRanker:
     """The trees, the calibration of their scores, and what training measured."""
@@ -50,6 +62,14 @@ class TrainedRanker:
     """Counts, and figures on the validation requests."""
     importance: dict[str, float]
     """Share of the total gain per feature."""
+    trials: tuple[Trial, ...] = ()
+    """What tuning tried, in order; none where it is off."""
+    chosen: dict[str, int | float] = field(default_factory=dict)
+    """The fields of the configuration that tuning found better values for."""
+
+    def config(self, given: ModelConfig) -> ModelConfig:
+        """The configuration that the trees were trained with, where training was given `given`."""
+        return msgspec.structs.replace(given, **self.chosen)
 
     @property
     def trees(self) -> TreeEnsemble:
@@ -72,6 +92,8 @@ class TrainedRanker:
             "calibration": msgspec.to_builtins(self.calibration),
             "metrics": self.metrics,
             "importance": self.importance,
+            "trials": msgspec.to_builtins(self.trials),
+            "chosen": self.chosen,
         }
         (folder / "ranker.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
 
@@ -89,6 +111,8 @@ class TrainedRanker:
             calibration=msgspec.convert(facts["calibration"], ScoreCalibration),
             metrics=facts["metrics"],
             importance=facts["importance"],
+            trials=msgspec.convert(facts["trials"], tuple[Trial, ...]),
+            chosen=facts["chosen"],
         )
 
 
@@ -98,6 +122,7 @@ def train_ranker(
     progress: Callable[[str], None] | None = None,
     *,
     without: tuple[str, ...] = (),
+    after_model: Callable[[int, float], None] | None = None,
 ) -> TrainedRanker:
     """The ranker of `training_set`, less the groups of features `without`.
 
@@ -106,6 +131,8 @@ def train_ranker(
     each is. Their errors differ, so the sum is better than either (docs/evaluation.md). Both keep the
     number of trees, up to `n_trees`, with which the sum has the best validation nDCG@10; the score
     calibration is fitted on the validation rows that their user went on to rate. No tree saw either.
+    `after_model` is told each model's number and its own best validation nDCG@10 (NaN without validation
+    requests); what it raises ends the training.
     Raises DataError where there are too few requests.
     """
     import lightgbm
@@ -129,7 +156,7 @@ def train_ranker(
         params={"max_bin": MAX_BINS, "verbosity": -1},
         free_raw_data=True,
     )
-    boosters = []
+    boosters, staged = [], []
     for number, objective in enumerate(OBJECTIVES):
         callbacks = []
         if progress is not None:
@@ -137,7 +164,9 @@ def train_ranker(
             callbacks.append(_report_rounds(progress, config.n_trees))
         parameters = _parameters(objective, len(train.labels), config, config.seed + number)
         boosters.append(lightgbm.train(parameters, dataset, config.n_trees, callbacks=callbacks))
-    staged = [_staged_scores(booster, validation.matrix) for booster in boosters]
+        staged.append(_staged_scores(boosters[-1], validation.matrix))
+        if after_model is not None:
+            after_model(number, _best_length(staged[-1], validation, config.n_trees)[1])
     spreads = [max(float(scores[-1].std()), 1e-9) if scores.size else 1.0 for scores in staged]
     sums = np.sum([scores / spread for scores, spread in zip(staged, spreads, strict=True)], axis=0)
     n_trees, ndcg = _best_length(sums, validation, config.n_trees)

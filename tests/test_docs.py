@@ -4,6 +4,7 @@ from pathlib import Path
 
 from movierank_core.features.document import features_document
 from movierank_pipeline.settings import Settings
+from movierank_pipeline.tuning import SEARCHED
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -18,11 +19,17 @@ def test_the_readme_stays_short() -> None:
     assert len((ROOT / "README.md").read_text("utf-8").splitlines()) < 150
 
 
-def test_every_setting_of_the_gate_is_documented_with_its_default() -> None:
+def test_every_setting_of_the_gate_and_of_tuning_is_documented_with_its_default() -> None:
     document = (ROOT / "docs" / "operations.md").read_text("utf-8")
-    names = [name for name in Settings.model_fields if name.startswith(("gate_", "promotion_"))]
-    assert len(names) >= 4
+    names = [name for name in Settings.model_fields if name.startswith(("gate_", "promotion_", "tune_"))]
+    assert len(names) >= 5
     for name in names:
         default = Settings.model_fields[name].default
         shown = default if isinstance(default, str) else f"{default:g}"
         assert f"| `MOVIERANK_{name.upper()}` | `{shown}` |" in document
+
+
+def test_the_bounds_of_tuning_are_documented() -> None:
+    document = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    for name, (low, high, _) in SEARCHED.items():
+        assert f"| `{name}` | {low:g} | {high:g} |" in document

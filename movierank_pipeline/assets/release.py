@@ -42,6 +42,7 @@ def model_version(
     require_better_than_popularity(evaluation.report)
     paths = Paths.from_environment()
     data, movies = events_and_catalogue(interactions, catalogue)
+    config = ranker.config(settings.model_parameters)
     fingerprint = fingerprint_of_step(context, "model_version", settings, paths)
     paths.home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".bundle-", dir=paths.home) as folder:
@@ -55,14 +56,15 @@ def model_version(
             ranker=ranker,
             report=evaluation.report,
             facts=interactions.facts,
-            config=settings.model_parameters,
+            config=config,
         )
         release = Release(
             bundle=bundle,
             manifest=manifest,
             report=evaluation.report,
-            config=settings.model_parameters,
+            config=config,
             training_metrics=ranker.metrics,
+            trials=ranker.trials,
             data_from=from_epoch(int(data.timestamps.min())).isoformat(),
             data_until=from_epoch(end_of(data) - 1).isoformat(),
             fingerprint=fingerprint,

@@ -16,8 +16,9 @@ from movierank_pipeline.evaluation.plots import importance_plot
 from movierank_pipeline.freshness import fingerprint_of_step
 from movierank_pipeline.ranking_requests import episode_moments, plan_requests
 from movierank_pipeline.settings import Settings
-from movierank_pipeline.training import TrainedRanker, train_ranker
+from movierank_pipeline.training import TrainedRanker
 from movierank_pipeline.training_set import TrainingSet, build_training_set
+from movierank_pipeline.tuning import tune_ranker
 
 
 def _version(context: dg.AssetExecutionContext, asset: str, settings: Settings) -> dg.DataVersion:
@@ -103,11 +104,13 @@ def ranker(
     context: dg.AssetExecutionContext, training_set: TrainingSet, settings: Settings
 ) -> dg.MaterializeResult[TrainedRanker]:
     """LightGBM trees that order candidates, with the calibration of their scores."""
-    trained = train_ranker(training_set, settings.model_parameters, context.log.info)
+    config = settings.model_parameters
+    trained = tune_ranker(training_set, config, settings.tune_seconds, context.log.info)
     return dg.MaterializeResult(
         value=trained,
         metadata={
             **trained.metrics,
+            **{f"chosen {name}": value for name, value in trained.chosen.items()},
             "importance": plot(importance_plot(trained.importance), "share of the gain per feature"),
         },
         data_version=_version(context, "ranker", settings),

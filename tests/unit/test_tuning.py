@@ -1,0 +1,126 @@
+"""The search for the ranker's parameters: off unless asked for, and never for the worse."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import polars as pl
+import pytest
+
+from movierank_core.config import ModelConfig
+from movierank_core.errors import DataError
+from movierank_pipeline import tuning
+from movierank_pipeline.ranking_requests import plan_requests
+from movierank_pipeline.settings import Settings
+from movierank_pipeline.training import TrainedRanker, train_ranker
+from movierank_pipeline.training_set import TrainingSet, build_training_set
+from movierank_pipeline.tuning import METRIC, SEARCHED, tune_ranker
+from tests.support.world import CONFIG, World
+
+
+@pytest.fixture(scope="module")
+def rows(world: World) -> TrainingSet:
+    requests = plan_requests(world.data, world.catalogue, CONFIG)
+    return build_training_set(world.data, requests, world.catalogue, CONFIG)
+
+
+@pytest.fixture(scope="module")
+def tuned(rows: TrainingSet) -> TrainedRanker:
+    return tune_ranker(rows, CONFIG, 600, max_trials=12)
+
+
+def test_it_is_off_by_default_and_then_nothing_is_tried(
+    rows: TrainingSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = Settings.from_environment({}).tune_seconds
+    assert seconds == 0
+    monkeypatch.setattr(tuning, "_study", None)
+    ranker = tune_ranker(rows, CONFIG, seconds)
+    assert (ranker.trials, ranker.chosen) == ((), {})
+    assert ranker == train_ranker(rows, CONFIG)
+    assert ranker.config(CONFIG) == CONFIG
+
+
+def test_a_few_seconds_are_enough_to_try_something_else_and_then_it_stops(rows: TrainingSet) -> None:
+    said: list[str] = []
+    began = time.monotonic()
+    ranker = tune_ranker(rows, CONFIG, 3, said.append)
+    longest = max(trial.seconds for trial in ranker.trials)
+    assert len(ranker.trials) >= 2
+    assert time.monotonic() - began < 3 + longest + 1
+    assert ranker.metrics["n_trials"] == len(ranker.trials)
+    assert "trial 2: " in "\n".join(said)
+
+
+def test_the_first_trial_is_what_is_configured_and_the_result_is_not_below_it(
+    rows: TrainingSet, tuned: TrainedRanker
+) -> None:
+    first = tuned.trials[0]
+    assert first.parameters == {name: getattr(CONFIG, name) for name in SEARCHED}
+    assert first.ndcg == train_ranker(rows, CONFIG).metrics[METRIC] == tuned.metrics[f"configured_{METRIC}"]
+    finished = [trial.ndcg for trial in tuned.trials if trial.ndcg is not None]
+    assert tuned.metrics[METRIC] == max(finished) >= first.ndcg
+
+
+def test_the_ranker_is_that_of_the_chosen_parameters(rows: TrainingSet, tuned: TrainedRanker) -> None:
+    config = tuned.config(CONFIG)
+    again = train_ranker(rows, config)
+    assert again.model_texts == tuned.model_texts
+    assert {name: getattr(config, name) for name in SEARCHED} in [each.parameters for each in tuned.trials]
+    untouched = set(msgspec.structs.asdict(CONFIG)) - set(SEARCHED)
+    assert all(getattr(config, name) == getattr(CONFIG, name) for name in untouched)
+
+
+def test_a_seed_and_a_number_of_trials_give_the_same_search(rows: TrainingSet, tuned: TrainedRanker) -> None:
+    def search(config: ModelConfig, n: int) -> list[tuple]:
+        trials = tune_ranker(rows, config, 600, max_trials=n).trials
+        return [(trial.parameters, trial.ndcg, trial.first_ndcg) for trial in trials]
+
+    known = [(trial.parameters, trial.ndcg, trial.first_ndcg) for trial in tuned.trials]
+    assert search(CONFIG, 11) == known[:11]
+    other = search(msgspec.structs.replace(CONFIG, seed=2), 2)
+    assert other[1][0] != known[1][0]
+
+
+def test_every_trial_is_within_the_bounds_and_a_hopeless_one_ends_early(tuned: TrainedRanker) -> None:
+    for trial in tuned.trials:
+        for name, value in trial.parameters.items():
+            assert SEARCHED[name].low <= value <= SEARCHED[name].high
+            assert type(value) is type(getattr(CONFIG, name))
+    ended = [trial for trial in tuned.trials if trial.ndcg is None]
+    assert ended
+    best_first = max(trial.first_ndcg for trial in tuned.trials)
+    assert all(trial.first_ndcg < best_first for trial in ended)
+
+
+def test_what_is_configured_stays_where_the_others_are_only_as_good(
+    rows: TrainingSet, tuned: TrainedRanker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(*arguments: object, after_model: Callable[[int, float], None], **more: object) -> TrainedRanker:
+        after_model(0, 0.4)
+        return replace(tuned, chosen={}, metrics={METRIC: 0.5})
+
+    monkeypatch.setattr(tuning, "train_ranker", train)
+    ranker = tune_ranker(rows, CONFIG, 600, max_trials=5)
+    assert [trial.ndcg for trial in ranker.trials] == [0.5] * 5
+    assert ranker.chosen == {}
+
+
+def test_a_configured_value_outside_the_bounds_is_tried_first_all_the_same(rows: TrainingSet) -> None:
+    config = msgspec.structs.replace(CONFIG, n_leaves=40)
+    assert tune_ranker(rows, config, 600, max_trials=2).trials[0].parameters["n_leaves"] == 40
+
+
+def test_without_validation_requests_there_is_nothing_to_tune_by(rows: TrainingSet) -> None:
+    alone = TrainingSet(rows.frame.filter(pl.col("role") == "train"), rows.fusion)
+    with pytest.raises(DataError, match=r"There are no validation requests to tune by\. Remedy: "):
+        tune_ranker(alone, CONFIG, 600)
+
+
+def test_what_was_tried_is_kept_with_the_ranker(tuned: TrainedRanker, tmp_path: Path) -> None:
+    tuned.save(tmp_path)
+    loaded = TrainedRanker.load(tmp_path)
+    assert loaded == tuned
+    assert isinstance(loaded.config(CONFIG).n_leaves, int)
