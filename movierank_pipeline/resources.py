@@ -47,7 +47,7 @@ class FolderIOManager(dg.UPathIOManager):
         place = _require_written(path)
         try:
             return context.dagster_type.typing_type.load(place)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError, EOFError, pl.exceptions.PolarsError) as error:
             raise _unreadable(place, error) from error
 
 

@@ -26,7 +26,7 @@ from movierank_pipeline.evaluation.evaluate import EvaluationReport, report_of
 from movierank_pipeline.freshness import plan
 from movierank_pipeline.gate import GateError
 from movierank_pipeline.materialize import CheckFailedError, dagster_instance
-from movierank_pipeline.registry import Registry, Version
+from movierank_pipeline.registry import Registry, RegistryError, Version
 from movierank_pipeline.resources import ParquetIOManager
 from movierank_pipeline.settings import Settings
 from movierank_pipeline.tracking import connect
@@ -139,6 +139,17 @@ def test_another_rating_makes_everything_that_is_made_of_it_again(root: Path) ->
     assert set(ALL) - set(planned()) == {"feedback"}
     run(select="key:ratings")
     assert materialization("ratings").metadata["dagster/row_count"].value == 6001
+    assert materialization("ratings").metadata["duplicates_dropped"].value == 0
+
+
+def test_a_pair_that_comes_twice_is_counted_and_its_last_rating_stays(root: Path) -> None:
+    ratings = root / "tiny" / "ratings.csv"
+    ratings.write_text(ratings.read_text() + "1,999999,3.0,1700000000\n1,999999,5.0,1700000001\n")
+    run(select="key:ratings")
+    metadata = materialization("ratings").metadata
+    assert (metadata["dagster/row_count"].value, metadata["duplicates_dropped"].value) == (6001, 1)
+    stored = pl.read_parquet(Paths.from_environment().assets / "ratings" / "table.parquet")
+    assert stored.filter(pl.col("movie_id") == 999_999)["rating"].to_list() == [5.0]
 
 
 def test_a_touched_file_is_not_a_changed_one(root: Path) -> None:
@@ -316,6 +327,42 @@ def test_after_a_kill_the_next_run_goes_on_and_nothing_half_made_has_an_alias(em
     assert {"ratings", "interactions", "catalogue"} <= set(outcome.reused)
     assert {"ranker", "model_version", "promotion"} <= set(outcome.made)
     assert aliases() == {PRODUCTION: 1}
+
+
+REGISTER = """
+import time
+from movierank_pipeline.registry import Registry
+from tests.support.tiny_pipeline import run
+
+set_tags = Registry.set_tags
+
+def stop_at_the_end(self, number, tags):
+    if "movierank.state" in tags:
+        print("registering", flush=True)
+        time.sleep(60)
+    set_tags(self, number, tags)
+
+Registry.set_tags = stop_at_the_end
+run(select="key:model_version or key:promotion")
+"""
+
+
+@pytest.mark.slow
+def test_a_kill_while_registering_leaves_a_version_that_nothing_uses(root: Path) -> None:
+    registering = subprocess.Popen(
+        [sys.executable, "-c", REGISTER], env=dict(os.environ), stdout=subprocess.PIPE, text=True
+    )
+    assert registering.stdout is not None
+    assert registering.stdout.readline() == "registering\n"
+    registering.kill()
+    registering.wait()
+    registering.stdout.close()
+    assert [(version.number, version.is_ready) for version in versions()] == [(2, False), (1, True)]
+    assert aliases() == {PRODUCTION: 1}
+    with pytest.raises(RegistryError, match=r"^Version 2 of movie-ranker was never finished"):
+        Registry(connect(Paths.from_environment())).promote(2, by="a person")
+    run()
+    assert {alias: number for alias, number in aliases().items() if number == 2} == {}
 
 
 def test_a_failure_before_the_ready_tag_leaves_no_alias(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

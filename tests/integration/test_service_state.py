@@ -1,5 +1,7 @@
 """What the service does when models and histories come, go and break under it."""
 
+import os
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -245,6 +247,29 @@ def test_new_histories_are_taken_and_damaged_ones_are_not(settings: Settings) ->
             "Remedy: upgrade movierank."
         )
         assert client.get("/users/7").json()["n_events"] == 2
+
+
+def test_histories_cut_short_are_reported_and_those_in_memory_go_on(settings: Settings) -> None:
+    serve_version(settings, "1")
+    publish(settings, (7, 550, "like", 4.5, 50))
+    with client_of(settings) as client:
+        publish(settings, (7, 550, "like", 4.5, 50), (7, 603, "like", 4.5, 50))
+        wait_for(lambda: client.get("/users/7").json()["n_events"] == 2)
+        name = (settings.paths.histories / "CURRENT").read_text().strip()
+        whole, short = settings.paths.histories / name, settings.paths.histories / "short"
+        shutil.copytree(whole, short)
+        size = (short / "movie_ids.npy").stat().st_size
+        os.truncate(short / "movie_ids.npy", size - 8)
+        (settings.paths.histories / "CURRENT").write_text("short")
+        assert problem_with(client, "movie_ids.npy") == (
+            f"movie_ids.npy of the histories snapshot short has {size - 8} bytes. Expected: {size} bytes. "
+            "Remedy: run `movierank materialize` to publish it again."
+        )
+        assert client.get("/users/7").json()["n_events"] == 2
+    with client_of(settings) as restarted:
+        assert problem_with(restarted, "movie_ids.npy")
+        answer = restarted.post("/rank", json={"user_id": 7}).json()
+        assert (answer["histories"], answer["known_user"], answer["n_history"]) == ("unavailable", False, 0)
 
 
 def test_histories_older_than_the_model_are_used_and_reported(settings: Settings) -> None:

@@ -11,7 +11,11 @@ import pytest
 from upath import UPath
 
 from movierank_core.errors import DataError
+from movierank_core.point_in_time import epoch_seconds
+from movierank_core.state import RankingState, fit_state
+from movierank_pipeline.asset_folders import DatasetFacts, StoredRatings
 from movierank_pipeline.resources import FolderIOManager, ParquetIOManager, write_whole
+from tests.support.world import CONFIG, World
 
 
 class Fact:
@@ -147,3 +151,31 @@ def test_a_damaged_asset_is_named(tables: ParquetIOManager, folders: FolderIOMan
         tables.load_input(input_of("ratings", pl.DataFrame))
     with pytest.raises(DataError, match=r"The asset ranker in .* cannot be read"):
         folders.load_input(input_of("ranker", Fact))
+
+
+@pytest.mark.parametrize("size", [0, 20])
+def test_whichever_file_of_a_folder_is_cut_short_the_asset_is_named(
+    folders: FolderIOManager, tmp_path: Path, world: World, size: int
+) -> None:
+    last = int(world.interactions.select(epoch_seconds("timestamp")).to_series().max())  # type: ignore[arg-type]
+    stored = {
+        "ratings": StoredRatings(world.ratings, DatasetFacts(name="tiny", ratings_are_simulated=True)),
+        "retrievers": fit_state(world.data, world.catalogue, last + 1, CONFIG),
+    }
+    kinds = {"ratings": StoredRatings, "retrievers": RankingState}
+    for name, value in stored.items():
+        folders.handle_output(output(name), value)
+        files = [path for path in (tmp_path / name).iterdir() if path.is_file()]
+        assert len(files) > 1
+        for file in files:
+            whole = file.read_bytes()
+            file.write_bytes(whole[:size])
+            with pytest.raises(DataError) as refused:
+                folders.load_input(input_of(name, kinds[name]))
+            assert str(refused.value).startswith(f"The asset {name} in {tmp_path}/{name} cannot be read: ")
+            assert str(refused.value).endswith(
+                "Expected: what its last materialisation wrote."
+                f" Remedy: materialise it again: `movierank materialize --select {name}`"
+            )
+            file.write_bytes(whole)
+        folders.load_input(input_of(name, kinds[name]))

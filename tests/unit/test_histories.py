@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -199,6 +201,44 @@ def test_a_failed_publication_leaves_the_old_snapshot_current(
         publish(interactions((5, 10, "like", 4.5, 1)), tmp_path)
     assert open_histories(tmp_path).manifest == written
     assert not list(tmp_path.glob(".*"))
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+import numpy as np, polars as pl
+from movierank_core.histories import publish_histories
+
+save = np.save
+
+def stop_half_way(file, column):
+    save(file, column)
+    file.flush()
+    if file.name.endswith("ratings.npy"):
+        print("writing", flush=True)
+        time.sleep(60)
+
+np.save = stop_half_way
+publish_histories(pl.read_parquet(sys.argv[1]), Path(sys.argv[2]), feedback_through=None, dataset="tiny",
+                  ratings_are_simulated=True)
+"""
+
+
+def test_a_kill_while_publishing_leaves_the_old_snapshot_current(tmp_path: Path) -> None:
+    folder, table = tmp_path / "histories", tmp_path / "table.parquet"
+    written = publish(TWO_USERS, folder)
+    interactions((5, 10, "like", 4.5, 1)).write_parquet(table)
+    publisher = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(table), str(folder)], stdout=subprocess.PIPE, text=True
+    )
+    assert publisher.stdout is not None
+    assert publisher.stdout.readline() == "writing\n"
+    publisher.kill()
+    publisher.wait()
+    publisher.stdout.close()
+    assert len(list(folder.glob(".*.partial"))) == 1
+    assert open_histories(folder).manifest == written
+    assert publish(TWO_USERS, folder) == open_histories(folder).manifest
 
 
 def test_unsorted_interactions_are_refused(tmp_path: Path) -> None:

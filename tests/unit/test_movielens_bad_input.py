@@ -1,5 +1,6 @@
 """What the readers say of files that cannot be used: each test asserts the whole message."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -77,8 +78,24 @@ def test_missing_file(path: Path) -> None:
 
 def test_missing_movies(path: Path) -> None:
     path.write_text(HEADER + "1,1,1,1\n")
-    with pytest.raises(DataError, match=r"^There is no file .*movies\.csv\. Remedy: "):
+    with pytest.raises(DataError) as caught:
         read_movies(path.parent)
+    assert str(caught.value) == (
+        f"There is no file {path.with_name('movies.csv')}. "
+        f"Remedy: give the folder of an extracted MovieLens data set, {DOWNLOAD}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "read"), [("movies.csv", read_movies), ("links.csv", read_links), ("tags.csv", read_tags)]
+)
+def test_empty_file_beside_the_ratings(path: Path, name: str, read: Callable[[Path], object]) -> None:
+    path.write_text(HEADER + "1,1,1,1\n")
+    path.with_name("movies.csv").write_text("movieId,title,genres\n1,A (1990),Drama\n")
+    path.with_name(name).write_text("")
+    with pytest.raises(DataError) as caught:
+        read(path.parent)
+    assert str(caught.value) == f"{path.with_name(name)} is empty. {GET_IT_AGAIN}"
 
 
 def test_empty_file(path: Path) -> None:
@@ -129,6 +146,13 @@ def test_missing_and_unknown_columns(path: Path) -> None:
         f"{path} lacks the columns ['rating'] and has the unknown columns ['stars']. Expected: "
         "`userId,movieId,rating,timestamp` as the first line. "
         "Remedy: use the file as MovieLens publishes it, or rename its columns."
+    )
+
+
+def test_column_that_nobody_knows(path: Path) -> None:
+    assert ratings_error(path, "userId,movieId,rating,timestamp,mood\n1,2,3,4,5\n") == (
+        f"{path} has the unknown columns ['mood']. Expected: `userId,movieId,rating,timestamp` as the first "
+        "line. Remedy: use the file as MovieLens publishes it, or rename its columns."
     )
 
 
