@@ -108,26 +108,3 @@ def score_by_walking(  # type: ignore[no-untyped-def]
                     i = root + node
                     node = right[i] if columns[split_column[i], r] > threshold[i] else left[i]
                 scores[begin + r] += leaf_value[root + t + ~node]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def attribute(  # type: ignore[no-untyped-def]
-    X, column_feature, column_fill, column_zero_is_missing, column_is_bounded, tree_offset, split_column,
-    threshold, left, right, split_value, leaf_value, added,
-):  # fmt: skip
-    for begin in range(0, len(X), _BLOCK_ROWS):
-        n = min(_BLOCK_ROWS, len(X) - begin)
-        columns = np.empty((len(column_feature), n), X.dtype)
-        fill_columns(
-            X, begin, column_feature, column_fill, column_zero_is_missing, column_is_bounded, columns
-        )
-        for t in range(len(tree_offset) - 1):
-            root = tree_offset[t]
-            for r in range(n):
-                node = 0 if tree_offset[t + 1] > root else -1
-                while node >= 0:
-                    i = root + node
-                    column = split_column[i]
-                    node = right[i] if columns[column, r] > threshold[i] else left[i]
-                    value = leaf_value[root + t + ~node] if node < 0 else split_value[root + node]
-                    added[begin + r, column_feature[column]] += value - split_value[i]

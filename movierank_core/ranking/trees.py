@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from movierank_core.errors import BundleError
 from movierank_core.ranking.lightgbm_text import TextModel, Tree, parse_lightgbm_text
 from movierank_core.ranking.shapley import TreePaths, attribute_exactly
-from movierank_core.ranking.tree_kernels import attribute, score_by_masks, score_by_walking
+from movierank_core.ranking.tree_kernels import score_by_masks, score_by_walking
 
 _MAX_MASKED_LEAVES: Final = 64
 
@@ -52,12 +52,10 @@ class TreeEnsemble:
     left: NDArray[np.int64]
     """Children within the tree; below 0, the complement of a leaf number."""
     right: NDArray[np.int64]
-    split_value: NDArray[np.float64]
-    """Per split, the mean of the leaves below it over the training rows, weighted."""
     leaf_value: NDArray[np.float64]
     """Weighted; leaves of a tree from left to right."""
     base: float
-    """The mean raw score over the training rows: what `contributions` start from."""
+    """The mean raw score over the training rows: what `shapley_values` start from."""
     paths: TreePaths
 
     @classmethod
@@ -99,20 +97,12 @@ class TreeEnsemble:
             score_by_walking(*self._splits(X), self.left, self.right, self.leaf_value, scores)
         return scores
 
-    def contributions(self, X: NDArray[Any]) -> tuple[NDArray[np.float64], float]:
+    def shapley_values(self, X: NDArray[Any]) -> tuple[NDArray[np.float64], float]:
         """What each feature added to each row's raw score [n, features], and the base they start from.
 
-        Attribution along the decision path (Saabas 2014): each split passed gives its feature the change
-        in the expected score from the node to the child taken. Base plus a row's contributions is its
-        raw score. Cheap, but splits far from the root get more than their due; see `shapley_values`.
+        The Shapley value of each feature (Lundberg et al. 2020), which LightGBM gives as `pred_contrib`.
+        Base plus a row's values is its raw score.
         """
-        X = self._matrix(X)
-        added = np.zeros((len(X), len(self.feature_names)))
-        attribute(*self._splits(X), self.left, self.right, self.split_value, self.leaf_value, added)
-        return added, self.base
-
-    def shapley_values(self, X: NDArray[Any]) -> tuple[NDArray[np.float64], float]:
-        """Like `contributions`, but each feature's Shapley value: what LightGBM gives as `pred_contrib`."""
         X = np.ascontiguousarray(self._matrix(X))  # Few rows: not worth compiling for another layout.
         added = np.zeros((len(X), len(self.feature_names)))
         paths = self.paths
@@ -210,7 +200,6 @@ def _flatten(trees: list[Tree], weights: list[float]) -> dict[str, Any]:
     columns: dict[_Column, int] = {}
     split_column: list[int] = []
     keep_mask: list[int] = []
-    split_value: list[float] = []
     base = 0.0
     for tree, weight in zip(trees, weights, strict=True):
         keys = map(
@@ -221,13 +210,11 @@ def _flatten(trees: list[Tree], weights: list[float]) -> dict[str, Any]:
             np.isposinf(tree.threshold).tolist(),
         )
         split_column += [columns.setdefault(key, len(columns)) for key in keys]
-        first, middle, end = _leaf_ranges(tree)
+        first, middle, _ = _leaf_ranges(tree)
         keep_mask += [
             (2**64 - 1) ^ ((1 << m) - (1 << f)) for f, m in zip(first.tolist(), middle.tolist(), strict=True)
         ]
-        means = [_mean(tree, f, e) for f, e in zip(first.tolist(), end.tolist(), strict=True)]
-        split_value += [weight * mean for mean in means]
-        base += weight * (means[0] if means else float(tree.leaf_value[0]))
+        base += weight * float(np.average(tree.leaf_value, weights=tree.leaf_count))
     threshold = np.minimum(_joined([tree.threshold for tree in trees], np.float64), np.finfo(np.float64).max)
     most_leaves = max((tree.n_leaves for tree in trees), default=1)
     masks = np.array(keep_mask if most_leaves <= _MAX_MASKED_LEAVES else [], np.uint64)
@@ -244,7 +231,6 @@ def _flatten(trees: list[Tree], weights: list[float]) -> dict[str, Any]:
         "keep_mask": masks.astype(np.uint32) if most_leaves <= 32 else masks,
         "left": _joined([tree.left for tree in trees], np.int64),
         "right": _joined([tree.right for tree in trees], np.int64),
-        "split_value": np.array(split_value, np.float64),
         "leaf_value": _joined(
             [weight * tree.leaf_value for tree, weight in zip(trees, weights, strict=True)], np.float64
         ),
@@ -275,8 +261,3 @@ def _leaf_ranges(tree: Tree) -> tuple[NDArray[np.int64], NDArray[np.int64], NDAr
         middle[node] = ~right if right < 0 else first[right]
         end[node] = ~right + 1 if right < 0 else end[right]
     return first, middle, end
-
-
-def _mean(tree: Tree, first: int, end: int) -> float:
-    """The mean leaf value over the training rows that reach the leaves [first, end)."""
-    return float(np.average(tree.leaf_value[first:end], weights=tree.leaf_count[first:end]))

@@ -31,13 +31,6 @@ def test_a_threshold_of_infinity_tells_missing_from_known() -> None:
         assert TreeEnsemble.from_texts([text], [1.0]).predict(rows).tolist() == [0.75, 0.75, -0.75]
 
 
-def test_a_contribution_is_the_change_of_the_mean_along_the_path() -> None:
-    ensemble = TreeEnsemble.from_texts([BY_HAND], [1.0])
-    contributions, base = ensemble.contributions(np.array([[1.0, 9.0], [2.0, 9.0]]))
-    assert base == 0.375
-    assert contributions.tolist() == [[1.125, 0.75], [-1.125, 0.0]]
-
-
 def test_a_shapley_value_is_the_mean_change_over_the_orders_of_features() -> None:
     ensemble = TreeEnsemble.from_texts([BY_HAND], [1.0])
     # Expected scores of the first row when nothing, age, popularity or both are known: 0.125, 1.25, 0.5, 2.
@@ -46,20 +39,18 @@ def test_a_shapley_value_is_the_mean_change_over_the_orders_of_features() -> Non
     np.testing.assert_allclose(values, [[1.3125, 0.5625], [-1.3125, 0.1875]], rtol=1e-14)
 
 
-def test_weights_scale_scores_and_contributions() -> None:
+def test_weights_scale_scores_and_shapley_values() -> None:
     ensemble = TreeEnsemble.from_texts([BY_HAND, BY_HAND], [2.0, -0.5])
     rows = np.array([[1.0, 9.0]])
-    contributions, base = ensemble.contributions(rows)
+    values, base = ensemble.shapley_values(rows)
     assert ensemble.predict(rows).tolist() == [1.5 * 2.25]
     assert base == 1.5 * 0.375
-    assert contributions.tolist() == [[1.5 * 1.125, 1.5 * 0.75]]
-    np.testing.assert_allclose(ensemble.shapley_values(rows)[0], [[1.5 * 1.3125, 1.5 * 0.5625]], rtol=1e-14)
+    np.testing.assert_allclose(values, [[1.5 * 1.3125, 1.5 * 0.5625]], rtol=1e-14)
 
 
 def test_no_rows_have_no_scores() -> None:
     ensemble = TreeEnsemble.from_texts([BY_HAND], [1.0])
     assert ensemble.predict(np.empty((0, 2))).shape == (0,)
-    assert ensemble.contributions(np.empty((0, 2)))[0].shape == (0, 2)
     assert ensemble.shapley_values(np.empty((0, 2)))[0].shape == (0, 2)
 
 
@@ -99,8 +90,8 @@ def test_scores_equal_lightgbm_bit_for_bit_and_shapley_values_its_treeshap(setti
     for rows in (fresh, np.asfortranarray(fresh), fresh[::3], fresh.astype(np.float64), edges, narrow_edges):
         expected = booster.predict(rows, raw_score=True, num_threads=1)
         assert_array_equal(ensemble.predict(rows), expected)
-        contributions, base = ensemble.contributions(rows)
-        np.testing.assert_allclose(base + contributions.sum(axis=1), expected, rtol=0, atol=1e-9)
+        values, base = ensemble.shapley_values(rows[:50])
+        np.testing.assert_allclose(base + values.sum(axis=1), expected[:50], rtol=0, atol=1e-9)
     for rows in (fresh[:70], edges[::40], np.asfortranarray(fresh[:1])):
         exact = np.asarray(booster.predict(rows, pred_contrib=True, num_threads=1))
         values, base = ensemble.shapley_values(rows)
@@ -115,8 +106,8 @@ def test_a_weighted_sum_of_models_is_that_of_their_scores() -> None:
     ensemble = TreeEnsemble.from_texts([first_text, second_text], [0.7, 1.9])
     expected = 0.7 * first.predict(X, raw_score=True) + 1.9 * second.predict(X, raw_score=True)
     np.testing.assert_allclose(ensemble.predict(X), expected, rtol=0, atol=1e-9)
-    contributions, base = ensemble.contributions(X)
-    np.testing.assert_allclose(base + contributions.sum(axis=1), expected, rtol=0, atol=1e-9)
+    values, base = ensemble.shapley_values(X[:50])
+    np.testing.assert_allclose(base + values.sum(axis=1), expected[:50], rtol=0, atol=1e-9)
     assert ensemble.n_trees == 40
 
 
