@@ -25,7 +25,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Training and validation requests in all, at most; a seeded sample beyond that. Time and memory of
     training grow with it: 3,000 requests are half a million rows."""
 
-    max_benchmark_requests: int = 15_000
+    max_benchmark_requests: int = 24_000
     """The same for `movierank benchmark`, whose requests have fewer targets each."""
 
     training_depth: int = 150

@@ -172,7 +172,7 @@ class _Part(NamedTuple):
     visible: NDArray[np.bool_]
     requests: list[_Hidden]
     n_alike: int
-    """Parts of this kind in all, among which the requests are shared out."""
+    """Parts with training requests in all, among which these are shared out."""
 
 
 def _random_parts(data: InteractionArrays, seed: int) -> Iterator[_Part]:
@@ -191,7 +191,7 @@ def _random_parts(data: InteractionArrays, seed: int) -> Iterator[_Part]:
             hidden = positions[~visible[positions]]
             if len(hidden):
                 requests.append(_Hidden(role, user, positions[visible[positions]], hidden))
-        yield _Part(visible, requests, N_FOLDS)
+        yield _Part(visible, requests, N_FOLDS - 1)
 
 
 def _sequential_parts(data: InteractionArrays) -> Iterator[_Part]:
@@ -229,9 +229,11 @@ def _training_rows(
             for each in part.requests
             if relevance == "all" or (data.ratings[each.hidden] >= LIKE_THRESHOLD).any()
         ]
-        limit = config.max_benchmark_requests // part.n_alike
-        if len(requests) > limit:
-            requests = [requests[place] for place in np.sort(rng.choice(len(requests), limit, replace=False))]
+        limits = {
+            "train": config.max_benchmark_requests * (N_FOLDS - 1) // N_FOLDS // part.n_alike,
+            "validation": config.max_benchmark_requests // N_FOLDS,
+        }
+        requests = [each for role, limit in limits.items() for each in _some(requests, role, limit, rng)]
         if progress is not None:
             progress(f"training rows of part {episode + 1}: {len(requests)} requests")
         state = fit_state(data.select(part.visible), catalogue, as_of, config)
@@ -252,6 +254,14 @@ def _training_rows(
         rows.add(state, examples)
         clock.lap("training rows")
     return rows.training_set()
+
+
+def _some(requests: list[_Hidden], role: str, limit: int, rng: np.random.Generator) -> list[_Hidden]:
+    """The requests of a role in their order, a random `limit` of them where there are more."""
+    of_role = [each for each in requests if each.role == role]
+    if len(of_role) <= limit:
+        return of_role
+    return [of_role[place] for place in np.sort(rng.choice(len(of_role), limit, replace=False))]
 
 
 def _history(data: InteractionArrays, positions: NDArray[np.int64]) -> History:
