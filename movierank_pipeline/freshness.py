@@ -17,6 +17,7 @@ from typing import Final
 
 import dagster as dg
 import msgspec
+import polars as pl
 
 import movierank_core
 import movierank_pipeline
@@ -194,7 +195,10 @@ def _watermark_if_recent(paths: Paths, min_new_events: int) -> str | None:
     folder = paths.assets / "feedback"
     if not folder.is_dir():
         return None
-    facts = StoredFeedback.load(folder).facts
+    try:
+        facts = StoredFeedback.load(folder).facts
+    except (OSError, ValueError, pl.exceptions.PolarsError):
+        return None  # Damaged; the asset that reads it says so.
     before = Watermark.parse(facts.watermark)
     with closing(open_event_store(events_url(paths))) as store:
         now, forgotten = store.watermark(), store.forgotten_users()

@@ -15,6 +15,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from movierank_core.errors import DataError
 from movierank_core.events import FeedbackEvent, open_event_store
 from movierank_core.histories import open_histories
 from movierank_core.model_store import CHALLENGER, PREVIOUS, PRODUCTION
@@ -219,6 +220,16 @@ def test_new_feedback_is_trained_on_once_there_is_enough(root: Path) -> None:
     facts = json.loads((Paths.from_environment().assets / "interactions" / "facts.json").read_text())
     assert facts["feedback_through"].endswith(":3")
     assert materialization("interactions").metadata["from_feedback"].value == 3
+
+
+def test_damaged_feedback_is_named_by_who_reads_it(root: Path) -> None:
+    folder = Paths.from_environment().assets / "feedback"
+    os.truncate(folder / "table.parquet", 20)
+    assert run(min_new_events=4).made == []
+    with pytest.raises(DataError) as refused:
+        run(select="key:interactions")
+    assert str(refused.value).startswith(f"The asset feedback in {folder} cannot be read: ")
+    assert run(select="key:feedback or key:interactions").made == ["feedback", "interactions"]
 
 
 def test_a_forgotten_user_is_left_out_of_the_next_training(root: Path) -> None:
