@@ -36,7 +36,7 @@ from movierank_pipeline.evaluation.holdout import temporal_questions
 TRAINING_ONLY: Final = frozenset(
     {
         *("split_quantile", "moments", "training_origins", "training_moments", "max_training_requests"),
-        *("training_depth", "n_trees", "n_leaves", "learning_rate"),
+        *("max_benchmark_requests", "training_depth", "n_trees", "n_leaves", "learning_rate"),
         *("min_rows_per_leaf", "feature_fraction", "ranker_l2"),
     }
 )
