@@ -110,9 +110,9 @@ def promotion(
     """The gate's verdict on the version, and the alias it got: production, challenger or none.
 
     The version in production is asked what the new one was asked, or, if that is in production already, the
-    one before it. A version that is refused gets no alias.
-    One that passes serves at once under the policy `auto`, and waits as the challenger under `manual`; so
-    does, whatever the policy, one beside which production could not be judged.
+    one before it. A version that is refused gets no alias. One that passes serves at once under the policy
+    `auto`, and waits as the challenger under `manual`; so does, whatever the policy, one beside which
+    production could not be judged.
     """
     paths = Paths.from_environment()
     client = connect(paths)
