@@ -13,10 +13,12 @@ from movierank_cli.options import data_options, settings_of
 from movierank_core.paths import Paths
 from movierank_pipeline.evaluation.bootstrap import Interval
 from movierank_pipeline.evaluation.compare import HEADLINE, RECALL
-from movierank_pipeline.evaluation.evaluate import EvaluationReport
+from movierank_pipeline.evaluation.evaluate import Ablation, EvaluationReport
 from movierank_pipeline.evaluation_run import Protocol, evaluate_dataset
 
 METRICS = (HEADLINE, RECALL, "coverage@10")
+TABLE_WIDTH = 120
+"""Room for the widest table; narrower, its cells would be broken where the output is no terminal."""
 
 
 @click.command()
@@ -31,14 +33,15 @@ METRICS = (HEADLINE, RECALL, "coverage@10")
 @click.option(
     "--without",
     multiple=True,
-    metavar="GROUP",
-    help="Train without this group of features (docs/features.md); may be given several times.",
+    metavar="PART",
+    help="Train without this group of features (docs/features.md) or this source, written `source:als`;"
+    " may be given several times.",
 )
 @click.option(
     "--ablate",
     "with_ablations",
     is_flag=True,
-    help="Also train without each group of features in turn, and show what it is worth.",
+    help="Also train without each group of features, and without each source, and show what it is worth.",
 )
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures here.")
 @click.option("--html", "html_file", type=click.Path(path_type=Path), help="Write a page with plots here.")
@@ -74,9 +77,10 @@ def evaluate(
     if html_file is not None:
         html_file.write_text(stored.html, "utf-8")
     console = Console(soft_wrap=True, highlight=False)
+    console.width = max(console.width, TABLE_WIDTH)
     _print(console, stored.report)
-    if stored.report.ablations:
-        _print_ablations(console, stored.report)
+    _print_ablations(console, stored.report.ablations, "the group")
+    _print_ablations(console, stored.report.source_ablations, "the source")
 
 
 def _print(console: Console, report: EvaluationReport) -> None:
@@ -101,14 +105,15 @@ def _print(console: Console, report: EvaluationReport) -> None:
     )
 
 
-def _print_ablations(console: Console, report: EvaluationReport) -> None:
-    """What matters most first: the whole ranker minus one trained without a group."""
+def _print_ablations(console: Console, ablations: dict[str, Ablation], what: str) -> None:
+    """What matters most first: the whole ranker minus one trained without a part."""
+    if not ablations:
+        return
     table = Table(box=None, pad_edge=False)
-    for title in ("without", "features", HEADLINE, "the group is worth", f"{RECALL}, worth"):
+    for title in ("without", "features", HEADLINE, f"{what} is worth", f"{RECALL}, worth"):
         table.add_column(title, justify="right" if title == "features" else "left")
-    order = sorted(report.ablations, key=lambda name: -report.ablations[name].differences[HEADLINE].mean)
-    for name in order:
-        part = report.ablations[name]
+    for name in sorted(ablations, key=lambda name: -ablations[name].differences[HEADLINE].mean):
+        part = ablations[name]
         table.add_row(
             name,
             str(part.n_features),

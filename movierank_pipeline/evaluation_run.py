@@ -1,22 +1,34 @@
 """An evaluation from a folder of ratings, without Dagster, MLflow or anything registered."""
 
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Literal
 
 import msgspec
 import polars as pl
 
 from movierank_core.catalogue import Catalogue
+from movierank_core.config import ModelConfig
 from movierank_core.interaction_arrays import InteractionArrays
 from movierank_core.paths import Paths
 from movierank_core.schema import FEEDBACK
 from movierank_pipeline.asset_folders import StoredEvaluation
 from movierank_pipeline.catalogue_table import build_catalogue
 from movierank_pipeline.datasets import dataset_folder, metadata_settings
-from movierank_pipeline.evaluation.ablation import Step, ablate, require_groups
+from movierank_pipeline.evaluation.ablation import (
+    MakeRows,
+    Step,
+    ablate_groups,
+    ablate_sources,
+    require_parts,
+)
 from movierank_pipeline.evaluation.answers import answer
 from movierank_pipeline.evaluation.evaluate import model_on, report_of, scored_requests
-from movierank_pipeline.evaluation.holdout import strong_holdout, temporal_holdout
+from movierank_pipeline.evaluation.holdout import HoldOut, Progress, strong_holdout, temporal_holdout
 from movierank_pipeline.evaluation.strong import strong_split, strong_training_set
+from movierank_pipeline.fitted_states import FittedStates
 from movierank_pipeline.interactions import build_interactions
 from movierank_pipeline.ranking_requests import plan_requests
 from movierank_pipeline.settings import Settings
@@ -39,37 +51,72 @@ def evaluate_dataset(
 ) -> StoredEvaluation:
     """A protocol on the data set of `settings`; the temporal one takes the same steps as the asset graph.
 
-    The ranker is trained without the groups of features `without`; `with_ablations` also trains one
-    without each other group. Feedback is left out, so that the same folder always gives the same figures.
+    The ranker is trained without the groups of features and the sources `without`; `with_ablations` also
+    trains one without each other group, and one without each other source. Feedback is left out, so that the
+    same folder always gives the same figures.
     """
     config = settings.model_parameters
-    require_groups(without)
+    require_parts(without)
     with step("reading"):
         dataset = read_dataset(dataset_folder(settings, paths))
         metadata = read_metadata(dataset.links["tmdb_id"], metadata_settings(settings, paths))
         catalogue = Catalogue(build_catalogue(dataset.movies, dataset.links, metadata.frame))
         ratings = settings.within_period(dataset.ratings)
         interactions = build_interactions(ratings, pl.DataFrame(schema=FEEDBACK))
+    with _states_folder(paths, is_needed=with_ablations) as folder:
+        make_rows, make_holdout = _parts_of(protocol, interactions, catalogue, config, FittedStates(folder))
+        with step("training rows") as say:
+            rows = make_rows(without, say)
+        with step("state") as say:
+            holdout = make_holdout(say)
+        with step("ranker") as say:
+            ranker = tune_ranker(rows, config, settings.tune_seconds, say, without=without)
+        with step("evaluation") as say:
+            model = model_on(holdout, ranker)
+            answers = answer(model, holdout.ask(), seed=config.seed, progress=say)
+            report = msgspec.structs.replace(
+                report_of(holdout, model, answers, config), without=list(without)
+            )
+        if with_ablations:
+            config = ranker.config(config)
+            groups = ablate_groups(rows, holdout, answers, config, step, without=without)
+            sources = ablate_sources(make_rows, holdout, answers, config, step, without=without)
+            report = msgspec.structs.replace(report, ablations=groups, source_ablations=sources)
+    return StoredEvaluation.of(report, ranker.importance, scored_requests(holdout, answers), holdout.state)
+
+
+def _parts_of(
+    protocol: Protocol,
+    interactions: pl.DataFrame,
+    catalogue: Catalogue,
+    config: ModelConfig,
+    states: FittedStates,
+) -> tuple[MakeRows, Callable[[Progress], HoldOut]]:
+    """What makes the training rows of a protocol, and what makes its test."""
     if protocol == "strong":
         split = strong_split(interactions, config)
-        with step("training rows") as say:
-            rows = strong_training_set(split.train, catalogue, config, say)
-        with step("state") as say:
-            holdout = strong_holdout(split, catalogue, config, say)
-    else:
-        data = InteractionArrays.from_frame(interactions, catalogue)
-        with step("training rows") as say:
-            rows = build_training_set(data, plan_requests(data, catalogue, config), catalogue, config, say)
-        with step("state") as say:
-            holdout = temporal_holdout(data, catalogue, config, say)
-    with step("ranker") as say:
-        ranker = tune_ranker(rows, config, settings.tune_seconds, say, without=without)
-        config = ranker.config(config)
-    with step("evaluation") as say:
-        model = model_on(holdout, ranker)
-        answers = answer(model, holdout.ask(), seed=config.seed, progress=say)
-        report = msgspec.structs.replace(report_of(holdout, model, answers, config), without=list(without))
-    if with_ablations:
-        ablations = ablate(rows, holdout, answers, config, step, without=without)
-        report = msgspec.structs.replace(report, ablations=ablations)
-    return StoredEvaluation.of(report, ranker.importance, scored_requests(holdout, answers), holdout.state)
+        return (
+            lambda without, say: strong_training_set(
+                split.train, catalogue, config, say, without=without, states=states
+            ),
+            lambda say: strong_holdout(split, catalogue, config, say),
+        )
+    data = InteractionArrays.from_frame(interactions, catalogue)
+    requests = plan_requests(data, catalogue, config)
+    return (
+        lambda without, say: build_training_set(
+            data, requests, catalogue, config, say, without=without, states=states
+        ),
+        lambda say: temporal_holdout(data, catalogue, config, say),
+    )
+
+
+@contextmanager
+def _states_folder(paths: Paths, *, is_needed: bool) -> Iterator[Path | None]:
+    """A folder for states that are used again, gone afterwards; they may be too large for /tmp."""
+    if not is_needed:
+        yield None
+        return
+    paths.home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".states-", dir=paths.home) as folder:
+        yield Path(folder)

@@ -124,7 +124,7 @@ def train_ranker(
     without: tuple[str, ...] = (),
     after_model: Callable[[int, float], None] | None = None,
 ) -> TrainedRanker:
-    """The ranker of `training_set`, less the groups of features `without`.
+    """The ranker of `training_set`, less the groups of features and the sources (`source:als`) `without`.
 
     Two models are trained on the same rows and summed, each over the standard deviation of its validation
     scores: LambdaMART, which sees what comes before what, and a classifier of likes, which sees how likely
@@ -132,7 +132,7 @@ def train_ranker(
     number of trees, up to `n_trees`, with which the sum has the best validation nDCG@10; the score
     calibration is fitted on the validation rows that their user went on to rate. No tree saw either.
     `after_model` is told each model's number and its own best validation nDCG@10 (NaN without validation
-    requests); what it raises ends the training.
+    requests); what it raises ends the training. The rows must have been made without the same sources.
     Raises DataError where there are too few requests.
     """
     import lightgbm

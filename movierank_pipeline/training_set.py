@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -12,12 +13,13 @@ from numpy.typing import NDArray
 
 from movierank_core.catalogue import Catalogue
 from movierank_core.config import ModelConfig
-from movierank_core.features.definitions import feature_list
+from movierank_core.features.definitions import SOURCE_PREFIX, feature_list
 from movierank_core.history import History
 from movierank_core.interaction_arrays import InteractionArrays
 from movierank_core.model import candidate_rows
 from movierank_core.point_in_time import to_epoch
 from movierank_core.state import RankingState, fit_state
+from movierank_pipeline.fitted_states import FittedStates
 from movierank_pipeline.fusion import measure_fusion
 from movierank_pipeline.ranking_requests import episode_moments
 
@@ -58,6 +60,9 @@ def build_training_set(
     catalogue: Catalogue,
     config: ModelConfig,
     progress: Callable[[str], None] | None = None,
+    *,
+    without: tuple[str, ...] = (),
+    states: FittedStates | None = None,
 ) -> TrainingSet:
     """One row per candidate of every `train` and `validation` request, grouped by request.
 
@@ -66,16 +71,18 @@ def build_training_set(
     negatives alone, as is often done, tells the ranker that low-ranked movies are liked more than they
     are (docs/why.md). Training requests none of whose rows is a target teach nothing and are left out.
     Validation requests keep all candidates, as in serving. How much each source weighs in the fusion is
-    measured on the requests of the first origin.
+    measured on the requests of the first origin; the sources among `without` (`source:als`) propose nothing.
     """
+    states = states or FittedStates()
     moments = [to_epoch(moment) for moment in episode_moments(data, config)]
     users = {int(user_id): number for number, user_id in enumerate(data.user_ids)}
-    rows = TrainingRows(catalogue, config)
+    rows = TrainingRows(catalogue, config, without)
     wanted = requests.filter(pl.col("role") != "test")
     for (episode,), group in wanted.group_by("episode", maintain_order=True):
         if progress is not None:
             progress(f"training rows of origin {episode}: {len(group)} requests")
-        state = fit_state(data, catalogue, moments[int(str(episode))], config)
+        fit = partial(fit_state, data, catalogue, moments[int(str(episode))], config)
+        state = states.get(f"origin-{episode}", fit)
         examples = []
         for request in group.iter_rows(named=True):
             user = users[request["user_id"]]
@@ -119,7 +126,11 @@ class Example(NamedTuple):
 class TrainingRows:
     """Collects the rows of one request after another; see `build_training_set` for what is kept."""
 
-    def __init__(self, catalogue: Catalogue, config: ModelConfig) -> None:
+    def __init__(self, catalogue: Catalogue, config: ModelConfig, without: tuple[str, ...] = ()) -> None:
+        """The sources among `without` (`source:als`) propose nothing."""
+        self._silent = [
+            part.removeprefix(SOURCE_PREFIX) for part in without if part.startswith(SOURCE_PREFIX)
+        ]
         self._catalogue = catalogue
         self._depth = config.training_depth
         self._features = feature_list()
@@ -135,11 +146,12 @@ class TrainingRows:
     def add(self, state: RankingState, examples: list[Example]) -> None:
         """Add requests to one state. The first call also settles the weights of the fusion."""
         if self._fusion is None:
-            self._fusion = measure_fusion(
+            measured = measure_fusion(
                 state,
                 self._catalogue,
                 ((each.history, each.request.as_of, each.targets) for each in examples),
             )
+            self._fusion = {**measured, **dict.fromkeys(self._silent, 0.0)}
         state = state.with_fusion(self._fusion)
         for example in examples:
             self._add(state, example)

@@ -20,6 +20,8 @@ class Feature(msgspec.Struct, frozen=True):
     """What a reason made of it speaks of."""
     unit: str
     meaning: str
+    source: str = ""
+    """The one candidate source that it is of; empty where it is of none, or of all."""
 
 
 _SOURCE_MEANING = {
@@ -61,6 +63,7 @@ _RETRIEVAL = [
             _SOURCE_FAMILY[name],
             "standard deviations",
             f"Score of {_SOURCE_MEANING[name]}, as a z-score over the request's candidates.",
+            name,
         ),
         Feature(
             f"{name}_log_rank",
@@ -68,6 +71,7 @@ _RETRIEVAL = [
             _SOURCE_FAMILY[name],
             "log(rank)",
             f"Logarithm of the rank (from 1) by {_SOURCE_MEANING[name]}, among the request's candidates.",
+            name,
         ),
     )
 ] + [
@@ -236,7 +240,14 @@ ALL_FEATURES: Final[tuple[Feature, ...]] = (*_RETRIEVAL, *_USER, *_MOVIE, *_CROS
 DEFAULT_WITHOUT: Final = ("tmdb_snapshot",)
 """Groups that a model leaves out unless asked: on past requests they see the future."""
 
+SOURCE_PREFIX: Final = "source:"
+"""What stands before the name of a candidate source, where it is listed among groups."""
+
 
 def feature_list(without: tuple[str, ...] = DEFAULT_WITHOUT) -> tuple[Feature, ...]:
-    """The features of a model, in matrix order, less the groups `without`."""
-    return tuple(feature for feature in ALL_FEATURES if feature.group not in without)
+    """The features of a model, in matrix order, less the groups and the sources (`source:als`) `without`."""
+    return tuple(
+        feature
+        for feature in ALL_FEATURES
+        if feature.group not in without and f"{SOURCE_PREFIX}{feature.source}" not in without
+    )

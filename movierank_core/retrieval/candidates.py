@@ -34,13 +34,14 @@ def find_candidates(
 ) -> Candidates:
     """What the sources propose among the `eligible` rows, fused; fewer than asked if there are fewer.
 
-    `fusion` is each source's weight; see `fuse`.
+    `fusion` is each source's weight; see `fuse`. One that weighs 0 proposes nothing.
     """
     n_movies = len(eligible)
     scores = {name: source.scores(query) for name, source in sources.items()}
     proposals = {
         name: best_rows(of_source, eligible, n_per_source, sources[name].support)
         for name, of_source in scores.items()
+        if fusion.get(name, 1.0) > 0
     }
     rows, fused = fuse(proposals, fusion, n_movies, n_candidates)
     n_sources = np.zeros(n_movies, np.float32)

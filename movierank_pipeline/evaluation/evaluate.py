@@ -87,7 +87,9 @@ class EvaluationReport(msgspec.Struct, frozen=True, kw_only=True):
     """The reliability table: see `movierank_pipeline.evaluation.reliability`."""
     expected_calibration_error: float
     ablations: dict[str, Ablation] = {}
-    """By what was left out; only where it was asked for."""
+    """By the group of features that was left out; only where it was asked for."""
+    source_ablations: dict[str, Ablation] = {}
+    """By the candidate source that was left out; only where it was asked for."""
 
     def to_json(self) -> bytes:
         return msgspec.json.format(msgspec.json.encode(self), indent=1)

@@ -10,7 +10,7 @@ shown as well:
 - `best_source`, `recent_popularity`: the systems that slices are compared with
 - `calibration`: the rows of a reliability table
 - `importance`: {feature: share of the gain}
-- `ablations`: {what: {"n_features", "metrics": {metric: …}, "differences": {metric: …}}}
+- `ablations`, `source_ablations`: {what: {"n_features", "metrics": {metric: …}, "differences": {metric: …}}}
 - `without`: names of what the ranker was trained without
 - every other key with a number, a text or a truth value is shown as a fact about the run.
 
@@ -89,7 +89,9 @@ def render_html(report: Mapping[str, Any], title: str = "movierank: evaluation")
         plot = slices_plot(by_slice, HEADLINE, always=rivals)
         parts.append(_figure(plot, f"{HEADLINE} by length of the history"))
     if report.get("ablations"):
-        parts += ["<h2>What each part is worth</h2>", _ablation_table(report["ablations"])]
+        parts += ["<h2>What each group of features is worth</h2>", _ablation_table(report["ablations"])]
+    if report.get("source_ablations"):
+        parts += ["<h2>What each candidate source is worth</h2>", _ablation_table(report["source_ablations"])]
     if report.get("calibration"):
         parts += ["<h2>Are the scores probabilities?</h2>", _calibration_table(report["calibration"])]
         parts.append(_figure(reliability_plot(report["calibration"]), "Reliability diagram"))

@@ -1,5 +1,6 @@
 """Training and testing a ranker on people it has never seen: strong generalisation (Liang et al. 2018)."""
 
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -12,6 +13,7 @@ from movierank_core.interaction_arrays import InteractionArrays
 from movierank_core.state import fit_state
 from movierank_pipeline.evaluation.holdout import Progress, last_moment, strong_questions
 from movierank_pipeline.evaluation.split import UserSplit, hold_out, split_users
+from movierank_pipeline.fitted_states import FittedStates
 from movierank_pipeline.training_set import Example, Request, TrainingRows, TrainingSet
 
 TEST_SHARE: Final = 0.2
@@ -40,16 +42,23 @@ def strong_split(interactions: pl.DataFrame, config: ModelConfig) -> UserSplit:
 
 
 def strong_training_set(
-    interactions: pl.DataFrame, catalogue: Catalogue, config: ModelConfig, progress: Progress = None
+    interactions: pl.DataFrame,
+    catalogue: Catalogue,
+    config: ModelConfig,
+    progress: Progress = None,
+    *,
+    without: tuple[str, ...] = (),
+    states: FittedStates | None = None,
 ) -> TrainingSet:
     """Training rows made the way the test is: for people whom the candidate sources do not know.
 
     `interactions` are those of the training users. Each of N_FOLDS groups of them is held out in turn, the
     sources are fitted on all others, and the group's users ask for a random fifth of their events. Where
     there are few users they ask several times, each time for another fifth; where there are more than
-    `max_training_requests`, only so many ask.
+    `max_training_requests`, only so many ask. The sources among `without` (`source:als`) propose nothing.
     """
-    rows = TrainingRows(catalogue, config)
+    states = states or FittedStates()
+    rows = TrainingRows(catalogue, config, without)
     rng = np.random.default_rng(config.seed)
     users = rng.permutation(np.unique(interactions["user_id"].to_numpy()))[: config.max_training_requests]
     n_draws = int(np.clip(config.max_training_requests // len(users), 1, config.training_moments))
@@ -60,7 +69,8 @@ def strong_training_set(
         as_of = last_moment(splits[0]) + 1
         if progress is not None:
             progress(f"training rows of users {fold + 1}/{N_FOLDS}")
-        state = fit_state(InteractionArrays.from_frame(splits[0].train, catalogue), catalogue, as_of, config)
+        known = InteractionArrays.from_frame(splits[0].train, catalogue)
+        state = states.get(f"users-{fold}", partial(fit_state, known, catalogue, as_of, config))
         questions = [
             question
             for split in splits

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from movierank_cli.evaluate import evaluate
 from movierank_core.errors import ConfigError
+from movierank_core.retrieval.sources import SOURCE_TYPES
 from tests.support.tiny_pipeline import environment, write_tiny_ratings
 
 
@@ -31,11 +32,12 @@ def run(tiny: Path, *arguments: str) -> tuple[str, dict, str]:
     return done.output, json.loads(json_file.read_text()), html_file.read_text()
 
 
-def test_ablation_shows_what_each_group_of_features_is_worth(tiny: Path) -> None:
+def test_ablation_shows_what_each_group_of_features_and_each_source_is_worth(tiny: Path) -> None:
     printed, report, page = run(tiny, "--ablate")
     assert report["protocol"] == "temporal"
     assert set(report["ablations"]) == {"retrieval", "user", "movie", "cross"}
-    for part in report["ablations"].values():
+    assert set(report["source_ablations"]) == set(SOURCE_TYPES)
+    for part in (*report["ablations"].values(), *report["source_ablations"].values()):
         whole, without = report["systems"]["movierank"], part["metrics"]
         for metric in ("ndcg@10", "recall@100"):
             difference = part["differences"][metric]
@@ -43,7 +45,17 @@ def test_ablation_shows_what_each_group_of_features_is_worth(tiny: Path) -> None
             assert difference["low"] <= difference["mean"] <= difference["high"]
     assert report["ablations"]["retrieval"]["differences"]["ndcg@10"]["low"] > 0
     assert "the group is worth" in printed
-    assert "<h2>What each part is worth</h2>" in page
+    assert "the source is worth" in printed
+    assert "<h2>What each group of features is worth</h2>" in page
+    assert "<h2>What each candidate source is worth</h2>" in page
+    assert not list((tiny.parent / ".movierank").glob(".states-*"))
+
+
+def test_a_source_can_be_left_out(tiny: Path) -> None:
+    printed, report, page = run(tiny, "--without", "source:content", "--without", "user")
+    assert report["without"] == ["source:content", "user"]
+    assert "Trained without source:content, user." in printed
+    assert "content_z" not in page
 
 
 def test_strong_generalisation_without_groups_of_features(tiny: Path) -> None:
@@ -62,10 +74,12 @@ def test_strong_generalisation_without_groups_of_features(tiny: Path) -> None:
     ("without", "message"),
     [
         (["users"], "There is no group of features 'users'. Expected: one of retrieval, user, movie, cross"),
+        (["source:user"], "There is no candidate source 'user'. Expected: one of source:ease_likes, source:"),
+        ([f"source:{name}" for name in SOURCE_TYPES], "Without these sources nothing is proposed"),
         (["retrieval", "user", "movie", "cross"], "Without these groups the ranker has no feature left"),
     ],
 )
-def test_groups_that_cannot_be_left_out_are_refused_before_anything_is_read(
+def test_parts_that_cannot_be_left_out_are_refused_before_anything_is_read(
     tmp_path: Path, without: list[str], message: str
 ) -> None:
     arguments = [f"--without={name}" for name in without]

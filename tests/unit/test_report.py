@@ -142,7 +142,7 @@ def test_facts_differences_and_slices_are_shown() -> None:
 
 
 def test_parts_are_shown_by_their_worth() -> None:
-    table = render_html(REPORT).partition("<h2>What each part is worth</h2>")[2]
+    table = render_html(REPORT).partition("<h2>What each group of features is worth</h2>")[2]
     assert "<td>movie</td><td>39</td><td>0.1500<small>0.1300 to 0.1700</small></td><td>+0.0500" in table
     assert table.index("<td>movie</td>") < table.index("<td>user</td>")
 
