@@ -58,11 +58,7 @@ def evaluate_dataset(
     config = settings.model_parameters
     require_parts(without)
     with step("reading"):
-        dataset = read_dataset(dataset_folder(settings, paths))
-        metadata = read_metadata(dataset.links["tmdb_id"], metadata_settings(settings, paths))
-        catalogue = Catalogue(build_catalogue(dataset.movies, dataset.links, metadata.frame))
-        ratings = settings.within_period(dataset.ratings)
-        interactions = build_interactions(ratings, pl.DataFrame(schema=FEEDBACK))
+        interactions, catalogue = read_events(settings, paths)
     with _states_folder(paths, is_needed=with_ablations) as folder:
         make_rows, make_holdout = _parts_of(protocol, interactions, catalogue, config, FittedStates(folder))
         with step("training rows") as say:
@@ -83,6 +79,15 @@ def evaluate_dataset(
             sources = ablate_sources(make_rows, holdout, answers, config, step, without=without)
             report = msgspec.structs.replace(report, ablations=groups, source_ablations=sources)
     return StoredEvaluation.of(report, ranker.importance, scored_requests(holdout, answers), holdout.state)
+
+
+def read_events(settings: Settings, paths: Paths) -> tuple[pl.DataFrame, Catalogue]:
+    """INTERACTIONS of the data set of `settings`, without feedback, and its catalogue."""
+    dataset = read_dataset(dataset_folder(settings, paths))
+    metadata = read_metadata(dataset.links["tmdb_id"], metadata_settings(settings, paths))
+    catalogue = Catalogue(build_catalogue(dataset.movies, dataset.links, metadata.frame))
+    ratings = settings.within_period(dataset.ratings)
+    return build_interactions(ratings, pl.DataFrame(schema=FEEDBACK)), catalogue
 
 
 def _parts_of(

@@ -1,0 +1,189 @@
+"""A warning: what two common leaks promise, and what they keep. Nothing here is part of the product.
+
+    .venv/bin/python benchmarks/leaky_feature.py --data-dir DIR [--tmdb-file FILE] [--json OUT.json]
+
+The same ranker is trained on the same requests of the temporal protocol (docs/evaluation.md) four times:
+
+- `honest`: as the product does. Sources and movie states of a training row are fitted before its origin;
+- `movie averages`: a movie's number of events, mean rating, share of likes and their spread are those of the
+  whole training period, as `ratings.group_by("movie_id")` gives them. They know each row's label;
+- `in-sample sources`: the candidate sources are fitted once, on the whole training period. They have seen
+  what each row asks them to predict;
+- `both`.
+
+Each is judged twice on the same requests after T. `in truth`: on the state before T, as it would serve.
+`as it looks`: just as careless about the test, so that averages or sources are those of all events to the
+last, the likes that are to be found among them. That figure no service can have.
+"""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from movierank_core.catalogue import Catalogue
+from movierank_core.config import ModelConfig
+from movierank_core.features.movie_state import MovieState
+from movierank_core.interaction_arrays import InteractionArrays
+from movierank_core.paths import Paths
+from movierank_core.state import RankingState, fit_state
+from movierank_pipeline.evaluation.answers import answer
+from movierank_pipeline.evaluation.bootstrap import Interval
+from movierank_pipeline.evaluation.compare import (
+    HEADLINE,
+    MAIN,
+    RECALL,
+    paired_differences,
+    system_intervals,
+)
+from movierank_pipeline.evaluation.evaluate import model_on, values_of
+from movierank_pipeline.evaluation.holdout import HoldOut, temporal_holdout
+from movierank_pipeline.evaluation_run import read_events
+from movierank_pipeline.fitted_states import FittedStates
+from movierank_pipeline.ranking_requests import plan_requests
+from movierank_pipeline.settings import Settings
+from movierank_pipeline.training import TrainedRanker, train_ranker
+from movierank_pipeline.training_set import build_training_set
+
+AVERAGES: Final = ("n_events", "mean_rating", "like_share", "rating_std")
+"""The movie aggregates that one `group_by` over all ratings gives."""
+TRUTH, LOOKS = "in truth", "as it looks"
+
+Leak = Callable[[RankingState, RankingState], RankingState]
+"""From the state that a request may know, and one that knows too much, to the one that is used."""
+Say = Callable[[str], None]
+
+
+def leak_averages(honest: RankingState, later: RankingState) -> RankingState:
+    arrays = {**honest.movies.arrays(), **{name: later.movies.arrays()[name] for name in AVERAGES}}
+    return replace(honest, movies=MovieState.from_arrays(arrays))
+
+
+def leak_sources(honest: RankingState, later: RankingState) -> RankingState:
+    return replace(honest, sources=later.sources)
+
+
+LEAKS: Final[dict[str, Leak]] = {
+    "honest": lambda honest, later: honest,
+    "movie averages": leak_averages,
+    "in-sample sources": leak_sources,
+    "both": lambda honest, later: leak_averages(leak_sources(honest, later), later),
+}
+
+
+class LeakingStates(FittedStates):
+    """The states behind training rows, each with something that it could not know."""
+
+    def __init__(self, folder: Path, leak: Leak, later: RankingState) -> None:
+        super().__init__(folder)
+        self._leak, self._later = leak, later
+
+    def get(self, name: str, fit: Callable[[], RankingState]) -> RankingState:
+        return self._leak(super().get(name, fit), self._later)
+
+
+def measure(data: InteractionArrays, catalogue: Catalogue, config: ModelConfig, say: Say) -> dict[str, Any]:
+    """Every leak's figures: `training` has what training saw, `in truth` and `as it looks` the test."""
+    holdout = temporal_holdout(data, catalogue, config)
+    requests = plan_requests(data, catalogue, config)
+    before_split, whole = holdout.state, fit_state(data, catalogue, int(data.timestamps.max()) + 1, config)
+    user_ids = holdout.requests["user_id"].to_numpy()
+    values: dict[str, dict[str, NDArray[np.float64]]] = {}
+    validation: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, leak in LEAKS.items():
+            say(f"{name}: training")
+            states = LeakingStates(Path(folder), leak, before_split)
+            rows = build_training_set(data, requests, catalogue, config, states=states)
+            ranker = train_ranker(rows, config)
+            validation[name] = ranker.metrics["validation_ndcg@10"]
+            say(f"{name}: asking")
+            values[f"{name}, {TRUTH}"] = ask(holdout, ranker, config)
+            if name != "honest":
+                careless = replace(holdout, state=leak(holdout.state, whole))
+                values[f"{name}, {LOOKS}"] = ask(careless, ranker, config)
+    values = {MAIN: values.pop(f"honest, {TRUTH}"), **values}
+    intervals = system_intervals(values, user_ids, config.seed)
+    differences = paired_differences(values, user_ids, config.seed)
+
+    def figures(system: str) -> dict[str, Any] | None:
+        """Of one ranker; `lead` is what it has over the honest one, paired by user."""
+        if system not in values:
+            return None
+        found = {metric: msgspec.to_builtins(intervals[system][metric]) for metric in (HEADLINE, RECALL)}
+        if system != MAIN:
+            for metric in (HEADLINE, RECALL):
+                behind = differences[metric][system]
+                lead = Interval(-behind.mean, -behind.high, -behind.low)
+                found[f"{metric} lead"] = msgspec.to_builtins(lead)
+        return found
+
+    return {
+        "n_requests": len(user_ids),
+        "n_users": len(np.unique(user_ids)),
+        "leaks": {
+            name: {
+                "training": {"validation_ndcg@10": validation[name]},
+                TRUTH: figures(MAIN if name == "honest" else f"{name}, {TRUTH}"),
+                LOOKS: figures(f"{name}, {LOOKS}"),
+            }
+            for name in LEAKS
+        },
+    }
+
+
+def ask(holdout: HoldOut, ranker: TrainedRanker, config: ModelConfig) -> dict[str, NDArray[np.float64]]:
+    """Per metric one value per request."""
+    return values_of(answer(model_on(holdout, ranker), holdout.ask(), seed=config.seed, only_main=True))[MAIN]
+
+
+def table(report: dict[str, Any]) -> str:
+    """Markdown."""
+
+    def cell(part: dict[str, Any] | None, key: str, form: str) -> str:
+        if part is None or key not in part:
+            return "–"
+        mean, low, high = (part[key][bound] for bound in ("mean", "low", "high"))
+        return f"{mean:{form}} [{low:{form}}, {high:{form}}]"
+
+    lines = [
+        f"| training rows | validation | {LOOKS} | {TRUTH} | {TRUTH}, minus honest |",
+        "|---|---|---|---|---|",
+    ]
+    for name, parts in report["leaks"].items():
+        cells = [
+            f"{parts['training']['validation_ndcg@10']:.3f}",
+            cell(parts[LOOKS], HEADLINE, ".3f"),
+            cell(parts[TRUTH], HEADLINE, ".3f"),
+            cell(parts[TRUTH], f"{HEADLINE} lead", "+.3f"),
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data-dir", required=True, help="a folder with the files of any MovieLens edition")
+    parser.add_argument("--tmdb-file", help="a TMDB metadata file")
+    parser.add_argument("--json", type=Path, help="where to write the figures")
+    given = parser.parse_args(arguments)
+    settings = Settings.from_environment(given={"data_dir": given.data_dir, "tmdb_file": given.tmdb_file})
+    interactions, catalogue = read_events(settings, Paths.from_environment())
+    data = InteractionArrays.from_frame(interactions, catalogue)
+    report = measure(data, catalogue, settings.model_parameters, lambda message: print(message, flush=True))
+    if given.json is not None:
+        given.json.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+    print(table(report))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""How long all candidate sources take for one request, at the size of the largest MovieLens set.
+
+The state is made of parts with the shapes that `ml-32m` gives: 87,585 movies, of which the 20,000 most
+rated have 300 neighbours in each collaborative source (10,000 in those that know an order) and 48 factors,
+and each movie has 150 content neighbours. Neighbours are drawn by popularity, values at random: the work is
+that of a real state, the recommendations are not. Histories have the lengths of MovieLens users.
+
+One thread. The baseline, in the same run, is the same sources with every score looked at by numpy, a
+partition and a sort, which is how a list of the best is usually made.
+
+    python benchmarks/retrieval.py [--json OUT.json]
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from movierank_core.retrieval.als import ImplicitALS
+from movierank_core.retrieval.candidates import find_candidates
+from movierank_core.retrieval.content import Content
+from movierank_core.retrieval.ease import EaseLikes, EasePresence, EaseRecent
+from movierank_core.retrieval.neighbours import ItemNeighbours, UserNeighbours
+from movierank_core.retrieval.popularity import Popularity, PopularityMonth, PopularityYear
+from movierank_core.retrieval.query import Query
+from movierank_core.retrieval.sequence import NextItem, Transitions
+from movierank_core.retrieval.source import Source
+from movierank_core.retrieval.sparse_rows import SparseRows
+
+N_MOVIES = 87_585
+N_COLLABORATIVE = 20_000
+N_SEQUENCE = 10_000
+N_REQUESTS = 400
+N_REPEATS = 5
+
+
+def neighbours(
+    rng: np.random.Generator, movies: NDArray[np.int64], weight: NDArray[np.float64], n: int
+) -> SparseRows:
+    """`n` neighbours of every movie of `movies` among them, drawn by popularity."""
+    p = weight[movies] / weight[movies].sum()
+    columns = np.sort(rng.choice(movies, (len(movies), n), p=p), axis=1)
+    lengths = np.zeros(N_MOVIES, np.int64)
+    lengths[movies] = n
+    return SparseRows(
+        np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        columns.ravel().astype(np.int32),
+        rng.random(columns.size, np.float32),
+    )
+
+
+def make_sources(rng: np.random.Generator, weight: NDArray[np.float64]) -> dict[str, Source]:
+    """Every source, with arrays of the shapes of a real one."""
+    by_popularity = np.argsort(-weight)
+    collaborative = np.sort(by_popularity[:N_COLLABORATIVE])
+    ordered = np.sort(by_popularity[:N_SEQUENCE])
+    counts = (weight * 32_000_000).astype(np.float32)
+    presence = EasePresence(neighbours(rng, collaborative, weight, 300))
+    sources: list[Source] = [
+        EaseLikes(neighbours(rng, collaborative, weight, 300)),
+        presence,
+        EaseRecent.of(presence),
+        ItemNeighbours(neighbours(rng, collaborative, weight, 300)),
+        UserNeighbours(neighbours(rng, collaborative, weight, 300)),
+        Transitions(neighbours(rng, ordered, weight, 300), np.log1p(counts), 0.7),
+        NextItem(neighbours(rng, ordered, weight, 300)),
+        ImplicitALS(
+            collaborative, rng.normal(0, 0.1, (N_COLLABORATIVE, 48)).astype(np.float32), 10.0, 5.0, N_MOVIES
+        ),
+        Content(neighbours(rng, np.arange(N_MOVIES), weight, 150)),
+        Popularity(counts),
+        PopularityYear(counts),
+        PopularityMonth(counts),
+    ]
+    return {source.name: source for source in sources}
+
+
+def make_queries(rng: np.random.Generator, weight: NDArray[np.float64]) -> list[Query]:
+    """Histories with a median of 73 events and a mean of about 160, as in ml-32m."""
+    lengths = np.clip(rng.lognormal(np.log(73), 1.25, N_REQUESTS), 20, 5000).astype(int)
+    queries = []
+    for length in lengths:
+        rows = rng.choice(N_MOVIES, length, replace=False, p=weight)
+        ratings = rng.integers(1, 11, length).astype(np.float32) / 2
+        queries.append(
+            Query(
+                rows=rows,
+                timestamps=np.arange(length),
+                ratings=ratings,
+                centred=(ratings - ratings.mean()).astype(np.float32),
+                is_liked=ratings >= 4,
+                is_presence=np.ones(length, np.bool_),
+                excluded=rows,
+                hidden=rows[:0],
+                mean_rating=3.5,
+                like_share=0.5,
+                as_of=length,
+            )
+        )
+    return queries
+
+
+def eligible_for(query: Query) -> NDArray[np.bool_]:
+    mask = np.ones(N_MOVIES, np.bool_)
+    mask[query.excluded] = False
+    return mask
+
+
+def by_numpy(query: Query, sources: dict[str, Source]) -> NDArray[np.int64]:
+    """The baseline: the same scores, and numpy for the best of each and for their fusion."""
+    eligible = eligible_for(query)
+    fused = np.zeros(N_MOVIES, np.float32)
+    for source in sources.values():
+        scores = np.where(eligible, source.scores(query), -np.inf)
+        best = np.argpartition(-scores, 200)[:200]
+        best = best[np.argsort(-scores[best], kind="stable")]
+        fused[best] += 1.0 / (61.0 + np.arange(200))
+    rows = np.argpartition(-fused, 500)[:500]
+    return rows[np.argsort(-fused[rows], kind="stable")]
+
+
+def milliseconds(answer: Callable[[Query], object], queries: list[Query]) -> NDArray[np.float64]:
+    """Per query the median over repeats."""
+    times = np.empty((N_REPEATS, len(queries)))
+    for repeat in range(N_REPEATS):
+        for place, query in enumerate(queries):
+            started = time.perf_counter()
+            answer(query)
+            times[repeat, place] = time.perf_counter() - started
+    return np.median(times, axis=0) * 1000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    rng = np.random.default_rng(1)
+    weight = 1.0 / (np.arange(N_MOVIES) + 50.0) ** 1.3
+    weight = rng.permutation(weight / weight.sum())
+    sources, queries = make_sources(rng, weight), make_queries(rng, weight)
+
+    def ours(query: Query) -> object:
+        return find_candidates(
+            query, sources, eligible_for(query), fusion={}, n_per_source=200, n_candidates=500
+        )
+
+    with threadpool_limits(1):
+        for query in queries[:20]:
+            ours(query)
+        measured = {
+            "movierank": milliseconds(ours, queries),
+            "numpy": milliseconds(lambda query: by_numpy(query, sources), queries),
+            **{f"scores of {name}": milliseconds(source.scores, queries) for name, source in sources.items()},
+        }
+    report = {
+        name: {"p50_ms": float(np.median(times)), "p99_ms": float(np.quantile(times, 0.99))}
+        for name, times in measured.items()
+    }
+    for name, figures in report.items():
+        ratio = figures["p50_ms"] / report["numpy"]["p50_ms"]
+        times = f"p50 {figures['p50_ms']:7.3f} ms  p99 {figures['p99_ms']:7.3f} ms"
+        print(f"{name:28s} {times}  {ratio:6.3f} of numpy")
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
