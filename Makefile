@@ -32,8 +32,8 @@ setup: $(VENV)/.setup ## Make the environment in .venv
 demo: setup ## Data, training, registry, service and page in one go (DEMO_ARGS=--check to try and stop)
 	$(BIN)/movierank demo $(DEMO_ARGS)
 
-test: $(VENV)/.setup-test ## Run all tests (TEST_ARGS="-m 'not slow'" for the quick ones)
-	$(BIN)/pytest $(TEST_ARGS)
+test: $(VENV)/.setup-test ## Run all tests on two cores (TEST_ARGS="-m 'not slow'" for the quick ones)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile $(TEST_ARGS)
 
 lint: $(VENV)/.setup-test ## Check style, format and types
 	$(BIN)/ruff check .
