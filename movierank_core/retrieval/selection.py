@@ -1,5 +1,7 @@
 """Picking the best of many scores, in one pass over them."""
 
+from typing import Final
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -18,8 +20,42 @@ def best_rows(
     """
     if among is None:
         among = np.arange(len(scores))
-    rows: NDArray[np.int64] = best_of(scores, eligible, among, n)
+    rows: NDArray[np.int64] = _best_above_floor(scores, eligible, among, n)
     return rows
+
+
+SAMPLE: Final = 512
+"""Rows that `_best_above_floor` looks at first."""
+
+
+@njit(cache=True, nogil=True)
+def _best_above_floor(scores, eligible, among, n):  # type: ignore[no-untyped-def]  # numba
+    """`best_of`, at a fraction of its cost where `among` is long.
+
+    The score that about three times `n` rows reach is estimated from an even sample; only the rows above it
+    are collected and put in order. Where they turn out to be fewer than `n`, or too many, the heap does it.
+    """
+    if n == 0 or len(among) < 8 * n or len(among) < 2 * SAMPLE:
+        return best_of(scores, eligible, among, n)
+    step = len(among) // SAMPLE
+    sample = np.empty(SAMPLE, np.float32)
+    for place in range(SAMPLE):
+        row = among[place * step]
+        sample[place] = scores[row] if eligible[row] else np.float32(0)
+    above = min(3 * n * SAMPLE // len(among) + 1, SAMPLE - 1)
+    floor = max(np.partition(sample, SAMPLE - 1 - above)[SAMPLE - 1 - above], np.float32(0))
+    rows = np.empty(8 * n, np.int64)
+    size = 0
+    for row in among:
+        if scores[row] > floor and eligible[row]:
+            if size == len(rows):
+                return best_of(scores, eligible, among, n)
+            rows[size] = row
+            size += 1
+    if size < n and floor > 0:
+        return best_of(scores, eligible, among, n)
+    # Stable, and rows of equal scores were met in ascending order, so that ties go by row.
+    return rows[:size][np.argsort(-scores[rows[:size]], kind="mergesort")[:n]]
 
 
 @njit(cache=True, nogil=True)
