@@ -16,7 +16,7 @@ from movierank_pipeline.definitions import build_defs
 from movierank_pipeline.freshness import plan
 from movierank_pipeline.settings import Settings
 
-_DAGSTER_YAML = "telemetry:\n  enabled: false\n"
+_DAGSTER_YAML = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
 _IN_PROCESS_YAML = f"""\
 {_DAGSTER_YAML}# The default captures the standard streams, which hides the terminal from progress displays.
 compute_logs:
@@ -53,7 +53,7 @@ class CheckFailedError(MovierankError):
 
 
 def prepare_dagster_home(paths: Paths) -> Path:
-    """`DAGSTER_HOME` if set, else our own, made with telemetry off."""
+    """`DAGSTER_HOME` if set, else our own, made with telemetry off and without the form that greets newcomers."""
     if configured := os.environ.get("DAGSTER_HOME"):
         return Path(configured)
     home = paths.dagster_home

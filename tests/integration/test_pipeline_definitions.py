@@ -138,10 +138,10 @@ def test_the_sensor_asks_for_a_retraining_once_there_is_enough_new_feedback(root
     store.close()
 
 
-def test_telemetry_is_off_where_we_make_the_dagster_home(root: Path) -> None:
+def test_telemetry_and_the_greeting_are_off_where_we_make_the_dagster_home(root: Path) -> None:
     home = prepare_dagster_home(Paths.from_environment())
     assert home == root / ".movierank" / "dagster"
-    assert (home / "dagster.yaml").read_text() == "telemetry:\n  enabled: false\n"
+    assert (home / "dagster.yaml").read_text() == "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
 
 
 def test_a_dagster_home_of_the_caller_is_left_as_it_is(
