@@ -53,7 +53,7 @@ class CheckFailedError(MovierankError):
 
 
 def prepare_dagster_home(paths: Paths) -> Path:
-    """`DAGSTER_HOME` if set, else our own, made with telemetry off and without the form that greets newcomers."""
+    """`DAGSTER_HOME` if set, else our own, made without telemetry and greetings."""
     if configured := os.environ.get("DAGSTER_HOME"):
         return Path(configured)
     home = paths.dagster_home
