@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_ARGS ?=
 TEST_ARGS ?=
+BENCH_ARGS ?=
 PIP_INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format materialize serve dagster mlflow lock clean
+.PHONY: help setup demo test bench-serving lint format materialize serve dagster mlflow lock clean
 
 help: ## List what can be done here
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -43,6 +44,9 @@ lint: $(VENV)/.setup-test ## Check style, format and types
 format: $(VENV)/.setup-test ## Mend style and format where that can be done by machine
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench-serving: $(VENV)/.setup-test ## Measure the service under load beside a naive one (BENCH_ARGS=--quick for a look)
+	PYTHONPATH=. $(BIN)/python benchmarks/serving.py $(BENCH_ARGS)
 
 materialize: setup ## Run the asset graph on the configured data
 	$(BIN)/movierank materialize
