@@ -14,13 +14,13 @@ from movierank_core.catalogue import Catalogue
 from movierank_core.features.assemble import assemble
 from movierank_core.features.definitions import Feature
 from movierank_core.history import History
-from movierank_core.ranking.newcomers import decreasing_fit
+from movierank_core.ranking.newcomers import NEWCOMER_WEIGHTS, decreasing_fit
 from movierank_core.ranking.score_calibration import ScoreCalibration
 from movierank_core.ranking.trees import TreeEnsemble
 from movierank_core.retrieval.candidates import Candidates
-from movierank_core.retrieval.popularity import PopularityYear
 from movierank_core.retrieval.query import Query
 from movierank_core.retrieval.selection import best_rows
+from movierank_core.retrieval.sources import fuse
 from movierank_core.state import RankingState
 
 
@@ -31,7 +31,7 @@ class Scored:
     query: Query
     rows: NDArray[np.int64]
     raw_scores: NDArray[np.float64]
-    """The ranker's output; for newcomers, the popularity that orders them."""
+    """The ranker's output; for newcomers, the fused popularity that orders them."""
     probabilities: NDArray[np.float64]
     """P(the user likes it | they rate it), never increasing down the list."""
     features: NDArray[np.float32] | None
@@ -96,13 +96,16 @@ class RankingModel:
         )
 
     def _score_newcomer(self, query: Query, mask: NDArray[np.bool_], clock: "_Clock") -> Scored:
-        popularity = self.state.sources[PopularityYear.name].scores(query)
-        rows = best_rows(popularity, mask, self.state.n_candidates)
+        n = self.state.n_candidates
+        proposals = {
+            name: best_rows(self.state.sources[name].scores(query), mask, n) for name in NEWCOMER_WEIGHTS
+        }
+        rows, fused = fuse(proposals, NEWCOMER_WEIGHTS, len(mask), n)
         clock.lap("retrieval")
         return Scored(
             query=query,
             rows=rows,
-            raw_scores=popularity[rows].astype(np.float64),
+            raw_scores=fused.astype(np.float64),
             probabilities=decreasing_fit(self.state.movies.like_share[rows]),
             features=None,
             served_by="popularity",

@@ -145,11 +145,19 @@ def test_seen_movies_come_back_only_if_asked_for_and_hidden_ones_never(world: Wo
     assert 80 not in shown(exclude_seen=False)
 
 
-def test_a_newcomer_gets_recent_popularity_and_is_told_so(bundle: Path) -> None:
+def test_a_newcomer_gets_what_is_popular_over_three_windows_and_is_told_so(bundle: Path) -> None:
     recommender = read_bundle(bundle)
     ranking = recommender.rank(History.empty(), as_of=2_000_000_000, k=10)
     assert ranking.served_by == "popularity"
-    assert [result.row for result in ranking.results] == recommender.popular(10)
+    state = recommender.model.state
+    score = np.zeros(len(recommender.catalogue))
+    for name, weight in {"popularity_365d": 2, "popularity": 1, "popularity_30d": 1}.items():
+        counts = state.sources[name].scores(state.query(History.empty(), recommender.catalogue, 0))
+        ordered = np.lexsort((np.arange(len(counts)), -counts))
+        ordered = ordered[counts[ordered] > 0]
+        score[ordered] += weight / (60 + np.arange(1, len(ordered) + 1))
+    expected = np.lexsort((np.arange(len(score)), -score.astype(np.float32)))[:10]
+    assert [result.row for result in ranking.results] == expected.tolist()
     assert ranking.results[0].reasons == ["newcomer", "popular_lately"]
     scores = [result.score for result in ranking.results]
     assert scores == sorted(scores, reverse=True)

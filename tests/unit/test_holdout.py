@@ -1,7 +1,5 @@
 """What a protocol asks, and that what answers it saw none of it."""
 
-from datetime import timedelta
-
 import msgspec
 import numpy as np
 import polars as pl
@@ -166,17 +164,6 @@ def test_a_slice_compares_the_same_people(world: World, ranker: TrainedRanker) -
                 assert difference.mean == pytest.approx(ours - theirs)
                 if theirs > 0:
                     assert difference.relative == pytest.approx(ours / theirs - 1)
-
-
-def test_people_without_a_history_get_recent_popularity(world: World, ranker: TrainedRanker) -> None:
-    """So that slice `0` cannot be below it."""
-    newest = world.ratings["timestamp"].max()
-    rows = [(900 + user, 10 * (user + 1), 5.0, newest + timedelta(days=1)) for user in range(6)]  # type: ignore[operator]
-    grown = world.with_ratings(rows)
-    part = evaluate_temporal(grown.data, world.catalogue, ranker, CONFIG).slices["0"]
-    difference = part.differences["popularity_365d"]
-    assert part.n_users >= 6
-    assert (difference.mean, difference.low, difference.high) == (0, 0, 0)
 
 
 def test_a_ranker_without_groups_reads_none_of_their_features(world: World) -> None:

@@ -64,7 +64,7 @@ def test_training_rows_without_a_source_hold_what_the_others_propose(world: Worl
     assert whole.frame["n_sources"].max() == len(SOURCE_TYPES)
 
 
-def test_newcomers_are_answered_by_recent_popularity_all_the_same(state: RankingState, world: World) -> None:
+def test_newcomers_are_answered_by_popularity_all_the_same(state: RankingState, world: World) -> None:
     whole = train_ranker(rows_of(world), CONFIG).on(world.catalogue, state)
     without = ("source:popularity_365d",)
     less = train_ranker(rows_of(world, *without), CONFIG, without=without).on(world.catalogue, state)
