@@ -1,6 +1,6 @@
 """Splits of a MovieLens folder and the two protocols of docs/evaluation.md, through `movierank benchmark`.
 
-    python benchmarks/given_split.py --data-dir DIR [--seeds 1,2,3] [--json OUT.json]
+    PYTHONPATH=. python benchmarks/given_split.py --data-dir DIR [--seeds 1,2,3] [--json OUT.json]
 
 Per seed: 75/25 at random within each movie, every test row relevant; and leave-the-last-one-out, where only
 training has a seed. Each is a run of the command in a process of its own, so its memory is its own.

@@ -8,7 +8,7 @@ that of a real state, the recommendations are not. Histories have the lengths of
 One thread. The baseline, in the same run, is the same sources with every score looked at by numpy, a
 partition and a sort, which is how a list of the best is usually made.
 
-    python benchmarks/retrieval.py [--json OUT.json]
+    PYTHONPATH=. python benchmarks/retrieval.py [--json OUT.json]
 """
 
 import argparse
@@ -21,63 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from movierank_core.retrieval.als import ImplicitALS
+from benchmarks.serving_world import FULL, sources_of
 from movierank_core.retrieval.candidates import find_candidates
-from movierank_core.retrieval.content import Content
-from movierank_core.retrieval.ease import EaseLikes, EasePresence, EaseRecent
-from movierank_core.retrieval.neighbours import ItemNeighbours, UserNeighbours
-from movierank_core.retrieval.popularity import Popularity, PopularityMonth, PopularityYear
 from movierank_core.retrieval.query import Query
-from movierank_core.retrieval.sequence import NextItem, Transitions
 from movierank_core.retrieval.source import Source
-from movierank_core.retrieval.sparse_rows import SparseRows
 
-N_MOVIES = 87_585
-N_COLLABORATIVE = 20_000
-N_SEQUENCE = 10_000
+N_MOVIES = FULL.n_movies
 N_REQUESTS = 400
 N_REPEATS = 5
-
-
-def neighbours(
-    rng: np.random.Generator, movies: NDArray[np.int64], weight: NDArray[np.float64], n: int
-) -> SparseRows:
-    """`n` neighbours of every movie of `movies` among them, drawn by popularity."""
-    p = weight[movies] / weight[movies].sum()
-    columns = np.sort(rng.choice(movies, (len(movies), n), p=p), axis=1)
-    lengths = np.zeros(N_MOVIES, np.int64)
-    lengths[movies] = n
-    return SparseRows(
-        np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        columns.ravel().astype(np.int32),
-        rng.random(columns.size, np.float32),
-    )
-
-
-def make_sources(rng: np.random.Generator, weight: NDArray[np.float64]) -> dict[str, Source]:
-    """Every source, with arrays of the shapes of a real one."""
-    by_popularity = np.argsort(-weight)
-    collaborative = np.sort(by_popularity[:N_COLLABORATIVE])
-    ordered = np.sort(by_popularity[:N_SEQUENCE])
-    counts = (weight * 32_000_000).astype(np.float32)
-    presence = EasePresence(neighbours(rng, collaborative, weight, 300))
-    sources: list[Source] = [
-        EaseLikes(neighbours(rng, collaborative, weight, 300)),
-        presence,
-        EaseRecent.of(presence),
-        ItemNeighbours(neighbours(rng, collaborative, weight, 300)),
-        UserNeighbours(neighbours(rng, collaborative, weight, 300)),
-        Transitions(neighbours(rng, ordered, weight, 300), np.log1p(counts), 0.7),
-        NextItem(neighbours(rng, ordered, weight, 300)),
-        ImplicitALS(
-            collaborative, rng.normal(0, 0.1, (N_COLLABORATIVE, 48)).astype(np.float32), 10.0, 5.0, N_MOVIES
-        ),
-        Content(neighbours(rng, np.arange(N_MOVIES), weight, 150)),
-        Popularity(counts),
-        PopularityYear(counts),
-        PopularityMonth(counts),
-    ]
-    return {source.name: source for source in sources}
 
 
 def make_queries(rng: np.random.Generator, weight: NDArray[np.float64]) -> list[Query]:
@@ -142,7 +93,7 @@ def main() -> None:
     rng = np.random.default_rng(1)
     weight = 1.0 / (np.arange(N_MOVIES) + 50.0) ** 1.3
     weight = rng.permutation(weight / weight.sum())
-    sources, queries = make_sources(rng, weight), make_queries(rng, weight)
+    sources, queries = sources_of(rng, weight), make_queries(rng, weight)
 
     def ours(query: Query) -> object:
         return find_candidates(
