@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movierank_core.catalogue import Catalogue
+from movierank_core.errors import BundleError
 from movierank_core.features.assemble import assemble
 from movierank_core.features.definitions import Feature
 from movierank_core.history import History
+from movierank_core.ladder import STRICT, ServedBy, Strict
 from movierank_core.ranking.newcomers import NEWCOMER_WEIGHTS, decreasing_fit
 from movierank_core.ranking.score_calibration import ScoreCalibration
 from movierank_core.ranking.trees import TreeEnsemble
@@ -31,13 +33,13 @@ class Scored:
     query: Query
     rows: NDArray[np.int64]
     raw_scores: NDArray[np.float64]
-    """The ranker's output; for newcomers, the fused popularity that orders them."""
+    """The ranker's output; where it was not asked, the fused score that orders the candidates."""
     probabilities: NDArray[np.float64]
     """P(the user likes it | they rate it), never increasing down the list."""
     features: NDArray[np.float32] | None
     """[n, n_features] in ranked order; None where the ranker was not asked."""
-    served_by: str
-    """`model`, or `popularity` for an empty history."""
+    served_by: ServedBy
+    """`model`, or `popularity` for an empty history; see `movierank_core.ladder` for the rest."""
     stage_ms: dict[str, float]
 
 
@@ -64,11 +66,12 @@ class RankingModel:
         as_of: int,
         exclude_seen: bool = True,
         admitted: NDArray[np.bool_] | None = None,
+        ladder: Strict = STRICT,
     ) -> Scored:
         """Every candidate of the request, ranked. `as_of` is exclusive, in seconds since 1970.
 
-        An empty history (or one whose movies are all unknown) is answered by the popularity of the last
-        365 days, since a personal model knows nothing there that recent popularity does not.
+        An empty history (or one whose movies are all unknown) is answered by recent popularity, since a
+        personal model knows nothing there that popularity does not. `ladder` decides what else may be.
         """
         clock = _Clock()
         query = self.state.query(history, self.catalogue, as_of)
@@ -76,12 +79,22 @@ class RankingModel:
         if admitted is not None:
             mask &= admitted
         if len(query) == 0:
-            return self._score_newcomer(query, mask, clock)
-        candidates = self.state.candidates(query, mask)
+            return self._by_popularity(query, mask, clock)
+        candidates = ladder.attempt("candidates", lambda: self.state.candidates(query, mask))
         clock.lap("retrieval")
+        if candidates is None:
+            return self._by_popularity(query, mask, clock)
+        scored = ladder.attempt("model", lambda: self.rank_candidates(query, candidates, clock))
+        return self._by_fusion(query, candidates, clock) if scored is None else scored
+
+    def rank_candidates(self, query: Query, candidates: Candidates, clock: "_Clock | None" = None) -> Scored:
+        """Features, trees and calibration; BundleError for scores that are no numbers."""
+        clock = _Clock() if clock is None else clock
         matrix = assemble(query, candidates, self.state.movies, self.features)
         clock.lap("features")
         raw = self.trees.predict(matrix)
+        if not np.isfinite(raw).all():
+            raise BundleError("The ranker gives scores that are no numbers", expected="finite leaf values")
         order = np.argsort(-raw, kind="stable")
         probabilities = self.calibration.probabilities(raw[order], query.like_share)
         clock.lap("ranker")
@@ -95,20 +108,34 @@ class RankingModel:
             stage_ms=clock.laps,
         )
 
-    def _score_newcomer(self, query: Query, mask: NDArray[np.bool_], clock: "_Clock") -> Scored:
+    def _by_fusion(self, query: Query, candidates: Candidates, clock: "_Clock") -> Scored:
+        return self._unranked(query, candidates.rows, candidates.fused, "candidates", clock)
+
+    def _by_popularity(self, query: Query, mask: NDArray[np.bool_], clock: "_Clock") -> Scored:
         n = self.state.n_candidates
         proposals = {
             name: best_rows(self.state.sources[name].scores(query), mask, n) for name in NEWCOMER_WEIGHTS
         }
         rows, fused = fuse(proposals, NEWCOMER_WEIGHTS, len(mask), n)
         clock.lap("retrieval")
+        return self._unranked(query, rows, fused, "popularity", clock)
+
+    def _unranked(
+        self,
+        query: Query,
+        rows: NDArray[np.int64],
+        fused: NDArray[np.float32],
+        served_by: ServedBy,
+        clock: "_Clock",
+    ) -> Scored:
+        """In the order of the fused scores, each with the share of its raters who liked it."""
         return Scored(
             query=query,
             rows=rows,
             raw_scores=fused.astype(np.float64),
             probabilities=decreasing_fit(self.state.movies.like_share[rows]),
             features=None,
-            served_by="popularity",
+            served_by=served_by,
             stage_ms=clock.laps,
         )
 
@@ -145,5 +172,5 @@ class _Clock:
 
     def lap(self, stage: str) -> None:
         now = time.perf_counter()
-        self.laps[stage] = (now - self._last) * 1000
+        self.laps[stage] = self.laps.get(stage, 0.0) + (now - self._last) * 1000
         self._last = now

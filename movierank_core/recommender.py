@@ -8,6 +8,7 @@ from movierank_core.bundle_manifest import Manifest
 from movierank_core.catalogue import Catalogue
 from movierank_core.features.movie_state import genre_indicators
 from movierank_core.history import History
+from movierank_core.ladder import STRICT, ServedBy, Strict
 from movierank_core.model import RankingModel, Scored
 from movierank_core.ranking.diversity import diversify
 from movierank_core.ranking.filters import Filters, admitted
@@ -22,6 +23,9 @@ from movierank_core.retrieval.selection import best_rows
 
 BECAUSE_SOURCES = (EaseLikes.name, ItemNeighbours.name, EasePresence.name)
 """Sources asked, in this order, which history item counted most for a movie."""
+
+_FAMILY_OF_FUSED = {"popularity": "popular_lately", "candidates": "candidates"}
+"""What a fused score is called among the contributions, by what it orders."""
 
 
 class RankOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,8 +60,8 @@ class Ranking(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to one request."""
 
     results: list[RankedMovie]
-    served_by: str
-    """`model`, or `popularity` for an empty history."""
+    served_by: ServedBy
+    """`model`, or `popularity` for an empty history; on a lenient ladder any of its rungs."""
     n_candidates: int
     stage_ms: dict[str, float]
     """Milliseconds per stage."""
@@ -77,44 +81,64 @@ class Recommender:
         return self.model.catalogue
 
     def rank(
-        self, history: History, *, as_of: int, k: int, options: RankOptions = DEFAULT_OPTIONS
+        self,
+        history: History,
+        *,
+        as_of: int,
+        k: int,
+        options: RankOptions = DEFAULT_OPTIONS,
+        ladder: Strict = STRICT,
     ) -> Ranking:
         """The `k` best movies for a history at `as_of` (seconds since 1970), which comes after all of it.
 
         Fewer than `k` where filters or a small catalogue leave fewer. Movies that the catalogue does not
-        know count for nothing.
+        know count for nothing. `ladder` says what may be left out; by default a failure is raised.
         """
         mask = None
         if options.filters is not None:
             mask = admitted(options.filters, self.catalogue, self.model.state.movies.n_events)
-        scored = self.model.score(history, as_of=as_of, exclude_seen=options.exclude_seen, admitted=mask)
+        scored = self.model.score(
+            history, as_of=as_of, exclude_seen=options.exclude_seen, admitted=mask, ladder=ladder
+        )
         vectors = self.model.state.movies.genres[scored.rows] if options.diversity > 0 else None
         chosen = (
             np.arange(min(k, len(scored.rows)))
             if vectors is None
             else diversify(scored.probabilities, vectors, k, options.diversity)
         )
+        results = (
+            None
+            if scored.features is None
+            else ladder.attempt("reasons", lambda: self._results(scored, chosen, explain=options.explain))
+        )
         return Ranking(
-            results=self._results(scored, chosen, explain=options.explain),
+            results=self._plain(scored, chosen, explain=options.explain) if results is None else results,
             served_by=scored.served_by,
             n_candidates=len(scored.rows),
             stage_ms=scored.stage_ms,
         )
 
+    def _plain(self, scored: Scored, chosen: NDArray[np.int64], *, explain: bool) -> list[RankedMovie]:
+        """Results about which the trees were not asked."""
+        family = _FAMILY_OF_FUSED.get(scored.served_by)
+        reasons = [] if len(scored.query) else ["newcomer"]
+        if scored.served_by == "popularity":
+            reasons.append("popular_lately")
+        return [
+            RankedMovie(
+                row=int(scored.rows[position]),
+                score=float(scored.probabilities[position]),
+                raw_score=float(scored.raw_scores[position]),
+                reasons=list(reasons),
+                contributions={"base": 0.0, family: float(scored.raw_scores[position])}
+                if explain and family is not None
+                else None,
+            )
+            for position in chosen
+        ]
+
     def _results(self, scored: Scored, chosen: NDArray[np.int64], *, explain: bool) -> list[RankedMovie]:
-        if scored.features is None:
-            return [
-                RankedMovie(
-                    row=int(scored.rows[position]),
-                    score=float(scored.probabilities[position]),
-                    raw_score=float(scored.raw_scores[position]),
-                    reasons=["newcomer", "popular_lately"],
-                    contributions={"base": 0.0, "popular_lately": float(scored.raw_scores[position])}
-                    if explain
-                    else None,
-                )
-                for position in chosen
-            ]
+        assert scored.features is not None
         per_feature, base = self.model.trees.shapley_values(scored.features[chosen])
         per_family = sum_by_family(per_feature, self._family_numbers, len(self._families))
         rows = scored.rows[chosen]
