@@ -52,6 +52,21 @@ class Metrics:
         self._served_by = Counter(
             "movierank_rankings", "Rankings by what made them.", ["served_by"], registry=self._registry
         )
+        self._left_out = Counter(
+            "movierank_ranking_parts_left_out",
+            "Parts that rankings did without, by why.",
+            ["part", "why"],
+            registry=self._registry,
+        )
+        self._shed = Counter(
+            "movierank_rankings_shed", "Rankings refused because the queue was full.", registry=self._registry
+        )
+        self._waiting = Gauge(
+            "movierank_rank_queue",
+            "Rankings that wait or are worked on.",
+            multiprocess_mode="livesum",
+            registry=self._registry,
+        )
         self._swaps = Counter(
             "movierank_model_swaps", "Model versions taken into service.", registry=self._registry
         )
@@ -71,6 +86,15 @@ class Metrics:
         self._served_by.labels(served_by).inc()
         for stage, milliseconds in stage_ms.items():
             self._stages.labels(stage).observe(milliseconds / 1000)
+
+    def left_out(self, part: str, why: str) -> None:
+        self._left_out.labels(part, why).inc()
+
+    def rank_queue(self, length: int) -> None:
+        self._waiting.set(length)
+
+    def shed(self) -> None:
+        self._shed.inc()
 
     def feedback(self, event_type: str, *, duplicate: bool) -> None:
         self._feedback.labels(event_type, str(duplicate).lower()).inc()

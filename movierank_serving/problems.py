@@ -87,6 +87,25 @@ def no_model(reason: str) -> ServiceProblem:
     )
 
 
+def overloaded() -> ServiceProblem:
+    return ServiceProblem(
+        503,
+        "overloaded",
+        "More rankings are waiting than this service takes on.",
+        remedy="try again a little later; the operator finds the bound under MOVIERANK_RANK_QUEUE",
+        headers={"Retry-After": "1"},
+    )
+
+
+def ranking_failed() -> ServiceProblem:
+    return ServiceProblem(
+        503,
+        "ranking-failed",
+        "Nothing could be ranked, not even by popularity. The log has the reason under this request's id.",
+        headers={"Retry-After": "5"},
+    )
+
+
 _UNKNOWN_FIELD: Final = re.compile(r"^Object contains unknown field `(?P<field>.*)`$")
 _INDEX: Final = re.compile(r"\[[^\]]*\]")
 _MISSING_FIELD: Final = re.compile(r"^Object missing required field `(?P<field>.*)`$")

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from movierank_core.ladder import Part, ServedBy, Why
 from movierank_core.ranking.filters import Filters
 
 UserId = Annotated[int, Meta(ge=0, le=2**53 - 1, description="A user; unknown ones are newcomers.")]
@@ -66,6 +67,14 @@ class RankedResult(msgspec.Struct, frozen=True, kw_only=True):
     """Only with `explain`: what each family of features adds; with `base` they sum to `raw_score`."""
 
 
+class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
+    """A part that a ranking did without."""
+
+    part: Part
+    """Without `model` the order is that of the fused candidates, without `candidates` recent popularity."""
+    why: Why
+
+
 class RankResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A ranking, best first."""
 
@@ -80,8 +89,11 @@ class RankResponse(msgspec.Struct, frozen=True, kw_only=True):
     """Whether anything is known of the user; False for newcomers and visitors."""
     n_history: int
     """Movies in the history that was used."""
-    served_by: str
-    """`model`, or `popularity` for an empty history."""
+    served_by: ServedBy
+    """`model`; `popularity` for an empty history. Where a part is left out: `candidates`, in the order in
+    which the candidate sources agree, or `popularity`."""
+    left_out: list[LeftOut] | UnsetType = UNSET
+    """Parts that failed or would have come after the deadline; absent where everything went well."""
     unknown_movie_ids: list[int] | UnsetType = UNSET
     """Movies of the request's `history` that the catalogue does not have; they count for nothing."""
     feedback: Literal["unavailable"] | UnsetType = UNSET

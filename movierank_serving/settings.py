@@ -39,6 +39,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What stands before a backdrop's path."""
     max_body_bytes: int = 65_536
     """A longer request body is refused with 413."""
+    rank_deadline_ms: float = 500.0
+    """How long after its request a ranking may come before a lesser one is given, in milliseconds."""
+    rank_queue: int = 128
+    """Rankings that may wait or be worked on in one worker; further ones get 503 at once."""
     log_requests: bool = True
     """Whether each request is logged, one JSON line on standard error."""
     shutdown_seconds: float = 10.0

@@ -30,11 +30,17 @@ class KnownHistory:
 
 def history_of(world: World, user_id: int) -> KnownHistory:
     """A user's history now. Empty for unknown and for forgotten users; nothing raises."""
+    return _history_of(world, user_id, asks_store=True)
+
+
+def published_history_of(world: World, user_id: int) -> KnownHistory:
+    """The same without asking the event store, for when it takes too long to answer."""
+    return _history_of(world, user_id, asks_store=False)
+
+
+def _history_of(world: World, user_id: int, *, asks_store: bool) -> KnownHistory:
     loaded = world.histories
-    try:
-        news = world.store().news_of(user_id, None if loaded is None else loaded.watermark)
-    except EventStoreError:
-        news = None
+    news = _news_of(world, user_id) if asks_store else None
     is_forgotten = user_id in world.forgotten if news is None else news.is_forgotten
     published = None if loaded is None or is_forgotten else loaded.histories.history_of(user_id)
     history = History.empty() if published is None else published
@@ -45,6 +51,15 @@ def history_of(world: World, user_id: int) -> KnownHistory:
         is_known=published is not None or bool(news and news.events),
         has_feedback=news is not None,
     )
+
+
+def _news_of(world: World, user_id: int) -> NewEvents | None:
+    """What the event store has beyond the published histories; None while it is away."""
+    loaded = world.histories
+    try:
+        return world.store().news_of(user_id, None if loaded is None else loaded.watermark)
+    except EventStoreError:
+        return None
 
 
 def _with_news(history: History, loaded: LoadedHistories | None, user_id: int, news: NewEvents) -> History:

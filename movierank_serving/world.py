@@ -20,14 +20,18 @@ from movierank_core.errors import BundleError, EventStoreError, HistoriesError
 from movierank_core.events import EventStore, Watermark, open_event_store
 from movierank_core.histories import CURRENT, Histories, open_histories
 from movierank_core.history import History
+from movierank_core.ladder import LeftOut, Pace, Strict
 from movierank_core.recommender import Ranking, RankOptions
 from movierank_serving.catalogue_view import CatalogueView
 from movierank_serving.metrics import Metrics
 from movierank_serving.model_copies import CurrentVersion, ModelCopies, SyncStatus, load_bundle, now
+from movierank_serving.rank_queue import RankQueue
 from movierank_serving.settings import Settings
 
 REOPEN_AFTER_SECONDS: Final = 1.0
 """How long after a failed opening of the event store requests fail at once instead of trying again."""
+_FAILURES_LOGGED: Final = 100
+"""Different failures that are logged at most; all of them are counted."""
 _log = logging.getLogger("movierank.service")
 
 
@@ -38,7 +42,9 @@ class Ranks(Protocol):
     def manifest(self) -> Manifest: ...
     @property
     def catalogue(self) -> Catalogue: ...
-    def rank(self, history: History, *, as_of: int, k: int, options: RankOptions = ...) -> Ranking: ...
+    def rank(
+        self, history: History, *, as_of: int, k: int, options: RankOptions = ..., ladder: Strict = ...
+    ) -> Ranking: ...
     def similar(self, row: int, k: int) -> list[tuple[int, float]]: ...
     def popular(self, k: int) -> list[int]: ...
 
@@ -51,6 +57,8 @@ class LoadedModel(msgspec.Struct, frozen=True, kw_only=True):
     loaded_at: str
     recommender: Ranks
     view: CatalogueView
+    pace: Pace = msgspec.field(default_factory=Pace)
+    """How long the parts of its rankings take in this worker."""
 
 
 class LoadedHistories(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +88,8 @@ class World:
         self.sync_status: SyncStatus | None = None
         self.forgotten: frozenset[int] = frozenset()
         """Users forgotten since the snapshot, for when the event store is away."""
+        self._failures_logged: set[tuple[str, str, str, str]] = set()
+        self.rank_queue = RankQueue(settings.rank_queue, metrics)
         self.waiting_threads = ThreadPoolExecutor(8, "waiting")
         """For calls that wait for a disk or a network."""
         self._copies = ModelCopies(settings.paths.model_cache)
@@ -131,6 +141,27 @@ class World:
     def reads_at_once(self) -> bool:
         """Whether the event store answers reads without waiting for a network."""
         return self._store is not None and self._store.is_local
+
+    def note_left_out(self, model: LoadedModel, left_out: list[LeftOut]) -> None:
+        """Count what a ranking did without; log a failure the first time that it is seen."""
+        for entry in left_out:
+            if entry.error is not None:
+                self.ranking_failed(model, entry.part, entry.error)
+            else:
+                self.metrics.left_out(entry.part, entry.why)
+
+    def ranking_failed(self, model: LoadedModel, part: str, error: Exception) -> None:
+        """Count a failed part of a ranking, and log it once for each version and reason."""
+        self.metrics.left_out(part, "failure")
+        failure = (model.version, part, type(error).__name__, str(error)[:200])
+        if failure in self._failures_logged or len(self._failures_logged) >= _FAILURES_LOGGED:
+            return
+        self._failures_logged.add(failure)
+        _log.error(
+            "ranking failed",
+            exc_info=error,
+            extra={"model_version": model.version, "part": part, "error": f"{failure[2]}: {failure[3]}"},
+        )
 
     def close(self) -> None:
         self.waiting_threads.shutdown()

@@ -185,6 +185,16 @@ BAD_RANK_BODIES = [
         "filters.exclude_movie_ids[1]",
         "Expected `int` between -9007199254740992 and 9007199254740992",
     ),
+    (
+        {"user_id": 1, "filters": {"year_min": 2001, "year_max": 2000}},
+        "filters.year_min",
+        "2001 is more than year_max, which is 2000",
+    ),
+    (
+        {"user_id": 1, "filters": {"runtime_min": 90, "runtime_max": 60}},
+        "filters.runtime_min",
+        "90 is more than runtime_max, which is 60",
+    ),
     ({"history": [{"movie_id": 1}]}, "history[0]", "neither rating nor event_type is given"),
     ({"history": [{"rating": 4}]}, "history[0].movie_id", "required field is missing"),
     ({"history": [{"movie_id": 1, "rating": 5.5}]}, "history[0].rating", "Expected `float` <= 5.0"),
@@ -466,8 +476,8 @@ def test_a_defect_is_logged_and_not_shown(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("secret inside")
 
-    monkeypatch.setattr(recommender_of(client), "rank", fail)
-    response = client.post("/rank", json={"user_id": 7})
+    monkeypatch.setattr(recommender_of(client), "similar", fail)
+    response = client.get("/movie/550/similar")
     assert_problem(
         response,
         500,

@@ -1,6 +1,6 @@
 """A service for tests: a small catalogue, a recommender that needs no model, and histories."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,11 +17,13 @@ from movierank_core.catalogue import Catalogue
 from movierank_core.errors import BundleError
 from movierank_core.histories import publish_histories
 from movierank_core.history import History
+from movierank_core.ladder import STRICT, Strict
 from movierank_core.recommender import DEFAULT_OPTIONS, RankedMovie, Ranking, RankOptions
 from movierank_core.schema import CATALOGUE, INTERACTIONS
 from movierank_serving.app import create_app
 from movierank_serving.model_copies import CurrentVersion, ModelCopies, now
 from movierank_serving.settings import Settings
+from movierank_serving.world import Ranks
 
 MOVIES: list[dict[str, Any]] = [
     {"movie_id": 1, "title": "Amélie", "release_year": 2001, "genres": ["Comedy", "Romance"], "tmdb_id": 194},
@@ -80,7 +82,13 @@ class FakeRecommender:
         self.asked: list[tuple[History, int, RankOptions]] = []
 
     def rank(
-        self, history: History, *, as_of: int, k: int, options: RankOptions = DEFAULT_OPTIONS
+        self,
+        history: History,
+        *,
+        as_of: int,
+        k: int,
+        options: RankOptions = DEFAULT_OPTIONS,
+        ladder: Strict = STRICT,
     ) -> Ranking:
         self.asked.append((history, as_of, options))
         history = history.before(as_of)
@@ -164,7 +172,15 @@ def publish(
 
 
 @contextmanager
-def client_of(settings: Settings) -> Iterator[TestClient[Litestar]]:
-    """The service in this process, with fake recommenders."""
-    with TestClient(create_app(settings, load_fake), raise_server_exceptions=False) as client:
+def client_of(
+    settings: Settings, load: Callable[[Path], Ranks] = load_fake
+) -> Iterator[TestClient[Litestar]]:
+    """The service in this process, with fake recommenders unless told otherwise."""
+    with TestClient(create_app(settings, load), raise_server_exceptions=False) as client:
         yield client
+
+
+def metric(client: TestClient[Litestar], line: str) -> float:
+    """The number of a metric, named with its labels as it is printed; 0 where it never counted."""
+    found = [text for text in client.get("/metrics").text.splitlines() if text.startswith(f"{line} ")]
+    return float(found[0].split()[-1]) if found else 0.0

@@ -40,6 +40,8 @@ def test_every_setting_can_be_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         "MOVIERANK_POSTER_BASE_URL": "https://images.example/w500",
         "MOVIERANK_BACKDROP_BASE_URL": "https://images.example/w780",
         "MOVIERANK_MAX_BODY_BYTES": "1000",
+        "MOVIERANK_RANK_DEADLINE_MS": "250",
+        "MOVIERANK_RANK_QUEUE": "16",
         "MOVIERANK_LOG_REQUESTS": "false",
         "MOVIERANK_SHUTDOWN_SECONDS": "3",
     }

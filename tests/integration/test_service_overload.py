@@ -1,0 +1,160 @@
+"""More rankings than the service can do: the queue is bounded, and what is inside is finished."""
+
+import asyncio
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from httpx import ASGITransport, AsyncClient, Response
+from litestar import Litestar
+
+from movierank_serving.app import create_app
+from movierank_serving.settings import Settings
+from tests.support.service import serve_version, settings_in
+from tests.support.slow_service import SlowRecommender
+from tests.support.waiting import wait_for
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def settings_with_queue(folder: Path, length: int) -> Settings:
+    settings = settings_in(folder, rank_queue=length)
+    serve_version(settings, "1")
+    return settings
+
+
+@asynccontextmanager
+async def client_in_this_loop(app: Litestar) -> AsyncIterator[AsyncClient]:
+    """Requests that are gathered arrive together, as they do from many connections."""
+    transport = ASGITransport(app)  # type: ignore[arg-type]
+    async with app.lifespan(), AsyncClient(transport=transport, base_url="http://service") as client:
+        yield client
+
+
+def burst(settings: Settings, n: int, seconds: float) -> tuple[list[Response], Response, Response]:
+    """The answers of `n` requests sent at once, one sent after them, and the metrics."""
+
+    def load(folder: Path) -> SlowRecommender:
+        recommender = SlowRecommender(folder.name)
+        recommender.seconds = seconds
+        return recommender
+
+    async def send() -> tuple[list[Response], Response, Response]:
+        async with client_in_this_loop(create_app(settings, load)) as client:
+            asked = [client.post("/rank", json={"user_id": 1, "k": 3}) for _ in range(n)]
+            answers = list(await asyncio.gather(*asked))
+            later = await client.post("/rank", json={"user_id": 1, "k": 3})
+            return answers, later, await client.get("/metrics")
+
+    return asyncio.run(send())
+
+
+def test_a_burst_beyond_the_queue_is_shed_with_503_and_retry_after(tmp_path: Path) -> None:
+    answers, later, metrics = burst(settings_with_queue(tmp_path, 8), 60, 0.01)
+    refused = [answer for answer in answers if answer.status_code != 200]
+    answered = [answer for answer in answers if answer.status_code == 200]
+    assert 8 <= len(answered) < 60
+    assert {len(answer.json()["results"]) for answer in answered} == {3}
+    for answer in refused:
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["type"] == "urn:movierank:overloaded"
+    assert later.status_code == 200
+    lines = metrics.text.splitlines()
+    assert f"movierank_rankings_shed_total {float(len(refused))}" in lines
+    assert "movierank_rank_queue 0.0" in lines
+
+
+def test_a_burst_that_fits_is_answered_whole(tmp_path: Path) -> None:
+    answers, _, _ = burst(settings_with_queue(tmp_path, 60), 60, 0.001)
+    assert {answer.status_code for answer in answers} == {200}
+
+
+def test_a_refused_ranking_leaves_its_place(tmp_path: Path) -> None:
+    async def send() -> list[int]:
+        app = create_app(settings_with_queue(tmp_path, 2), lambda folder: SlowRecommender(folder.name))
+        async with client_in_this_loop(app) as client:
+            bad = {"user_id": 1, "filters": {"year_min": 2000, "year_max": 1990}}
+            for _ in range(5):
+                await client.post("/rank", json=bad)
+                app.state.world.model.recommender.rank = fail
+                await client.post("/rank", json={"user_id": 1})
+                del app.state.world.model.recommender.rank
+            return [(await client.post("/rank", json={"user_id": 1})).status_code for _ in range(3)]
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("broken")
+
+    assert asyncio.run(send()) == [200, 200, 200]
+
+
+@pytest.fixture
+def slow_service(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A process whose rankings take 0.4 s each, and its port."""
+    settings = settings_with_queue(tmp_path, 16)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MOVIERANK_")}
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "uvicorn", "--factory", "tests.support.slow_service:app"),
+            *("--port", str(port), "--log-level", "error", "--timeout-graceful-shutdown", "10"),
+        ],
+        cwd=ROOT,
+        env={**environment, **settings.environment(), "SLOW_SECONDS": "0.4", "PYTHONPATH": str(ROOT)},
+    )
+    try:
+        wait_for(lambda: ask(port, "GET", "/health/ready") == 200, seconds=60, what="ready")
+        yield process, port
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def ask(port: int, method: str, path: str, body: str | None = None) -> int | None:
+    """The status, None where nobody answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request(method, path, body, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        response.read()
+        return response.status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def test_sigterm_lets_rankings_in_flight_and_in_the_queue_finish(
+    slow_service: tuple[subprocess.Popen[bytes], int],
+) -> None:
+    process, port = slow_service
+    statuses: list[int | None] = []
+
+    def rank() -> None:
+        statuses.append(ask(port, "POST", "/rank", json.dumps({"user_id": 1})))
+
+    askers = [threading.Thread(target=rank) for _ in range(4)]
+    for asker in askers:
+        asker.start()
+    wait_for(lambda: statuses, what="the first answer")
+    time.sleep(0.2)  # Now one is being worked on, and the others were read and wait for their turn.
+    assert statuses == [200]
+    process.send_signal(signal.SIGTERM)
+    for asker in askers:
+        asker.join()
+    assert statuses == [200] * 4
+    assert process.wait(15) in (0, -signal.SIGTERM)  # uvicorn hands the signal on once it is done.
+    assert ask(port, "GET", "/health/live") is None

@@ -1,0 +1,31 @@
+"""A service whose rankings take as long as SLOW_SECONDS says, for a process of its own."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from litestar import Litestar
+
+from movierank_core.recommender import Ranking
+from movierank_serving.app import create_app
+from movierank_serving.settings import Settings
+from tests.support.service import FakeRecommender
+
+
+class SlowRecommender(FakeRecommender):
+    seconds = 0.0
+
+    def rank(self, *arguments: Any, **options: Any) -> Ranking:
+        time.sleep(self.seconds)
+        return super().rank(*arguments, **options)
+
+
+def load_slow(folder: Path) -> SlowRecommender:
+    recommender = SlowRecommender(folder.name)
+    recommender.seconds = float(os.environ["SLOW_SECONDS"])
+    return recommender
+
+
+def app() -> Litestar:
+    return create_app(Settings.from_environment(), load_slow)
