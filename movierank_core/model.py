@@ -79,11 +79,11 @@ class RankingModel:
         if admitted is not None:
             mask &= admitted
         if len(query) == 0:
-            return self._by_popularity(query, mask, clock)
+            return self.by_popularity(query, mask, clock)
         candidates = ladder.attempt("candidates", lambda: self.state.candidates(query, mask))
         clock.lap("retrieval")
         if candidates is None:
-            return self._by_popularity(query, mask, clock)
+            return self.by_popularity(query, mask, clock)
         scored = ladder.attempt("model", lambda: self.rank_candidates(query, candidates, clock))
         return self._by_fusion(query, candidates, clock) if scored is None else scored
 
@@ -111,7 +111,9 @@ class RankingModel:
     def _by_fusion(self, query: Query, candidates: Candidates, clock: "_Clock") -> Scored:
         return self._unranked(query, candidates.rows, candidates.fused, "candidates", clock)
 
-    def _by_popularity(self, query: Query, mask: NDArray[np.bool_], clock: "_Clock") -> Scored:
+    def by_popularity(self, query: Query, mask: NDArray[np.bool_], clock: "_Clock | None" = None) -> Scored:
+        """The rows of `mask` in the order of recent popularity."""
+        clock = _Clock() if clock is None else clock
         n = self.state.n_candidates
         proposals = {
             name: best_rows(self.state.sources[name].scores(query), mask, n) for name in NEWCOMER_WEIGHTS

@@ -1,11 +1,20 @@
 """One loaded model version, ready to answer requests: rank, explain, similar, popular."""
 
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from movierank_core.bundle_manifest import Manifest
 from movierank_core.catalogue import Catalogue
+from movierank_core.explanation import (
+    Explanation,
+    FeatureView,
+    broken_rules,
+    source_views,
+    with_candidate,
+)
 from movierank_core.features.movie_state import genre_indicators
 from movierank_core.history import History
 from movierank_core.ladder import STRICT, ServedBy, Strict
@@ -118,6 +127,71 @@ class Recommender:
             stage_ms=scored.stage_ms,
         )
 
+    def explain(
+        self, history: History, *, as_of: int, row: int, options: RankOptions = DEFAULT_OPTIONS
+    ) -> Explanation:
+        """Why the movie of a catalogue row is where it is in `rank`, or why it is not there."""
+        model = self.model
+        query = model.state.query(history, self.catalogue, as_of)
+        n_events = model.state.movies.n_events
+        rules = broken_rules(
+            query,
+            row,
+            exclude_seen=options.exclude_seen,
+            filters=options.filters,
+            catalogue=self.catalogue,
+            n_events=n_events,
+        )
+        mask = model.eligible(query, exclude_seen=options.exclude_seen)
+        if options.filters is not None:
+            mask &= admitted(options.filters, self.catalogue, n_events)
+        mask[row] = True
+        views = source_views(model.state, query, row, mask)
+        if len(query):
+            candidates = model.state.candidates(query, mask)
+            is_candidate = row in candidates.rows
+            scored = model.rank_candidates(query, with_candidate(candidates, row, views))
+        else:
+            scored = model.by_popularity(query, mask)
+            is_candidate = row in scored.rows
+            scored = scored if is_candidate else _with_last(scored, row)
+        position = np.flatnonzero(scored.rows == row)[:1]
+        [movie] = self._described(scored, position, explain=True)
+        place = int(position[0]) + 1
+        assert movie.contributions is not None
+        return Explanation(
+            served_by=scored.served_by,
+            filtered_by=rules,
+            is_candidate=is_candidate,
+            rank=place if is_candidate and not rules else None,
+            would_rank=place,
+            n_candidates=len(scored.rows),
+            score=movie.score,
+            raw_score=movie.raw_score,
+            contributions=movie.contributions,
+            features=self._feature_views(scored, position),
+            reasons=movie.reasons,
+            sources=views,
+        )
+
+    def _feature_views(self, scored: Scored, position: NDArray[np.int64]) -> list[FeatureView]:
+        if scored.features is None:
+            return []
+        [values] = scored.features[position]
+        [added], _ = self.model.trees.shapley_values(scored.features[position])
+        return [
+            FeatureView(
+                name=feature.name,
+                value=float(value) if np.isfinite(value) else None,
+                contribution=float(contribution),
+            )
+            for feature, value, contribution in zip(self.model.features, values, added, strict=True)
+        ]
+
+    def _described(self, scored: Scored, chosen: NDArray[np.int64], *, explain: bool) -> list[RankedMovie]:
+        of = self._plain if scored.features is None else self._results
+        return of(scored, chosen, explain=explain)
+
     def _plain(self, scored: Scored, chosen: NDArray[np.int64], *, explain: bool) -> list[RankedMovie]:
         """Results about which the trees were not asked."""
         family = _FAMILY_OF_FUSED.get(scored.served_by)
@@ -213,3 +287,13 @@ class Recommender:
             self.model.state.query(History.empty(), self.catalogue, 0)
         )
         return best_rows(counts, np.ones(len(self.catalogue), np.bool_), k).tolist()
+
+
+def _with_last(scored: Scored, row: int) -> Scored:
+    """The same with a movie that nobody asked for lately, at the end."""
+    return replace(
+        scored,
+        rows=np.append(scored.rows, row),
+        raw_scores=np.append(scored.raw_scores, 0.0),
+        probabilities=np.append(scored.probabilities, scored.probabilities.min(initial=1.0)),
+    )

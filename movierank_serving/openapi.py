@@ -14,10 +14,11 @@ from litestar.openapi import OpenAPIConfig
 
 from movierank_serving import schemas
 from movierank_serving.problems import Problem
-from movierank_serving.routes import feedback, movies, operations, ranking, users
+from movierank_serving.routes import explaining, feedback, movies, operations, ranking, users
 
 API_HANDLERS: Final = (
     ranking.rank,
+    explaining.explain,
     movies.movie,
     movies.movie_by_tmdb,
     movies.similar,
@@ -36,6 +37,8 @@ STRUCTS: Final = (
     Problem,
     schemas.RankRequest,
     schemas.RankResponse,
+    schemas.ExplainRequest,
+    schemas.ExplainResponse,
     schemas.Movie,
     schemas.MovieList,
     schemas.SimilarMovies,

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from movierank_core.explanation import FeatureView, SourceView
 from movierank_core.ladder import Part, ServedBy, Why
 from movierank_core.ranking.filters import Filters
 
@@ -13,6 +14,7 @@ MovieId = Annotated[int, Meta(ge=0, le=2**53 - 1, description="A movie's id, as 
 Stars = Annotated[float, Meta(ge=0.5, le=5.0, description="A rating, 0.5 to 5.")]
 Identifier = Annotated[str, Meta(max_length=64, pattern="^[A-Za-z0-9._:-]+$")]
 HistoryEventType = Literal["rating", "like", "dislike", "click", "not_interested", "seen"]
+Verdict = Literal["shown", "below_k", "not_a_candidate", "filtered"]
 FeedbackEventType = Literal["rating", "like", "dislike", "click", "not_interested", "seen", "undo"]
 
 
@@ -100,6 +102,53 @@ class RankResponse(msgspec.Struct, frozen=True, kw_only=True):
     """`unavailable`: the event store is away, so the newest events are missing."""
     histories: Literal["unavailable"] | UnsetType = UNSET
     """`unavailable`: no histories are published, so only events of the event store count."""
+
+
+class ExplainRequest(RankRequest, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """What a ranking is asked with, and the movie that it is about."""
+
+    movie_id: MovieId
+
+
+class ExplainResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a movie is where it is in a ranking, or why it is not in it."""
+
+    user_id: int | None
+    movie: MovieCard
+    verdict: Verdict
+    """`shown`: `/rank` with the same body shows it. `below_k`: it is ranked, but further down, or `diversity`
+    prefers others. `not_a_candidate`: no rule keeps it out, but too few sources propose it, or too late."""
+    filtered_by: list[str]
+    """Every rule that keeps it out: `seen`, `hidden` (not interested), `filters.<field>`."""
+    is_candidate: bool
+    """Whether the sources propose it, the rules aside."""
+    sources: list[SourceView]
+    """What each candidate source says of it."""
+    rank: int | None
+    """Its place by score, from 1; null if it is not in the ranking."""
+    would_rank: int
+    """Its place by score if no rule kept it out and it were a candidate in any case."""
+    n_candidates: int
+    """How many candidates it is compared with, itself included."""
+    score: float
+    """How likely this user is to like it if they watch it, 0 to 1."""
+    raw_score: float
+    """Before calibration."""
+    contributions: dict[str, float]
+    """What each family of features adds; with `base` they sum to `raw_score`."""
+    features: list[FeatureView]
+    """Each feature's value and what it adds; empty where the trees were not asked."""
+    reasons: list[str]
+    served_by: ServedBy
+    request_id: str
+    model_version: str
+    data_as_of: str
+    known_user: bool
+    n_history: int
+    unknown_movie_ids: list[int] | UnsetType = UNSET
+    feedback: Literal["unavailable"] | UnsetType = UNSET
+    histories: Literal["unavailable"] | UnsetType = UNSET
+    latency_ms: float
 
 
 class Movie(msgspec.Struct, frozen=True, kw_only=True):

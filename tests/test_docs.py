@@ -1,10 +1,12 @@
 """The documentation says what the code does."""
 
+import re
 from pathlib import Path
 
 from movierank_core.features.document import features_document
 from movierank_pipeline.settings import Settings
 from movierank_pipeline.tuning import SEARCHED
+from movierank_serving.openapi import API_HANDLERS
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -33,3 +35,10 @@ def test_the_bounds_of_tuning_are_documented() -> None:
     document = (ROOT / "docs" / "operations.md").read_text("utf-8")
     for name, (low, high, _) in SEARCHED.items():
         assert f"| `{name}` | {low:g} | {high:g} |" in document
+
+
+def test_every_route_is_documented() -> None:
+    document = (ROOT / "docs" / "api.md").read_text("utf-8")
+    paths = {re.sub(r":\w+}", "}", path) for handler in API_HANDLERS for path in handler.paths}
+    missing = [path for path in sorted(paths) if not re.search(rf"{re.escape(path)}(?![/\w])", document)]
+    assert missing == []

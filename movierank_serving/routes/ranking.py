@@ -39,6 +39,15 @@ async def rank(request: Request[Any, Any, Any], data: JSONBody[RankRequest]) -> 
             return _answer(world, model, data, asker, read_ms, facts)
 
 
+def options_of(data: RankRequest) -> RankOptions:
+    return RankOptions(
+        exclude_seen=data.exclude_seen,
+        filters=data.filters,
+        diversity=data.diversity,
+        explain=data.explain,
+    )
+
+
 def _answer(
     world: World, model: LoadedModel, data: RankRequest, asker: Asker, read_ms: float, facts: RequestFacts
 ) -> RankResponse:
@@ -54,12 +63,7 @@ def _answer(
             asker.history,
             as_of=asker.as_of,
             k=data.k,
-            options=RankOptions(
-                exclude_seen=data.exclude_seen,
-                filters=data.filters,
-                diversity=data.diversity,
-                explain=data.explain,
-            ),
+            options=options_of(data),
             ladder=ladder,
         )
     except Exception as error:

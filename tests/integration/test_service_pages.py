@@ -179,7 +179,7 @@ def test_the_document_describes_every_route(document: dict[str, Any]) -> None:
         for method in handler.http_methods
     }
     assert described == routes
-    assert len(routes) == 13
+    assert len(routes) == 14
     assert not any(handler.include_in_schema for handler in PAGES)
 
 
@@ -205,7 +205,7 @@ def test_every_reference_of_the_document_leads_somewhere(document: dict[str, Any
 
 def test_requests_of_the_document_are_strict(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
-    for name in ("RankRequest", "FeedbackRequest", "VisitorEvent", "Filters"):
+    for name in ("RankRequest", "ExplainRequest", "FeedbackRequest", "VisitorEvent", "Filters"):
         assert schemas[name]["additionalProperties"] is False
     k = schemas["RankRequest"]["properties"]["k"]
     assert (k["type"], k["minimum"], k["maximum"], k["default"]) == ("integer", 1, 500, 25)

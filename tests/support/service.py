@@ -15,6 +15,7 @@ from litestar.testing import TestClient
 from movierank_core.bundle_manifest import FORMAT_VERSION, MANIFEST, FeatureInfo, Manifest
 from movierank_core.catalogue import Catalogue
 from movierank_core.errors import BundleError
+from movierank_core.explanation import Explanation
 from movierank_core.histories import publish_histories
 from movierank_core.history import History
 from movierank_core.ladder import STRICT, Strict
@@ -111,6 +112,11 @@ class FakeRecommender:
             n_candidates=len(rows),
             stage_ms={"retrieve": 0.1, "score": 0.2},
         )
+
+    def explain(
+        self, history: History, *, as_of: int, row: int, options: RankOptions = DEFAULT_OPTIONS
+    ) -> Explanation:
+        raise NotImplementedError("explanations are tested with a recommender that was trained")
 
     def similar(self, row: int, k: int) -> list[tuple[int, float]]:
         others = [other for other in range(len(self.catalogue)) if other != row]
