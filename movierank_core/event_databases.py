@@ -262,6 +262,11 @@ class _PostgresDatabase(Database):
                 autocommit=True,
                 connect_timeout=CONNECT_SECONDS,
                 application_name="movierank",
+                # A server that went away without a word is noticed, instead of waited for.
+                tcp_user_timeout=milliseconds,
+                keepalives_idle=int(BUSY_SECONDS),
+                keepalives_interval=1,
+                keepalives_count=3,
                 options=f"-c synchronous_commit=on -c lock_timeout={milliseconds}"
                 f" -c idle_in_transaction_session_timeout={milliseconds}",
             )

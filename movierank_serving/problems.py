@@ -87,6 +87,16 @@ def no_model(reason: str) -> ServiceProblem:
     )
 
 
+def events_late(event_id: str) -> ServiceProblem:
+    return ServiceProblem(
+        503,
+        "event-store-unavailable",
+        "The event store does not answer, so nothing is acknowledged.",
+        remedy=f"send it again with event_id {event_id}: should it be stored after all, it counts once",
+        headers={"Retry-After": "1"},
+    )
+
+
 def overloaded() -> ServiceProblem:
     return ServiceProblem(
         503,

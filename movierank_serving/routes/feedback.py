@@ -1,18 +1,23 @@
 """`POST /feedback`: what users do, durable before it is acknowledged."""
 
+import asyncio
 import uuid
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from litestar import Request, post
 from litestar.params import JSONBody
 
 from movierank_core.events import FeedbackEvent
 from movierank_serving.observe import facts_of
-from movierank_serving.problems import invalid
+from movierank_serving.problems import events_late, invalid
 from movierank_serving.routes.common import in_thread, known_row, model_of, problems, world_of
 from movierank_serving.schemas import FeedbackRequest, FeedbackResponse
 from movierank_serving.strict_json import StrictJson
+
+PATIENCE_SECONDS: Final = 8.0
+"""How long an event may take to be stored before its sender is told to send it again: longer than a busy
+database may keep it waiting."""
 
 
 @post(
@@ -45,6 +50,10 @@ async def feedback(request: Request[Any, Any, Any], data: JSONBody[FeedbackReque
         request_id=data.request_id,
         timestamp=datetime.now(UTC),
     )
-    [is_new] = await in_thread(world.waiting_threads, lambda: world.store().append([event]))
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            [is_new] = await in_thread(world.waiting_threads, lambda: world.store().append([event]))
+    except TimeoutError as error:
+        raise events_late(event.event_id) from error
     world.metrics.feedback(data.event_type, duplicate=not is_new)
     return FeedbackResponse(event_id=event.event_id, duplicate=not is_new)

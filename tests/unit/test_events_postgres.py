@@ -1,15 +1,13 @@
 """The event store on PostgreSQL, where one is named by MOVIERANK_TEST_POSTGRES_URL."""
 
-import os
-import secrets
 from collections.abc import Iterator
-from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
 from movierank_core.errors import EventStoreError
 from movierank_core.events import EventStore, open_event_store
 from tests.support.event_store_contract import EventStoreContract, feedback
+from tests.support.postgres import postgres_database
 
 pytestmark = pytest.mark.postgres
 
@@ -17,17 +15,8 @@ pytestmark = pytest.mark.postgres
 @pytest.fixture
 def url() -> Iterator[str]:
     """A database of its own for each test."""
-    server = os.environ.get("MOVIERANK_TEST_POSTGRES_URL")
-    if server is None:
-        pytest.skip("no PostgreSQL: set MOVIERANK_TEST_POSTGRES_URL to a server that may make databases")
-    import psycopg
-
-    name = f"movierank_test_{secrets.token_hex(6)}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
-    yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
+    with postgres_database() as url:
+        yield url
 
 
 @pytest.fixture
