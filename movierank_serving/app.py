@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from litestar import Litestar
+from litestar import Litestar, Router
+from litestar.config.cors import CORSConfig
 
+from movierank_serving.access import Access, limits_rate
 from movierank_serving.logs import set_up_logs
 from movierank_serving.metrics import Metrics, forget_dead_workers
 from movierank_serving.model_copies import load_bundle
@@ -38,7 +40,8 @@ def create_app(settings: Settings, load: Callable[[Path], Ranks] = load_bundle) 
         world.close()
 
     app = Litestar(
-        [*API_HANDLERS, *PAGES],
+        [Router("/", route_handlers=API_HANDLERS, guards=[limits_rate]), *PAGES],
+        cors_config=_cors(settings),
         lifespan=[lifespan],
         exception_handlers=EXCEPTION_HANDLERS,
         request_max_body_size=settings.max_body_bytes,
@@ -47,8 +50,21 @@ def create_app(settings: Settings, load: Callable[[Path], Ranks] = load_bundle) 
         debug=False,
     )
     app.state.world = world
+    app.state.access = Access(settings)
     app.asgi_handler = Observe(app.asgi_handler, metrics, settings)
     return app
+
+
+def _cors(settings: Settings) -> CORSConfig | None:
+    """Off, so that pages of other origins get nothing, unless origins are named."""
+    if not settings.origins:
+        return None
+    return CORSConfig(
+        allow_origins=settings.origins,
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "X-Request-Id"],
+        expose_headers=["Retry-After", "X-Request-Id"],
+    )
 
 
 def worker() -> Litestar:

@@ -15,7 +15,7 @@ from movierank_serving.settings import Settings
 
 _SCOPE_KEY: Final = "movierank"
 _UNMATCHED: Final = "unmatched"
-_PROBES: Final = frozenset({"/health/live", "/health/ready", "/metrics"})
+PROBES: Final = frozenset({"/health/live", "/health/ready", "/metrics"})
 """Asked every few seconds by machines: counted like every request, but logged only when they break."""
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 _log = logging.getLogger("movierank.requests")
@@ -79,7 +79,7 @@ class Observe:
         method, route = str(scope["method"]), str(scope.get("path_template") or _UNMATCHED)
         seconds = time.perf_counter() - facts.started
         self._metrics.request(method, route, status, seconds)
-        if not self._log_requests or (route in _PROBES and status != 500):
+        if not self._log_requests or (route in PROBES and status != 500):
             return
         line = {
             "request_id": facts.request_id,

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 from litestar import Litestar
 from litestar.openapi import OpenAPIConfig
+from litestar.openapi.spec import Components, SecurityScheme
 
 from movierank_serving import schemas
 from movierank_serving.problems import Problem
@@ -70,6 +71,15 @@ def openapi_json() -> bytes:
             description="Ranks movies for a user from everything that user did up to this moment. Errors "
             "are RFC 9457 problem documents. This product uses the TMDB API but is not endorsed or "
             "certified by TMDB.",
+            components=Components(
+                security_schemes={
+                    "bearer": SecurityScheme(
+                        type="http",
+                        scheme="bearer",
+                        description="A key of MOVIERANK_API_KEYS, where the service has keys.",
+                    )
+                }
+            ),
         ),
         logging_config=None,
     )

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -45,6 +46,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Rankings that may wait or be worked on in one worker; further ones get 503 at once."""
     log_requests: bool = True
     """Whether each request is logged, one JSON line on standard error."""
+    api_keys: str = ""
+    """Keys, separated by commas, one of which writing and administrative routes need; none, no key."""
+    cors_origins: str = ""
+    """Origins, separated by commas, whose pages may ask from browsers; `*` is any."""
+    rate_limit_per_minute: int = 0
+    """Requests a minute of one client, and as many at once, before it gets 429; 0 is any number."""
     shutdown_seconds: float = 10.0
     """How long requests in flight may take to finish when the service is told to stop, in seconds."""
 
@@ -64,6 +71,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             if text and name not in ("root", "home", "tracking_uri"):
                 values[name] = _read(name, text)
         return cls(**values)
+
+    def __repr__(self) -> str:
+        """Without what may not be shown."""
+        return f"{type(self).__name__}(root={self.root!r}, home={self.home!r})"
+
+    @property
+    def keys(self) -> list[str]:
+        """The API keys."""
+        return _entries(self.api_keys)
+
+    @property
+    def origins(self) -> list[str]:
+        """The CORS origins."""
+        return _entries(self.cors_origins)
 
     def environment(self) -> dict[str, str]:
         """The variables from which another process reads these settings."""
@@ -89,17 +110,39 @@ VARIABLES: Final[dict[str, str]] = {
 
 _TYPES: Final = {field.name: field.type for field in msgspec.structs.fields(Settings)}
 _EXPECTED: Final = {float: "a number above 0", int: "a whole number above 0", bool: "true or false"}
+_MAY_BE_ZERO: Final = frozenset({"rate_limit_per_minute"})
+_KEY: Final = re.compile(r"[!-~]+")
+_ORIGIN: Final = re.compile(r"\*|https?://[^\s/,]+")
+
+
+def _entries(text: str) -> list[str]:
+    return [entry.strip() for entry in text.split(",") if entry.strip()]
 
 
 def _read(name: str, text: str) -> Any:
     kind = _TYPES[name]
+    if name == "api_keys" and not all(_KEY.fullmatch(key) for key in _entries(text)):
+        raise ConfigError(  # Which must not show the keys.
+            "MOVIERANK_API_KEYS holds a key with spaces or characters that are not ASCII",
+            expected="keys of visible ASCII characters, separated by commas",
+            remedy="make keys with `openssl rand -hex 32`",
+        )
+    if name == "cors_origins" and not all(_ORIGIN.fullmatch(origin) for origin in _entries(text)):
+        raise ConfigError(
+            f"{VARIABLES[name]} is {text!r}",
+            expected="origins like https://films.example:8443 separated by commas, or *",
+            remedy="set it or leave it out",
+        )
     try:
         value = msgspec.convert(text, kind, strict=False)
     except msgspec.ValidationError:
         value = None
-    if value is None or (kind in (int, float) and not 0 < value < math.inf):
+    may_be_zero = name in _MAY_BE_ZERO
+    if value is None or (kind in (int, float) and not (0 < value < math.inf or (may_be_zero and value == 0))):
         raise ConfigError(
-            f"{VARIABLES[name]} is {text!r}", expected=_EXPECTED[kind], remedy="set it or leave it out"
+            f"{VARIABLES[name]} is {text!r}",
+            expected=f"{_EXPECTED[kind]}{', or 0' if may_be_zero else ''}",
+            remedy="set it or leave it out",
         )
     return value
 

@@ -77,9 +77,11 @@ async def in_thread(
 
 _DESCRIPTIONS: Final = {
     400: "The request is invalid; `errors` names the fields.",
+    401: "The route needs a key of MOVIERANK_API_KEYS.",
     404: "What was asked for does not exist.",
     413: "The body is too large.",
     415: "The body is not `application/json`.",
+    429: "The client asks more often than it may; `Retry-After` says when to try again.",
     500: "Something failed inside the service.",
     503: "The model or the event store is away; `Retry-After` says when to try again.",
 }
@@ -94,5 +96,5 @@ def problems(*statuses: int) -> dict[int, ResponseSpec]:
             media_type=PROBLEM_JSON,
             generate_examples=False,
         )
-        for status in (*statuses, 500)
+        for status in (*statuses, 429, 500)
     }

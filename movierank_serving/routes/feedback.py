@@ -9,6 +9,7 @@ from litestar import Request, post
 from litestar.params import JSONBody
 
 from movierank_core.events import FeedbackEvent
+from movierank_serving.access import SECURITY, needs_key
 from movierank_serving.observe import facts_of
 from movierank_serving.problems import events_late, invalid
 from movierank_serving.routes.common import in_thread, known_row, model_of, problems, world_of
@@ -28,7 +29,9 @@ database may keep it waiting."""
     tags=["feedback"],
     summary="Record what a user did with a movie",
     description="202 after the event is durable; the user's next ranking uses it.",
-    responses=problems(400, 404, 413, 415, 503),
+    guards=[needs_key],
+    security=SECURITY,
+    responses=problems(400, 401, 404, 413, 415, 503),
 )
 async def feedback(request: Request[Any, Any, Any], data: JSONBody[FeedbackRequest]) -> FeedbackResponse:
     facts_of(request.scope).user_id = data.user_id

@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from movierank_core.bundle_manifest import Manifest
 from movierank_core.errors import EventStoreError
+from movierank_serving.access import SECURITY, needs_key
 from movierank_serving.problems import PROBLEM_JSON, no_model
 from movierank_serving.routes.common import in_thread, model_of, problems, why_no_model, world_of
 from movierank_serving.schemas import (
@@ -85,7 +86,15 @@ async def ready(request: Request[Any, Any, Any]) -> Response[Health | NotReady]:
     )
 
 
-@get("/metrics", tags=["operations"], summary="Metrics in Prometheus' text format", media_type="text/plain")
+@get(
+    "/metrics",
+    tags=["operations"],
+    summary="Metrics in Prometheus' text format",
+    media_type="text/plain",
+    guards=[needs_key],
+    security=SECURITY,
+    responses=problems(401),
+)
 async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
     world = world_of(request)
     text = await in_thread(world.waiting_threads, world.metrics.text)

@@ -6,6 +6,7 @@ from litestar import Request, delete, get
 from litestar.params import QueryParameter
 from msgspec import UNSET
 
+from movierank_serving.access import SECURITY, needs_key
 from movierank_serving.observe import facts_of
 from movierank_serving.problems import ServiceProblem
 from movierank_serving.routes.common import UserInPath, in_thread, model_of, problems, world_of
@@ -67,7 +68,9 @@ async def user(
     summary="Forget a user",
     description="Events are deleted, what is published of the user is not used any more, and the next "
     "training and the next histories leave the user out. May be repeated.",
-    responses=problems(400, 503),
+    guards=[needs_key],
+    security=SECURITY,
+    responses=problems(400, 401, 503),
 )
 async def forget(request: Request[Any, Any, Any], user_id: UserInPath) -> Forgotten:
     facts_of(request.scope).user_id = user_id

@@ -42,6 +42,9 @@ def test_every_setting_can_be_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         "MOVIERANK_MAX_BODY_BYTES": "1000",
         "MOVIERANK_RANK_DEADLINE_MS": "250",
         "MOVIERANK_RANK_QUEUE": "16",
+        "MOVIERANK_API_KEYS": "one,two",
+        "MOVIERANK_CORS_ORIGINS": "https://films.example",
+        "MOVIERANK_RATE_LIMIT_PER_MINUTE": "600",
         "MOVIERANK_LOG_REQUESTS": "false",
         "MOVIERANK_SHUTDOWN_SECONDS": "3",
     }
