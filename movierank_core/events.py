@@ -19,6 +19,14 @@ import polars as pl
 from movierank_core.errors import EventStoreError
 from movierank_core.event_databases import Connection, Connections, Database, database_of
 from movierank_core.history import Event
+from movierank_core.impressions import (
+    TABLES,
+    ShownRanking,
+    delete_rankings_of,
+    insert_rankings,
+    read_impressions,
+    trim_rankings,
+)
 from movierank_core.schema import FEEDBACK
 
 FORMAT_VERSION: Final = 1
@@ -179,13 +187,15 @@ class EventStore:
         return self.snapshot().feedback
 
     def delete_user(self, user_id: int) -> int:
-        """Forget a user: their events are deleted (the number is returned) and the user is listed as such.
+        """Forget a user: their events are deleted (the number is returned), what they were shown as well, and
+        the user is listed as such.
 
         May be repeated. What the same user does later is a new history.
         """
         with self._transaction("delete from") as connection:
             seq = _advance(connection, 1)
             deleted = connection.execute("DELETE FROM feedback_events WHERE user_id = ?", (user_id,)).rowcount
+            delete_rankings_of(connection, user_id)
             connection.execute(_FORGET, (user_id, seq, _micros(datetime.now(UTC))))
         return deleted
 
@@ -202,6 +212,20 @@ class EventStore:
     def _seq_of(self, after: Watermark | None) -> int:
         """The watermark's number here: 0 for None and for one of another store."""
         return after.seq if after is not None and after.store_id == self.store_id else 0
+
+    def append_rankings(self, rankings: Sequence[ShownRanking]) -> None:
+        """Store what was shown, but for users who were forgotten since."""
+        with self._transaction("store impressions in") as connection:
+            insert_rankings(connection, rankings)
+
+    def trim_rankings(self, keep: int) -> int:
+        """Delete all but the newest `keep` rankings, and return how many were deleted."""
+        with self._transaction("delete from") as connection:
+            return trim_rankings(connection, keep)
+
+    def impressions(self) -> pl.DataFrame:
+        """Everything shown that is still stored, as IMPRESSIONS: the oldest first, by position."""
+        return self._read(read_impressions)
 
     def count(self) -> int:
         """How many events are stored."""
@@ -265,6 +289,7 @@ _TABLES: Final = (
     "CREATE INDEX IF NOT EXISTS feedback_events_of_user ON feedback_events (user_id, seq)",
     """CREATE TABLE IF NOT EXISTS forgotten_users (
         user_id BIGINT PRIMARY KEY, seq BIGINT NOT NULL, forgotten_us BIGINT NOT NULL)""",
+    *TABLES,
 )
 
 

@@ -20,6 +20,7 @@ from movierank_core.history import History
 from movierank_core.ladder import STRICT, ServedBy, Strict
 from movierank_core.model import RankingModel, Scored
 from movierank_core.ranking.diversity import diversify
+from movierank_core.ranking.exploration import draw_ranking
 from movierank_core.ranking.filters import Filters, admitted
 from movierank_core.ranking.reasons import families_of, reason_codes, sum_by_family
 from movierank_core.retrieval.content import Content
@@ -46,6 +47,10 @@ class RankOptions(msgspec.Struct, frozen=True, kw_only=True):
     """0 (by score alone) to 1."""
     explain: bool = False
     """Whether results carry their contributions."""
+    explore: float = 0.0
+    """The temperature at which the order is drawn, at most 1; 0 does not draw. Not beside `diversity`."""
+    seed: int = 0
+    """Decides what is drawn."""
 
 
 DEFAULT_OPTIONS = RankOptions()
@@ -63,6 +68,8 @@ class RankedMovie(msgspec.Struct, frozen=True, kw_only=True):
     """Codes, the strongest first; perhaps none."""
     contributions: dict[str, float] | None = None
     """Family to contribution, with `base`; sums to `raw_score`. Only where explained."""
+    propensity: float = 1.0
+    """The probability that this movie came here given those above it; 1 where nothing was drawn."""
 
 
 class Ranking(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,23 +116,41 @@ class Recommender:
         scored = self.model.score(
             history, as_of=as_of, exclude_seen=options.exclude_seen, admitted=mask, ladder=ladder
         )
-        vectors = self.model.state.movies.genres[scored.rows] if options.diversity > 0 else None
-        chosen = (
-            np.arange(min(k, len(scored.rows)))
-            if vectors is None
-            else diversify(scored.probabilities, vectors, k, options.diversity)
-        )
+        chosen, propensities = self._chosen(scored, k, options)
         results = (
             None
             if scored.features is None
             else ladder.attempt("reasons", lambda: self._results(scored, chosen, explain=options.explain))
         )
+        if results is None:
+            results = self._plain(scored, chosen, explain=options.explain)
+        if options.explore > 0:
+            results = [
+                msgspec.structs.replace(movie, propensity=propensity)
+                for movie, propensity in zip(results, propensities.tolist(), strict=True)
+            ]
         return Ranking(
-            results=self._plain(scored, chosen, explain=options.explain) if results is None else results,
+            results=results,
             served_by=scored.served_by,
             n_candidates=len(scored.rows),
             stage_ms=scored.stage_ms,
         )
+
+    def _chosen(
+        self, scored: Scored, k: int, options: RankOptions
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Positions of `scored` in the order in which they are shown, and the propensity of each."""
+        if options.explore > 0:
+            if options.diversity > 0:
+                raise ValueError("explore and diversity are both above 0, so that no propensity is known")
+            rng = np.random.default_rng(options.seed)
+            return draw_ranking(scored.raw_scores, k, options.explore, rng)
+        if options.diversity > 0:
+            vectors = self.model.state.movies.genres[scored.rows]
+            chosen = diversify(scored.probabilities, vectors, k, options.diversity)
+        else:
+            chosen = np.arange(min(k, len(scored.rows)))
+        return chosen, np.ones(len(chosen))
 
     def explain(
         self, history: History, *, as_of: int, row: int, options: RankOptions = DEFAULT_OPTIONS

@@ -42,6 +42,23 @@ FEEDBACK = _schema(
 )
 """What the event store holds, oldest first; `value` is the rating of a `rating` event, else null."""
 
+IMPRESSIONS = _schema(
+    {
+        "shown_at": TIMESTAMP,
+        "request_id": pl.String,
+        "user_id": pl.Int64,
+        "position": pl.Int32,
+        "movie_id": pl.Int64,
+        "score": pl.Float64,
+        "propensity": pl.Float64,
+        "model_version": pl.String,
+        "served_by": pl.String,
+        "explore": pl.Float64,
+    }
+)
+"""What the service showed, one row per position (from 1); `user_id` is null for visitors. `propensity` is the
+probability of the movie at its position given those above it: 1 unless `explore` is above 0."""
+
 INTERACTIONS = _schema(
     {
         "user_id": pl.Int64,

@@ -35,8 +35,10 @@ def create_app(settings: Settings, load: Callable[[Path], Ranks] = load_bundle) 
         await asyncio.get_running_loop().run_in_executor(None, world.refresh)
         watcher = Watcher(world)
         watcher.start()
+        world.impressions.start()
         yield
-        await asyncio.get_running_loop().run_in_executor(None, watcher.stop)
+        for end in (watcher.stop, world.impressions.close):
+            await asyncio.get_running_loop().run_in_executor(None, end)
         world.close()
 
     app = Litestar(

@@ -51,6 +51,8 @@ def checked_visitor(data: RankRequest) -> list[Event]:
     """The request's own history; 400 for what the shape of a request does not rule out."""
     if data.user_id is None and data.history is None:
         raise invalid("user_id", "required field is missing (or give a history)")
+    if data.explore > 0 and data.diversity > 0:
+        raise invalid("explore", "not together with diversity: no propensity would be known")
     _require_sense(data.filters)
     now = int(time.time())
     return [_event(place, event, now) for place, event in enumerate(data.history or [])]

@@ -67,6 +67,12 @@ class Metrics:
             multiprocess_mode="livesum",
             registry=self._registry,
         )
+        self._impressions = Counter(
+            "movierank_impressions",
+            "Rankings written down as shown, or dropped instead.",
+            ["outcome"],
+            registry=self._registry,
+        )
         self._swaps = Counter(
             "movierank_model_swaps", "Model versions taken into service.", registry=self._registry
         )
@@ -95,6 +101,9 @@ class Metrics:
 
     def shed(self) -> None:
         self._shed.inc()
+
+    def impressions(self, outcome: str, n: int) -> None:
+        self._impressions.labels(outcome).inc(n)
 
     def feedback(self, event_type: str, *, duplicate: bool) -> None:
         self._feedback.labels(event_type, str(duplicate).lower()).inc()

@@ -36,6 +36,10 @@ class RankRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
     filters: Filters | None = None
     exclude_seen: bool = True
     diversity: Annotated[float, Meta(ge=0.0, le=1.0, description="0 by score alone, to 1.")] = 0.0
+    explore: Annotated[
+        float,
+        Meta(ge=0.0, le=1.0, description="The temperature at which the order is drawn; 0 does not draw."),
+    ] = 0.0
     explain: Annotated[bool, Meta(description="Give raw scores and contributions.")] = False
 
 
@@ -67,6 +71,8 @@ class RankedResult(msgspec.Struct, frozen=True, kw_only=True):
     """Only with `explain`: before calibration."""
     contributions: dict[str, float] | UnsetType = UNSET
     """Only with `explain`: what each family of features adds; with `base` they sum to `raw_score`."""
+    propensity: float | UnsetType = UNSET
+    """Only with `explore`: the probability that this movie came here, given those above it."""
 
 
 class LeftOut(msgspec.Struct, frozen=True, kw_only=True):

@@ -44,6 +44,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How long after its request a ranking may come before a lesser one is given, in milliseconds."""
     rank_queue: int = 128
     """Rankings that may wait or be worked on in one worker; further ones get 503 at once."""
+    impressions_kept: int = 100_000
+    """The newest rankings whose positions stay in the event store; 0 stores none."""
     log_requests: bool = True
     """Whether each request is logged, one JSON line on standard error."""
     api_keys: str = ""
@@ -110,7 +112,7 @@ VARIABLES: Final[dict[str, str]] = {
 
 _TYPES: Final = {field.name: field.type for field in msgspec.structs.fields(Settings)}
 _EXPECTED: Final = {float: "a number above 0", int: "a whole number above 0", bool: "true or false"}
-_MAY_BE_ZERO: Final = frozenset({"rate_limit_per_minute"})
+_MAY_BE_ZERO: Final = frozenset({"rate_limit_per_minute", "impressions_kept"})
 _KEY: Final = re.compile(r"[!-~]+")
 _ORIGIN: Final = re.compile(r"\*|https?://[^\s/,]+")
 

@@ -24,6 +24,7 @@ from movierank_core.history import History
 from movierank_core.ladder import LeftOut, Pace, Strict
 from movierank_core.recommender import Ranking, RankOptions
 from movierank_serving.catalogue_view import CatalogueView
+from movierank_serving.impressions import ImpressionLog
 from movierank_serving.metrics import Metrics
 from movierank_serving.model_copies import CurrentVersion, ModelCopies, SyncStatus, load_bundle, now
 from movierank_serving.rank_queue import RankQueue
@@ -94,6 +95,7 @@ class World:
         """Users forgotten since the snapshot, for when the event store is away."""
         self._failures_logged: set[tuple[str, str, str, str]] = set()
         self.rank_queue = RankQueue(settings.rank_queue, metrics)
+        self.impressions = ImpressionLog(self.store, settings.impressions_kept, metrics)
         self.waiting_threads = ThreadPoolExecutor(8, "waiting")
         """For calls that wait for a disk or a network."""
         self._copies = ModelCopies(settings.paths.model_cache)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 from litestar import Request, post
 from litestar.params import JSONBody
 from msgspec import UNSET
@@ -44,7 +45,8 @@ async def explain(request: Request[Any, Any, Any], data: JSONBody[ExplainRequest
 def _answer(
     world: World, model: LoadedModel, data: ExplainRequest, asker: Asker, row: int, facts: RequestFacts
 ) -> ExplainResponse:
-    options = options_of(data)
+    # What chance would show another time explains nothing.
+    options = msgspec.structs.replace(options_of(data), explore=0.0)
     try:
         found = model.recommender.explain(asker.history, as_of=asker.as_of, row=row, options=options)
         shown = found.rank is not None and row in {

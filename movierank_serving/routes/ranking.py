@@ -1,11 +1,13 @@
 """`POST /rank`: a personal ranking."""
 
+import secrets
 from typing import Any
 
 from litestar import Request, post
 from litestar.params import JSONBody
 from msgspec import UNSET
 
+from movierank_core.impressions import Shown
 from movierank_core.ladder import Lenient
 from movierank_core.recommender import RankOptions
 from movierank_serving.askers import Asker, asker_of, checked_visitor
@@ -45,6 +47,9 @@ def options_of(data: RankRequest) -> RankOptions:
         filters=data.filters,
         diversity=data.diversity,
         explain=data.explain,
+        explore=data.explore,
+        # Not from the request: who may choose the draw makes its propensity untrue.
+        seed=secrets.randbits(64) if data.explore > 0 else 0,
     )
 
 
@@ -73,6 +78,15 @@ def _answer(
     world.note_left_out(model, ladder.left_out)
     world.metrics.ranking(ranking.served_by, {"history": read_ms, "waiting": waited_ms, **ranking.stage_ms})
     view = model.view
+    movie_ids = view.catalogue.movie_ids
+    world.impressions.note(
+        request_id=facts.request_id,
+        user_id=data.user_id,
+        model_version=model.version,
+        served_by=ranking.served_by,
+        explore=data.explore,
+        shown=[Shown(int(movie_ids[movie.row]), movie.score, movie.propensity) for movie in ranking.results],
+    )
     return RankResponse(
         user_id=data.user_id,
         results=[
@@ -82,6 +96,7 @@ def _answer(
                 movie.reasons,
                 raw_score=movie.raw_score if data.explain else UNSET,
                 contributions=UNSET if movie.contributions is None else movie.contributions,
+                propensity=movie.propensity if data.explore > 0 else UNSET,
             )
             for movie in ranking.results
         ],

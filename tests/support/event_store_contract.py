@@ -8,7 +8,8 @@ import polars as pl
 
 from movierank_core.events import EventStore, FeedbackEvent, Watermark, open_event_store
 from movierank_core.history import Event
-from movierank_core.schema import FEEDBACK
+from movierank_core.impressions import Shown, ShownRanking
+from movierank_core.schema import FEEDBACK, IMPRESSIONS
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 NOON_SECONDS = 1714564800
@@ -25,6 +26,19 @@ def feedback(event_id: str, **fields: Any) -> FeedbackEvent:
             "timestamp": NOON,
             **fields,
         }
+    )
+
+
+def shown(request_id: str, moment: datetime, user_id: int | None = 7, explore: float = 0.0) -> ShownRanking:
+    """A ranking of two movies."""
+    return ShownRanking(
+        shown_us=(moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1),
+        request_id=request_id,
+        user_id=user_id,
+        model_version="3",
+        served_by="model",
+        explore=explore,
+        shown=[Shown(550, 0.9, 0.5), Shown(603, 0.7, 1.0)],
     )
 
 
@@ -163,6 +177,32 @@ class EventStoreContract:
         for snapshot in snapshots:
             after = store.events_of(7, Watermark.parse(snapshot.watermark))
             assert len(snapshot.feedback) + len(after) == 80
+
+    def test_rankings_are_read_back_as_impressions(self, store: EventStore) -> None:
+        assert store.impressions().schema == IMPRESSIONS
+        moment = NOON + timedelta(microseconds=123_457)
+        store.append_rankings([shown("r2", moment), shown("r1", NOON, user_id=None, explore=0.25)])
+        assert store.impressions().rows() == [
+            (NOON, "r1", None, 1, 550, 0.9, 0.5, "3", "model", 0.25),
+            (NOON, "r1", None, 2, 603, 0.7, 1.0, "3", "model", 0.25),
+            (moment, "r2", 7, 1, 550, 0.9, 0.5, "3", "model", 0.0),
+            (moment, "r2", 7, 2, 603, 0.7, 1.0, "3", "model", 0.0),
+        ]
+
+    def test_only_the_newest_rankings_stay(self, store: EventStore) -> None:
+        store.append_rankings([shown(f"r{n}", NOON + timedelta(seconds=n)) for n in range(10)])
+        assert store.trim_rankings(10) == 0
+        assert store.trim_rankings(3) == 7
+        assert store.impressions()["request_id"].unique().sort().to_list() == ["r7", "r8", "r9"]
+
+    def test_what_a_forgotten_user_was_shown_is_gone_and_does_not_come_back(self, store: EventStore) -> None:
+        before = datetime.now(UTC)
+        store.append_rankings([shown("r1", before), shown("r2", before, user_id=8)])
+        store.delete_user(7)
+        store.append_rankings([shown("late", before)])  # It waited in a worker.
+        after = datetime.now(UTC) + timedelta(seconds=1)
+        store.append_rankings([shown("new", after), shown("visitor", after, user_id=None)])
+        assert set(store.impressions()["request_id"]) == {"r2", "new", "visitor"}
 
     def test_ping_returns_where_events_can_be_stored(self, store: EventStore) -> None:
         store.ping()

@@ -45,6 +45,7 @@ def test_every_setting_can_be_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         "MOVIERANK_API_KEYS": "one,two",
         "MOVIERANK_CORS_ORIGINS": "https://films.example",
         "MOVIERANK_RATE_LIMIT_PER_MINUTE": "600",
+        "MOVIERANK_IMPRESSIONS_KEPT": "500",
         "MOVIERANK_LOG_REQUESTS": "false",
         "MOVIERANK_SHUTDOWN_SECONDS": "3",
     }
