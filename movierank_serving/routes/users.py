@@ -70,7 +70,7 @@ async def user(
     "training and the next histories leave the user out. May be repeated.",
     guards=[needs_key],
     security=SECURITY,
-    responses=problems(400, 401, 503),
+    responses=problems(400, 401, 404, 503),
 )
 async def forget(request: Request[Any, Any, Any], user_id: UserInPath) -> Forgotten:
     facts_of(request.scope).user_id = user_id
