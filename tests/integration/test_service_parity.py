@@ -1,0 +1,120 @@
+"""A thousand requests: the service's features and scores are exactly the offline code's."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from litestar import Litestar
+from litestar.testing import TestClient
+
+from movierank_core.bundle import read_bundle
+from movierank_core.features.definitions import Feature
+from movierank_core.histories import publish_histories
+from movierank_core.interaction_arrays import InteractionArrays
+from movierank_core.model import candidate_rows
+from movierank_core.ranking.trees import TreeEnsemble
+from movierank_core.recommender import Recommender
+from movierank_core.state import fit_state
+from movierank_pipeline.interactions import build_interactions
+from movierank_pipeline.packaging import lightgbm_scores
+from movierank_pipeline.release import Release
+from movierank_serving import askers
+from tests.support.service import client_of, serve_version, settings_in
+from tests.support.world import CONFIG, World
+
+N_REQUESTS = 1_000
+EVENT_TYPES = ("rating", "like", "dislike", "click", "not_interested", "seen", "undo")
+
+
+@pytest.fixture(scope="module")
+def recommender(release: Release) -> Recommender:
+    return read_bundle(release.bundle)
+
+
+@pytest.fixture(scope="module")
+def client(
+    recommender: Recommender, world: World, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TestClient[Litestar]]:
+    settings = settings_in(tmp_path_factory.mktemp("parity"), rank_deadline_ms=60_000, impressions_kept=0)
+    serve_version(settings, "1")
+    publish_histories(
+        world.interactions,
+        settings.paths.histories,
+        feedback_through=None,
+        dataset="tiny",
+        ratings_are_simulated=True,
+    )
+    with client_of(settings, lambda _: recommender) as client:
+        yield client
+
+
+class Clock:
+    """The service's clock, which stands still."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def time(self) -> float:
+        return self.now
+
+
+def offline_history(client: TestClient[Litestar], world: World, user_id: int) -> Any:
+    """What the next training would know of the user: the ratings and all feedback, by the pipeline's code."""
+    feedback = client.app.state.world.store().read_all()
+    data = InteractionArrays.from_frame(build_interactions(world.ratings, feedback), world.catalogue)
+    return data.history(int(np.searchsorted(data.user_ids, user_id)))
+
+
+def test_features_and_scores_of_the_service_are_those_of_the_offline_code(
+    client: TestClient[Litestar],
+    recommender: Recommender,
+    release: Release,
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(11)
+    last = int(world.data.timestamps.max())
+    state = fit_state(world.data, world.catalogue, last + 1, CONFIG).with_fusion(
+        recommender.model.state.fusion
+    )
+    features: tuple[Feature, ...] = recommender.model.features
+    texts = [path.read_text("utf-8") for path in sorted((release.bundle / "ranker").iterdir())]
+    weights = list(recommender.manifest.model_weights)
+    names = [feature.name for feature in features]
+    trees = TreeEnsemble.from_texts(texts, weights, names)
+    users = world.ratings["user_id"].unique().sort().to_list()
+    movie_ids = world.catalogue.movie_ids.tolist()
+    clock = Clock(0.0)
+    monkeypatch.setattr(askers, "time", clock)
+    checked = 0
+    for number in range(N_REQUESTS):
+        user_id = int(rng.choice(users))
+        if number % 4 == 0:
+            event_type = str(rng.choice(EVENT_TYPES))
+            value = {"value": float(rng.integers(1, 11)) / 2} if event_type == "rating" else {}
+            body = {"user_id": user_id, "movie_id": int(rng.choice(movie_ids)), "event_type": event_type}
+            assert client.post("/feedback", json={**body, **value}).status_code == 202
+        history = offline_history(client, world, user_id)
+        newest = int(history.timestamps[-1])
+        clock.now = float(newest + int(rng.integers(0, 90 * 86_400)))
+        body = {"user_id": user_id, "k": 500, "explain": True}
+        answer = client.post("/rank", json=body).json()
+        assert answer["served_by"] == "model"
+        as_of = int(clock.now) + 1
+        found = candidate_rows(state, world.catalogue, history, as_of, features)
+        raw = trees.predict(found.matrix)
+        order = np.argsort(-raw, kind="stable")
+        expected_ids = world.catalogue.movie_ids[found.candidates.rows[order]].tolist()
+        assert [result["movie_id"] for result in answer["results"]] == expected_ids
+        assert [result["raw_score"] for result in answer["results"]] == raw[order].tolist()
+        checked += 1
+        if number % 10 == 0:
+            np.testing.assert_allclose(raw, lightgbm_scores(texts, weights, found.matrix), rtol=0, atol=1e-9)
+            place = int(rng.integers(len(order)))
+            explained = client.post("/explain", json={**body, "movie_id": expected_ids[place]}).json()
+            row = found.matrix[order[place]]
+            assert [feature["name"] for feature in explained["features"]] == names
+            values = [np.nan if f["value"] is None else f["value"] for f in explained["features"]]
+            np.testing.assert_array_equal(np.array(values, np.float32), row)
+    assert checked == N_REQUESTS
