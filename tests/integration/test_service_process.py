@@ -1,144 +1,47 @@
 """The service as it runs: real processes, a real port, a real registry, a real model."""
 
+import hashlib
 import http.client
 import json
-import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 import psutil
 import pytest
 
 from movierank_core.bundle import read_bundle
+from movierank_core.bundle_manifest import MANIFEST
 from movierank_core.events import open_event_store
-from movierank_core.histories import open_histories, publish_histories
+from movierank_core.histories import open_histories
 from movierank_core.model_store import BUNDLE_IN_MODEL
 from movierank_core.paths import Paths
 from movierank_pipeline.registry import Registry
 from movierank_pipeline.release import Release
 from movierank_pipeline.tracking import connect
-from tests.support.stores import paths_with_store
+from tests.support.service_process import ROOT, SERVE, Service, add_version, prepare, serving
 from tests.support.waiting import wait_for
 from tests.support.world import World
-
-ROOT = Path(__file__).resolve().parents[2]
-SERVE = "from movierank_cli.main import main; main()"
-
-
-class Service:
-    """`movierank serve` in a process of its own."""
-
-    def __init__(self, paths: Paths, *arguments: str, **variables: str) -> None:
-        environment = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("MOVIERANK_", "MLFLOW_", "PROMETHEUS_"))
-        }
-        environment |= {"MOVIERANK_ROOT": str(paths.root), "PYTHONUNBUFFERED": "1", **variables}
-        self.log = paths.root / "service.log"
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", SERVE, "serve", "--port", "0", *arguments],
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=self.log.open("ab"),
-            text=True,
-        )
-        self.port = 0
-
-    def read_address(self) -> None:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        match = re.search(r"http://127\.0\.0\.1:(\d+)", line)
-        assert match is not None, line + self.log.read_text()
-        self.port = int(match[1])
-
-    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        """Status and decoded answer, over a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        try:
-            content = None if body is None else json.dumps(body)
-            connection.request(method, path, content, {"Content-Type": "application/json"})
-            response = connection.getresponse()
-            text = response.read()
-            is_json = "json" in response.headers["content-type"]
-            return response.status, json.loads(text) if is_json else text.decode()
-        finally:
-            connection.close()
-
-    def rank(self, user_id: int, **more: Any) -> dict[str, Any]:
-        status, answer = self.ask("POST", "/rank", {"user_id": user_id, **more})
-        assert status == 200, answer
-        ranking: dict[str, Any] = answer
-        return ranking
-
-    def wait_until_ready(self) -> None:
-        wait_for(lambda: self.ask("GET", "/health/ready")[0] == 200, seconds=60, what="ready")
-
-    def workers(self) -> list[psutil.Process]:
-        """The processes that answer; the others are the registry's watcher and multiprocessing's helper."""
-        children = psutil.Process(self.process.pid).children()
-        living = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
-        return [child for child in living if "spawn_main" in " ".join(child.cmdline())]
-
-    def everything(self) -> list[psutil.Process]:
-        return [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
-
-    def stop(self) -> int:
-        if self.process.poll() is None:
-            self.process.terminate()
-        return self.process.wait(30)
-
-
-@contextmanager
-def serving(paths: Paths, *arguments: str, **variables: str) -> Iterator[Service]:
-    service = Service(paths, *arguments, **variables)
-    try:
-        service.read_address()
-        service.wait_until_ready()
-        yield service
-    finally:
-        service.stop()
-
-
-def add_version(paths: Paths, release: Release) -> int:
-    run_id = uuid.uuid4().hex
-    shutil.copytree(release.bundle, paths.artifacts / run_id / BUNDLE_IN_MODEL)
-    return Registry(connect(paths)).register(str(paths.artifacts / run_id), run_id, {}).number
 
 
 @pytest.fixture(scope="module")
 def prepared(release: Release, world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Paths]:
-    """A registry with three versions, the first in production, and published histories."""
+    """Three versions, the first in production, and published histories."""
     with pytest.MonkeyPatch.context() as environment:
         environment.delenv("MLFLOW_TRACKING_URI", raising=False)
-        paths = paths_with_store(tmp_path_factory.mktemp("service"))
-        for _ in range(3):
-            add_version(paths, release)
-        Registry(connect(paths)).promote(1, by="test")
-        publish_histories(
-            world.interactions,
-            paths.histories,
-            feedback_through=None,
-            dataset="tiny",
-            ratings_are_simulated=True,
-        )
-        yield paths
+        yield prepare(tmp_path_factory.mktemp("service"), release, world, 3)
 
 
 @pytest.fixture(scope="module")
 def service(prepared: Paths) -> Iterator[Service]:
-    with serving(prepared, "--workers", "2") as service:
+    quick = {"MOVIERANK_REGISTRY_POLL_SECONDS": "0.3", "MOVIERANK_WATCH_SECONDS": "0.1"}
+    with serving(prepared, "--workers", "2", **quick) as service:
         yield service
 
 
@@ -204,69 +107,144 @@ def test_metrics_are_summed_over_workers(service: Service) -> None:
     assert 'movierank_model_loaded{version="1"} 1.0' in service.ask("GET", "/metrics")[1]
 
 
-def test_the_alias_moves_under_load_without_a_failed_request(service: Service, prepared: Paths) -> None:
-    registry = Registry(connect(prepared))
-    stop = threading.Event()
-    answers: list[tuple[float, int, str]] = []
-    failures: list[str] = []
+class Load:
+    """Clients that rank without a pause, and everything that they were answered."""
 
-    def ask(user_id: int) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=10)
+    def __init__(self, service: Service, n_clients: int = 4) -> None:
+        self._service = service
+        self._stop = threading.Event()
+        self.answers: list[tuple[float, int, str]] = []
+        """(when, status, version) in the order of arrival."""
+        self.failures: list[str] = []
+        self._askers = [threading.Thread(target=self._ask, args=(user,)) for user in range(1, n_clients + 1)]
+
+    def _ask(self, user_id: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._service.port, timeout=10)
         body = json.dumps({"user_id": user_id})
-        while not stop.is_set():
+        while not self._stop.is_set():
             try:
                 connection.request("POST", "/rank", body, {"Content-Type": "application/json"})
                 response = connection.getresponse()
                 content = json.loads(response.read())
-                answers.append((time.monotonic(), response.status, content.get("model_version", "")))
+                version = content.get("model_version", "")
+                self.answers.append((time.monotonic(), response.status, version))
             except (OSError, http.client.HTTPException, ValueError) as error:
-                failures.append(repr(error))
+                self.failures.append(repr(error))
                 connection.close()
         connection.close()
 
-    def only(version: str) -> bool:
+    def only(self, version: str) -> bool:
         """Every answer of the last moments is from this version."""
-        latest = answers[-40:]
+        latest = self.answers[-40:]
         return bool(latest) and {answer[2] for answer in latest} == {version}
 
-    askers = [threading.Thread(target=ask, args=(user_id,)) for user_id in range(1, 5)]
-    for asker in askers:
-        asker.start()
-    try:
-        delays = []
-        for move, version in (
-            (lambda: registry.promote(2, by="test"), "2"),
-            (lambda: registry.rollback(by="test"), "1"),
-            (lambda: registry.promote(3, by="test"), "3"),
-            (lambda: registry.promote(1, by="test"), "1"),
-        ):
-            move()
-            started = time.monotonic()
-            wait_for(lambda version=version: only(version), seconds=20, what=f"version {version}")
-            first = next(at for at, _, served in answers if at > started and served == version)
-            delays.append(first - started)
-    finally:
-        stop.set()
-        for asker in askers:
+    def __enter__(self) -> Self:
+        for asker in self._askers:
+            asker.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for asker in self._askers:
             asker.join()
-    assert failures == []
-    assert {status for _, status, _ in answers} == {200}
+
+
+def test_the_alias_moves_twenty_times_under_load_without_a_failed_request(
+    service: Service, prepared: Paths
+) -> None:
+    registry = Registry(connect(prepared))
+    delays = []
+    with Load(service) as load:
+        for move in range(20):
+            version = "2313"[move % 4]
+            if move % 4 == 1:
+                registry.promote(3, by="test")
+            elif move % 4 == 3:
+                registry.rollback(by="test")
+            else:
+                registry.promote(int(version), by="test")
+            started = time.monotonic()
+            wait_for(lambda version=version: load.only(version), seconds=20, what=f"version {version}")
+            first = next(at for at, _, served in load.answers if at > started and served == version)
+            delays.append(first - started)
+        registry.promote(1, by="test")
+        wait_for(lambda: load.only("1"), seconds=20, what="version 1")
+    assert load.failures == []
+    assert {status for _, status, _ in load.answers} == {200}
+    assert len(load.answers) > 500
     assert max(delays) < 10, delays
 
 
-def test_a_damaged_version_is_refused_and_the_old_one_goes_on(
+def reseal(bundle: Path) -> None:
+    """Make the manifest vouch for the files as they are, as a careless hand might."""
+    manifest = json.loads((bundle / MANIFEST).read_text())
+    for path in manifest["files"]:
+        manifest["files"][path] = hashlib.sha256((bundle / path).read_bytes()).hexdigest()
+    (bundle / MANIFEST).write_text(json.dumps(manifest))
+
+
+def cut_short(bundle: Path) -> None:
+    (bundle / "catalogue.parquet").write_bytes(b"PAR1")
+
+
+def leaves_that_are_no_numbers(bundle: Path) -> None:
+    model = bundle / "ranker" / "model_0.txt"
+    model.write_text(re.sub(r"leaf_value=\S+", "leaf_value=nan", model.read_text(), count=1))
+    reseal(bundle)
+
+
+def other_leaves(bundle: Path) -> None:
+    model = bundle / "ranker" / "model_0.txt"
+    model.write_text(re.sub(r"leaf_value=\S+", "leaf_value=0.5", model.read_text(), count=1))
+    reseal(bundle)
+
+
+def exchanged_features(bundle: Path) -> None:
+    manifest = json.loads((bundle / MANIFEST).read_text())
+    features = manifest["features"]
+    half = len(features) // 2
+    manifest["features"] = [*features[half:], *features[:half]]
+    (bundle / MANIFEST).write_text(json.dumps(manifest))
+
+
+def an_unknown_feature(bundle: Path) -> None:
+    manifest = json.loads((bundle / MANIFEST).read_text())
+    manifest["features"][0]["name"] = "horoscope"
+    (bundle / MANIFEST).write_text(json.dumps(manifest))
+
+
+def a_missing_file(bundle: Path) -> None:
+    next((bundle / "state").glob("als.*.npy")).unlink()
+
+
+def test_a_poisoned_version_is_never_served_and_the_old_one_goes_on(
     service: Service, prepared: Paths, release: Release
 ) -> None:
-    number = add_version(prepared, release)
     registry = Registry(connect(prepared))
-    folder = prepared.artifacts / registry.get(number).run_id / BUNDLE_IN_MODEL
-    (folder / "catalogue.parquet").write_bytes(b"PAR1")
-    registry.promote(number, by="test")
-    refused = wait_for(lambda: service.ask("GET", "/health/ready")[1]["refused_versions"], what="the refusal")
-    assert refused[0]["model_version"] == str(number)
-    assert refused[0]["error"].startswith("catalogue.parquet in the bundle ")
-    assert service.rank(1)["model_version"] == "1"
-    registry.promote(1, by="test")
+    poisons = {
+        cut_short: "catalogue.parquet in the bundle ",
+        leaves_that_are_no_numbers: "",
+        other_leaves: "Golden request ",
+        exchanged_features: "",
+        an_unknown_feature: "The bundle in ",
+        a_missing_file: "The bundle in ",
+    }
+    with Load(service, 2) as load:
+        for poison, start in poisons.items():
+            number = add_version(prepared, release)
+            poison(prepared.artifacts / registry.get(number).run_id / BUNDLE_IN_MODEL)
+            registry.promote(number, by="test")
+
+            def refusal(number: int = number) -> dict[str, str] | None:
+                refused = service.ask("GET", "/health/ready")[1]["refused_versions"]
+                return next((entry for entry in refused if entry["model_version"] == str(number)), None)
+
+            error = wait_for(refusal, seconds=20, what=f"the refusal of {poison.__name__}")["error"]
+            assert error.startswith(start), (poison.__name__, error)
+            assert service.rank(1)["model_version"] == "1"
+        registry.promote(1, by="test")
+    assert load.failures == []
+    assert {answer[1:] for answer in load.answers} == {(200, "1")}
 
 
 def test_a_killed_worker_is_replaced(service: Service) -> None:
