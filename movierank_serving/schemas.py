@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from movierank_core.bundle_manifest import EvaluationSummary
 from movierank_core.ranking.filters import Filters
 
 UserId = Annotated[int, Meta(ge=0, le=2**53 - 1, description="A user; unknown ones are newcomers.")]
@@ -228,6 +229,10 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, float]
     library_versions: dict[str, str]
     histories: "HistoriesInfo | None"
+    evaluation: EvaluationSummary | None
+    """Null where the version was made before this was kept."""
+    links: dict[str, str]
+    """`mlflow` (this version) and `dagster` (the asset that made it), where they are configured."""
 
 
 class HistoriesInfo(msgspec.Struct, frozen=True, kw_only=True):

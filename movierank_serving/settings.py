@@ -37,6 +37,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What stands before a poster's path."""
     backdrop_base_url: str = "https://image.tmdb.org/t/p/w780"
     """What stands before a backdrop's path."""
+    mlflow_url: str = ""
+    """Where the MLflow UI answers, for a link on the page; empty for no link."""
+    dagster_url: str = ""
+    """Where the Dagster UI answers, for a link on the page; empty for no link."""
     max_body_bytes: int = 65_536
     """A longer request body is refused with 413."""
     log_requests: bool = True
@@ -83,6 +87,7 @@ VARIABLES: Final[dict[str, str]] = {
 }
 """Field to environment variable."""
 
+_WEB_ADDRESSES: Final = frozenset({"mlflow_url", "dagster_url"})
 _TYPES: Final = {field.name: field.type for field in msgspec.structs.fields(Settings)}
 _EXPECTED: Final = {float: "a number above 0", int: "a whole number above 0", bool: "true or false"}
 
@@ -96,6 +101,12 @@ def _read(name: str, text: str) -> Any:
     if value is None or (kind in (int, float) and not 0 < value < math.inf):
         raise ConfigError(
             f"{VARIABLES[name]} is {text!r}", expected=_EXPECTED[kind], remedy="set it or leave it out"
+        )
+    if name in _WEB_ADDRESSES and not text.startswith(("http://", "https://")):
+        raise ConfigError(
+            f"{VARIABLES[name]} is {text!r}",
+            expected="an address that begins with http:// or https://",
+            remedy="set it or leave it out",
         )
     return value
 

@@ -9,6 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from movierank_core.bundle_manifest import Manifest
 from movierank_core.errors import EventStoreError
+from movierank_serving.links import links_of
 from movierank_serving.problems import PROBLEM_JSON, no_model
 from movierank_serving.routes.common import in_thread, model_of, problems, why_no_model, world_of
 from movierank_serving.schemas import (
@@ -44,6 +45,8 @@ async def model(request: Request[Any, Any, Any]) -> ModelInfo:
         metrics=manifest.metrics,
         library_versions=manifest.library_versions,
         histories=None if histories is None else _info(histories),
+        evaluation=manifest.evaluation,
+        links=links_of(world_of(request).settings, loaded.version),
     )
 
 

@@ -37,6 +37,31 @@ OPINION = {"like": 4.5, "dislike": 1.5, "not_interested": 2.0}
 Json = dict[str, Any]
 
 
+def estimate(mean: float, spread: float = 0.03) -> Json:
+    return {"mean": mean, "low": mean - spread, "high": mean + spread}
+
+
+EVALUATION: Json = {
+    "protocol": "temporal",
+    "split_time": "2025-06-01T00:00:00+00:00",
+    "n_requests": 1160,
+    "n_users": 116,
+    "systems": {
+        "movierank": {"ndcg@10": estimate(0.187), "recall@100": estimate(0.37)},
+        "ease_likes": {"ndcg@10": estimate(0.157), "recall@100": estimate(0.329)},
+        "popularity_365d": {"ndcg@10": estimate(0.156), "recall@100": estimate(0.332)},
+        "popularity": {"ndcg@10": estimate(0.105)},
+        "random": {"ndcg@10": estimate(0.005, 0.002), "recall@100": estimate(0.012, 0.003)},
+    },
+    "reliability": [
+        {"n": 40, "predicted": 0.35, "observed": 0.31},
+        {"n": 210, "predicted": 0.56, "observed": 0.58},
+        {"n": 90, "predicted": 0.78, "observed": 0.74},
+    ],
+    "expected_calibration_error": 0.031,
+}
+
+
 class Problem(Exception):
     """An answer in the problem-details shape."""
 
@@ -69,6 +94,8 @@ class FakeService:
     event_ids: set[str] = field(default_factory=set)
     requests: list[tuple[str, str, Json]] = field(default_factory=list)
     forgotten: set[int] = field(default_factory=set)
+    evaluation: Json | None = field(default_factory=lambda: EVALUATION)
+    links: dict[str, str] = field(default_factory=dict)
 
     def add_awkward_films(self) -> None:
         self.films = {film.movie_id: film for film in AWKWARD_FILMS} | self.films
@@ -310,7 +337,29 @@ class FakeService:
             "n_movies": len(self.films),
             "n_users": N_USERS,
             "n_interactions": 4127,
+            "histories": {"n_users": N_USERS, "n_events": 4127},
+            "evaluation": self.evaluation,
+            "links": self.links,
         }
+
+    def metrics(self) -> str:
+        """Prometheus' text: what was asked, each answered in 3 ms, and the events that came in."""
+        asked = Counter((method, urlsplit(path).path) for method, path, _ in self.requests)
+        lines = [
+            f'movierank_requests_total{{method="{method}",route="{path}",status="200"}} {n}.0'
+            for (method, path), n in asked.items()
+        ]
+        ranks = asked["POST", "/rank"]
+        lines += [
+            f'movierank_request_seconds_bucket{{le="{bound}",method="POST",route="/rank"}} {n}.0'
+            for bound, n in (("0.002", 0), ("0.004", ranks), ("2.5", ranks), ("+Inf", ranks))
+        ]
+        kinds = Counter(event["event_type"] for events in self.events.values() for event in events)
+        lines += [
+            f'movierank_feedback_events_total{{duplicate="false",event_type="{kind}"}} {n}.0'
+            for kind, n in kinds.items()
+        ]
+        return "\n".join(lines) + "\n"
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Json) -> tuple[int, Json]:
         parts = path.strip("/").split("/")
@@ -394,6 +443,9 @@ class Handler(BaseHTTPRequestHandler):
             self.connection.close()
             return
         time.sleep(service.delay_s)
+        if address.path == "/metrics" and service.mode == "ok":
+            self.send(200, service.metrics().encode(), "text/plain; version=0.0.4; charset=utf-8")
+            return
         query = {name: values[0] for name, values in parse_qs(address.query).items()}
         try:
             status, answer = service.answer(self.command, address.path, query, body)
