@@ -13,6 +13,10 @@ MovieId = Annotated[int, Meta(ge=0, le=2**53 - 1, description="A movie's id, as 
 Stars = Annotated[float, Meta(ge=0.5, le=5.0, description="A rating, 0.5 to 5.")]
 Identifier = Annotated[str, Meta(max_length=64, pattern="^[A-Za-z0-9._:-]+$")]
 HistoryEventType = Literal["rating", "like", "dislike", "click", "not_interested", "seen"]
+ServedVersion = Annotated[
+    Literal["production", "challenger"],
+    Meta(description="The version that is served, or the one that the service holds beside it."),
+]
 FeedbackEventType = Literal["rating", "like", "dislike", "click", "not_interested", "seen", "undo"]
 
 
@@ -35,6 +39,7 @@ class RankRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
     exclude_seen: bool = True
     diversity: Annotated[float, Meta(ge=0.0, le=1.0, description="0 by score alone, to 1.")] = 0.0
     explain: Annotated[bool, Meta(description="Give raw scores and contributions.")] = False
+    version: ServedVersion = "production"
 
 
 class MovieCard(msgspec.Struct, frozen=True, kw_only=True):
@@ -231,6 +236,8 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     histories: "HistoriesInfo | None"
     evaluation: EvaluationSummary | None
     """Null where the version was made before this was kept."""
+    challenger: "LoadedVersion | None"
+    """The version that `/rank` may be asked for by `"version": "challenger"`."""
     links: dict[str, str]
     """`mlflow` (this version) and `dagster` (the asset that made it), where they are configured."""
 

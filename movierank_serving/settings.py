@@ -29,6 +29,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The registered model that is served."""
     model_alias: str = PRODUCTION
     """The alias whose version is served."""
+    serve_challenger: bool = False
+    """Whether the version with the alias `challenger` is held beside the served one, for comparing them."""
     registry_poll_seconds: float = 2.0
     """How often the registry is asked where the alias points, in seconds."""
     watch_seconds: float = 1.0

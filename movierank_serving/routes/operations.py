@@ -21,7 +21,7 @@ from movierank_serving.schemas import (
     NotReady,
     RefusedVersion,
 )
-from movierank_serving.world import LoadedHistories, World
+from movierank_serving.world import LoadedHistories, LoadedModel, World
 
 
 @get("/model", tags=["operations"], summary="The version that is served", responses=problems(503))
@@ -46,6 +46,7 @@ async def model(request: Request[Any, Any, Any]) -> ModelInfo:
         library_versions=manifest.library_versions,
         histories=None if histories is None else _info(histories),
         evaluation=manifest.evaluation,
+        challenger=_loaded_version(world_of(request).challenger),
         links=links_of(world_of(request).settings, loaded.version),
     )
 
@@ -98,7 +99,11 @@ async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
 
 def _health(world: World) -> Health:
     loaded, histories, status = world.model, world.histories, world.sync_status
-    problems = [text for text in (world.model_error, world.histories_error) if text is not None]
+    problems = [
+        text
+        for text in (world.model_error, world.challenger_error, world.histories_error)
+        if text is not None
+    ]
     try:
         world.store().ping()
         has_events = True
@@ -110,9 +115,7 @@ def _health(world: World) -> Health:
         problems += _age_problems(histories, loaded.recommender.manifest)
     return Health(
         status="not_ready" if loaded is None else "ready",
-        model=None
-        if loaded is None
-        else LoadedVersion(model_version=loaded.version, run_id=loaded.run_id, loaded_at=loaded.loaded_at),
+        model=_loaded_version(loaded),
         histories=None if histories is None else histories.histories.manifest.snapshot_id,
         events="available" if has_events else "unavailable",
         registry="unknown"
@@ -158,6 +161,12 @@ def _age_problems(loaded: LoadedHistories, manifest: Manifest) -> list[str]:
         "Remedy: run `movierank materialize`."
     )
     return [text]
+
+
+def _loaded_version(loaded: LoadedModel | None) -> LoadedVersion | None:
+    if loaded is None:
+        return None
+    return LoadedVersion(model_version=loaded.version, run_id=loaded.run_id, loaded_at=loaded.loaded_at)
 
 
 def _info(loaded: LoadedHistories) -> HistoriesInfo:

@@ -41,7 +41,7 @@ async def rank(request: Request[Any, Any, Any], data: JSONBody[RankRequest]) -> 
         raise invalid("user_id", "required field is missing (or give a history)")
     _require_small_numbers(data.filters)
     visitor = [_event(place, event, int(time.time())) for place, event in enumerate(data.history or [])]
-    model = await model_of(request)
+    model = await model_of(request, data.version)
     world = world_of(request)
     if data.user_id is None:
         known = _NOBODY

@@ -32,6 +32,7 @@ CSP = (
 N_USERS = 200
 NO_MODEL = "No version carries the alias production."
 NO_MODEL_REMEDY = "run `movierank demo` for a first model"
+NO_CHALLENGER_REMEDY = "set MOVIERANK_SERVE_CHALLENGER=true and start it again"
 OPINION = {"like": 4.5, "dislike": 1.5, "not_interested": 2.0}
 
 Json = dict[str, Any]
@@ -95,6 +96,8 @@ class FakeService:
     requests: list[tuple[str, str, Json]] = field(default_factory=list)
     forgotten: set[int] = field(default_factory=set)
     evaluation: Json | None = field(default_factory=lambda: EVALUATION)
+    challenger: str | None = None
+    """The version with the alias challenger, if the service holds one."""
     links: dict[str, str] = field(default_factory=dict)
 
     def add_awkward_films(self) -> None:
@@ -203,12 +206,15 @@ class FakeService:
 
     def rank(self, body: Json) -> Json:
         unknown = set(body) - {
-            "user_id", "history", "k", "filters", "exclude_seen", "diversity", "explain",
+            "user_id", "history", "k", "filters", "exclude_seen", "diversity", "explain", "version",
         }  # fmt: skip
         if unknown:
             raise Problem(400, "invalid-request", f"{unknown.pop()}: unknown field")
         if body.get("user_id") is None and body.get("history") is None:
             raise Problem(400, "invalid-request", "user_id: required field is missing (or give a history)")
+        version = body.get("version", "production")
+        if version == "challenger" and self.challenger is None:
+            raise Problem(404, "no-challenger", "This service holds no challenger.", NO_CHALLENGER_REMEDY)
         started = time.perf_counter()
         user_id = body.get("user_id")
         past = self.past(user_id) if user_id else []
@@ -223,6 +229,8 @@ class FakeService:
             if not passes(film, filters):
                 continue
             terms = self.taste_terms(film, history, random.Random(film.movie_id))
+            if version == "challenger":
+                terms["high_popularity"] = 0.9 - terms["high_popularity"]
             if body.get("diversity"):
                 terms["variety"] = body["diversity"] * random.Random(film.movie_id * 7).uniform(-2, 2)
             scored.append((sum(terms.values()), film, terms))
@@ -241,7 +249,7 @@ class FakeService:
             "known_user": bool(past),
             "n_history": len(history),
             "request_id": f"request-{len(self.requests)}",
-            "model_version": self.model_version,
+            "model_version": self.challenger if version == "challenger" else self.model_version,
             "data_as_of": "2025-11-20T00:00:00Z",
             "served_by": self.served_by if history else "popularity",
             "latency_ms": round((time.perf_counter() - started) * 1000, 2),
@@ -339,6 +347,8 @@ class FakeService:
             "n_interactions": 4127,
             "histories": {"n_users": N_USERS, "n_events": 4127},
             "evaluation": self.evaluation,
+            "challenger": self.challenger
+            and {"model_version": self.challenger, "run_id": "9c", "loaded_at": "2025-11-21T00:00:00Z"},
             "links": self.links,
         }
 

@@ -35,6 +35,7 @@ def test_every_setting_can_be_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         "MOVIERANK_EVENTS_URL": "postgresql://host/db",
         "MOVIERANK_MODEL_NAME": "other",
         "MOVIERANK_MODEL_ALIAS": "challenger",
+        "MOVIERANK_SERVE_CHALLENGER": "true",
         "MOVIERANK_REGISTRY_POLL_SECONDS": "0.5",
         "MOVIERANK_WATCH_SECONDS": "0.25",
         "MOVIERANK_POSTER_BASE_URL": "https://images.example/w500",
