@@ -58,6 +58,7 @@ const query = (values) => new URLSearchParams(Object.entries(values).filter(([, 
 
 export const api = {
   rank: (body, signal) => request("POST", "rank", { body, signal }),
+  explain: (body, signal) => request("POST", "explain", { body, signal }),
   movie: (id, signal) => request("GET", `movie/${id}`, { signal }),
   similar: (id, signal) => request("GET", `movie/${id}/similar`, { signal }),
   movies: (text, limit, signal) => request("GET", `movies?${query({ query: text, limit })}`, { signal }),

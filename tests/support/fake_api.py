@@ -96,6 +96,8 @@ class FakeService:
     requests: list[tuple[str, str, Json]] = field(default_factory=list)
     forgotten: set[int] = field(default_factory=set)
     evaluation: Json | None = field(default_factory=lambda: EVALUATION)
+    unproposed: set[int] = field(default_factory=set)
+    """Films that no source proposes, in answers of `/explain`."""
     challenger: str | None = None
     """The version with the alias challenger, if the service holds one."""
     links: dict[str, str] = field(default_factory=dict)
@@ -256,6 +258,52 @@ class FakeService:
             "results": results,
         }
 
+    def explain(self, body: Json) -> Json:
+        """As the service does: the place in the ranking of this request, or what keeps the film out of it."""
+        film = self.film(body["movie_id"])
+        asked = {name: value for name, value in body.items() if name != "movie_id"}
+
+        def ranked(**changes: Any) -> list[Json]:
+            results: list[Json] = self.rank(asked | {"k": 500, "explain": True} | changes)["results"]
+            return results
+
+        past = self.past(body["user_id"]) if body.get("user_id") else []
+        said = [*past, *self.events.get(body.get("user_id") or 0, []), *(body.get("history") or [])]
+        standing = self.standing(said).get(film.movie_id, {"event_type": "click"})["event_type"]
+        rules = [] if standing == "click" else ["hidden" if standing == "not_interested" else "seen"]
+        for name, value in (body.get("filters") or {}).items():
+            if not passes(film, {name: value}):
+                rules.append(f"filters.{name}")
+        everything = ranked(filters={}, exclude_seen=False)
+        would = next(n for n, found in enumerate(everything) if found["movie_id"] == film.movie_id)
+        places = [found["movie_id"] for found in ranked()]
+        rank = places.index(film.movie_id) + 1 if film.movie_id in places else None
+        is_candidate = film.movie_id not in self.unproposed
+        if rules:
+            verdict = "filtered"
+        elif not is_candidate:
+            verdict, rank = "not_a_candidate", None
+        else:
+            verdict = "shown" if (rank or 0) <= body.get("k", 25) else "below_k"
+        return {
+            "user_id": body.get("user_id"),
+            "movie": self.card(film),
+            "verdict": verdict,
+            "filtered_by": rules,
+            "is_candidate": is_candidate,
+            "sources": [
+                {"name": "ease_likes", "weight": 1.0, "score": 0.2, "rank": 311, "proposes": is_candidate},
+                {"name": "content", "weight": 0.5, "score": 0.0, "rank": None, "proposes": False},
+            ],
+            "rank": rank,
+            "would_rank": would + 1,
+            "n_candidates": len(everything),
+            **{name: everything[would][name] for name in ("score", "raw_score", "contributions", "reasons")},
+            "features": [],
+            "served_by": "model",
+            "model_version": self.model_version,
+        }
+
     def search(self, query: str, limit: int) -> Json:
         words = query.casefold()
         found = [film for film in self.films.values() if words in film.title.casefold()]
@@ -385,6 +433,8 @@ class FakeService:
                 return 200, {"status": "ready"}
             case "POST", ["rank"]:
                 return 200, self.rank(body)
+            case "POST", ["explain"]:
+                return 200, self.explain(body)
             case "GET", ["movies"]:
                 return 200, self.search(query.get("query", ""), limit)
             case "GET", ["movie", movie_id]:

@@ -51,7 +51,9 @@ class Live extends HTMLElement {
     } catch (error) {
       if (isAbort(error)) return;
       this.#looks = [];
-      fill(this, html`<p class="quiet">${t("live.none")}</p>`);
+      const needsKey = error.problem?.status === 401;
+      fill(this, html`<p class="quiet">${t(needsKey ? "live.key" : "live.none")}</p>`);
+      if (needsKey) return;
     }
     if (!signal.aborted) this.#timer = setTimeout(() => this.#look(), EVERY_MS);
   }

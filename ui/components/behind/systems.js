@@ -1,6 +1,7 @@
 // How good the version is beside others: one row per system, its mean as a dot on its 95 % interval.
 import { html } from "../../html.js";
 import { has, humanised, number, t } from "../../i18n.js";
+import { systemText } from "../../reasons.js";
 
 export const RANKER = "movierank";
 export const metricName = (name) => {
@@ -10,8 +11,6 @@ export const metricName = (name) => {
 };
 export const figure = (value) => number(value, { minimumFractionDigits: 3, maximumFractionDigits: 3 });
 
-const systemName = (name) => (has(`system.${name}`) ? t(`system.${name}`) : humanised(name));
-
 /** A chart of `metric` as a table, best first; nothing where no system has it. */
 export const systemsChart = (systems, metric) => {
   const rows = Object.entries(systems).flatMap(([name, figures]) => (figures[metric] ? [{ name, ...figures[metric] }] : []));
@@ -19,7 +18,7 @@ export const systemsChart = (systems, metric) => {
   rows.sort((a, b) => b.mean - a.mean);
   const most = Math.max(...rows.map(({ high }) => high)) || 1;
   return html`<table class="bars systems"><caption>${metricName(metric)}</caption><tbody>${rows.map(({ name, mean, low, high }) => html`<tr class="${name === RANKER ? "own" : ""}"
-    ><th scope="row">${systemName(name)}</th><td class="track" aria-hidden="true"><span class="spread" data-low="${low / most}" data-mean="${mean / most}" data-high="${high / most}"></span></td
+    ><th scope="row">${systemText(name)}</th><td class="track" aria-hidden="true"><span class="spread" data-low="${low / most}" data-mean="${mean / most}" data-high="${high / most}"></span></td
     ><td class="value">${figure(mean)} <span class="interval">${low < high && t("behind.interval", { low: figure(low), high: figure(high) })}</span></td></tr>`)}</tbody></table>`;
 };
 

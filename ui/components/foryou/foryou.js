@@ -8,7 +8,7 @@ import { list as listed, t } from "../../i18n.js";
 import { timings } from "../../timings.js";
 import { moviesIn } from "../../reasons.js";
 import { go, href, NO_KNOBS } from "../../route.js";
-import { audienceOf, newEventId } from "../../audience.js";
+import { audienceOf, elsewhere, newEventId } from "../../audience.js";
 import { announce, toast } from "../toast/toast.js";
 import { contentOf } from "../notice/notice.js";
 import { tellChange } from "../shelf/shelf.js";
@@ -30,6 +30,7 @@ class ForYou extends HTMLElement {
     const signal = this.#changes.signal;
     connection.addEventListener("recovered", () => this.#recover(), { signal });
     connection.addEventListener("newmodel", () => this.#load({ calm: true }), { signal });
+    elsewhere.addEventListener("said", ({ detail }) => detail === this.audience.key && this.#load({ calm: true }), { signal });
     this.addEventListener("verdict", ({ detail }) => this.#say(detail));
     this.addEventListener("undo", ({ detail }) => this.#undo(detail.movie));
     this.addEventListener("opened", ({ detail }) => this.#opened(detail.movie));
