@@ -8,7 +8,7 @@ from movierank_pipeline.evaluation.bootstrap import Interval
 from movierank_pipeline.evaluation.compare import HEADLINE, RECALL
 from movierank_pipeline.evaluation.evaluate import EvaluationReport
 
-KEPT: Final = (HEADLINE, RECALL, "coverage@10")
+KEPT: Final = (HEADLINE, RECALL)
 
 
 def summary_of(report: EvaluationReport) -> EvaluationSummary:

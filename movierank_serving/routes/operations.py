@@ -1,5 +1,6 @@
 """For operators: which model, is it well, metrics."""
 
+import gzip
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,6 +22,7 @@ from movierank_serving.schemas import (
     NotReady,
     RefusedVersion,
 )
+from movierank_serving.static_files import accepts_gzip
 from movierank_serving.world import LoadedHistories, LoadedModel, World
 
 
@@ -92,9 +94,16 @@ async def ready(request: Request[Any, Any, Any]) -> Response[Health | NotReady]:
 @get("/metrics", tags=["operations"], summary="Metrics in Prometheus' text format", media_type="text/plain")
 async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
     world = world_of(request)
-    text = await in_thread(world.waiting_threads, world.metrics.text)
+    is_packed = accepts_gzip(request.headers.get("accept-encoding", ""))
+    text = await in_thread(world.waiting_threads, _metrics, world, is_packed=is_packed)
+    headers = {"Vary": "Accept-Encoding", **({"Content-Encoding": "gzip"} if is_packed else {})}
     # Litestar adds the character set to every text type.
-    return Response(text, media_type=CONTENT_TYPE_LATEST.removesuffix("; charset=utf-8"))
+    return Response(text, media_type=CONTENT_TYPE_LATEST.removesuffix("; charset=utf-8"), headers=headers)
+
+
+def _metrics(world: World, *, is_packed: bool) -> bytes:
+    text = world.metrics.text()
+    return gzip.compress(text, compresslevel=1) if is_packed else text
 
 
 def _health(world: World) -> Health:

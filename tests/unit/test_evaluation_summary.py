@@ -42,7 +42,7 @@ def report(**changes: object) -> EvaluationReport:
 def test_every_system_keeps_its_figures_with_their_intervals() -> None:
     summary = summary_of(report())
     assert summary.systems == {
-        "movierank": {"ndcg@10": Estimate(0.2, 0.1, 0.3), "coverage@10": Estimate(0.03, 0.03, 0.03)},
+        "movierank": {"ndcg@10": Estimate(0.2, 0.1, 0.3)},
         "ease": {"ndcg@10": Estimate(0.15, 0.1, 0.2)},
     }
     assert summary.reliability == [ReliabilityBin(n=12, predicted=0.35, observed=0.25)]
