@@ -49,7 +49,7 @@ class Compare extends HTMLElement {
     fill(
       this,
       html`<header class="view-head"><div><h1 tabindex="-1">${t("compare.title")}</h1><p>${t(this.against ? "compare.lead.versions" : "compare.lead")}</p></div></header>
-        <nav class="choices" aria-label="${t("compare.what")}" hidden></nav>
+        <div class="choices" role="group" aria-label="${t("compare.what")}" hidden></div>
         ${this.against && html`<mr-knobs></mr-knobs>`}
         <p class="shared" role="status">&nbsp;</p>
         <div class="sides">${SIDES.map((side) => html`<section class="side" aria-labelledby="${side}-title"><h2 id="${side}-title">${heading(side)}</h2>
