@@ -157,7 +157,7 @@ def test_every_view_of_a_user_shows_what_it_should(
     expect(page.get_by_text(re.compile(r"\d+ of 20 films in both"))).to_be_visible()
     photograph(page, "compare", request)
     page.goto(f"{real_service.url}?view=behind")
-    tiles = page.locator(".tiles")
+    tiles = page.locator(".tiles.model")
     expect(tiles).to_contain_text(real_service.model["dataset"])
     expect(tiles).to_contain_text(f"{real_service.model['n_movies']:,} films")
     evaluation = real_service.model["evaluation"]

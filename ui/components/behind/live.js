@@ -82,7 +82,7 @@ class Live extends HTMLElement {
           const value = seconds === null ? t("live.noRanks") : seconds === Infinity ? t("live.long", { ms: milliseconds(ranks.at(-2)[0] * 1000) }) : milliseconds(seconds * 1000);
           return tile(t("live.latency", { share: number(share, { style: "percent" }) }), value);
         })}
-        ${tile(t("live.events"), number(events), counted.length > 0 && list(counted.map(([type, count]) => `${has(`event.${type}`) ? t(`event.${type}`) : humanised(type)} ${number(count)}`)))}</dl>
+        ${tile(t("live.events"), number(events), counted.length > 0 && html`(${list(counted.map(([type, count]) => `${has(`event.${type}`) ? t(`event.${type}`) : humanised(type)} ${number(count)}`))})`)}</dl>
         ${this.#drawn()}<p class="quiet">${n > 0 && t(isLately ? "live.lately" : "live.since", { n })}</p>`,
     );
   }
