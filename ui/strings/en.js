@@ -300,6 +300,8 @@ export default {
   "state.slow": "The service takes longer than usual",
   "state.error": "That did not work",
   "state.degraded": "The model could not answer in full; this list comes from: {source}.",
+  "served.popularity": "popularity",
+  "served.candidates": "what the candidate sources agree on",
   "state.noFeedback": "The newest clicks cannot be read right now, so this list may not know them yet.",
   "state.noHistories": "Histories are not published right now, so this list knows only the newest clicks.",
   "state.newModel": "A new model is answering: version {version}. The list is up to date with it.",

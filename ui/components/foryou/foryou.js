@@ -4,7 +4,7 @@ import { connection } from "../../connection.js";
 import { genresSeen, learn, remember } from "../../films.js";
 import { fill, html } from "../../html.js";
 import { icons } from "../../icons.js";
-import { list as listed, t } from "../../i18n.js";
+import { has, list as listed, t } from "../../i18n.js";
 import { timings } from "../../timings.js";
 import { moviesIn } from "../../reasons.js";
 import { go, href, NO_KNOBS } from "../../route.js";
@@ -153,7 +153,7 @@ class ForYou extends HTMLElement {
     if (isBlank) text = isVisitor ? t("list.newcomer") : t("list.unknownUser", { id: String(id) });
     else if (histories) text = t("state.noHistories");
     else if (feedback) text = t("state.noFeedback");
-    else if (served_by !== "model") text = t("state.degraded", { source: served_by });
+    else if (served_by !== "model") text = t("state.degraded", { source: has(`served.${served_by}`) ? t(`served.${served_by}`) : served_by });
     const line = this.querySelector(".hint");
     line.hidden = !text;
     line.textContent = text;
