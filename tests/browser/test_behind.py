@@ -75,7 +75,7 @@ def test_calls_latencies_and_events_are_live(open_page: OpenPage, service: FakeS
         return page.locator("mr-live .tiles div").filter(has_text=label).locator("dd")
 
     expect(tile("50% of rankings")).to_have_text("none yet")
-    expect(tile("Events in")).to_have_text("1 (likes 1)")
+    expect(tile("Events in")).to_have_text("1 (Liked 1)")
     page.evaluate(ASK, 4)
     expect(page.get_by_text("From 4 rankings of the last minute")).to_be_visible()
     expect(tile("50% of rankings")).to_have_text("3 ms")

@@ -80,10 +80,10 @@ class Behind extends HTMLElement {
     };
     fill(
       place,
-      html`${evaluation ? html`<p class="quiet">${t(evaluation.split_time ? "behind.evaluated" : "behind.evaluated.untimed", lead)}</p>
+      html`${evaluation ? html`<p class="quiet">${t("behind.evaluated", lead)}</p>
           <div class="figures">${CHARTED.map((metric) => systemsChart(evaluation.systems, metric))}</div>`
         : html`<p class="quiet">${t("behind.absent")}</p>`}
-        ${own.length > 0 && html`<table class="bars metrics"><caption>${t(evaluation ? "behind.own" : "behind.own.only")}</caption><tbody>${own.map(([name, value]) => html`<tr><th scope="row">${metricName(name)}</th
+        ${own.length > 0 && html`<table class="bars metrics"><caption>${t("behind.own")}</caption><tbody>${own.map(([name, value]) => html`<tr><th scope="row">${metricName(name)}</th
           ><td class="value">${figure(value)}</td></tr>`)}</tbody></table>`}`,
     );
     placeSpreads(place);

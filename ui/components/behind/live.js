@@ -35,7 +35,6 @@ class Live extends HTMLElement {
 
   connectedCallback() {
     this.#abort = new AbortController();
-    fill(this, html`<p class="quiet">${t("live.loading")}</p>`);
     this.#look();
   }
 
@@ -76,13 +75,13 @@ class Live extends HTMLElement {
     const tile = (label, value, more) => html`<div><dt>${label}</dt><dd>${value}${more && html` <span class="quiet">${more}</span>`}</dd></div>`;
     fill(
       this,
-      html`<dl class="tiles">${tile(t("live.calls"), this.#looks.length > 1 ? number(rate(first, last), { maximumFractionDigits: 1 }) : t("live.wait"))}
+      html`<dl class="tiles">${tile(t("live.calls"), this.#looks.length > 1 ? number(rate(first, last), { maximumFractionDigits: 1 }) : "…")}
         ${SHARES.map((share) => {
           const seconds = quantile(ranks, share);
           const value = seconds === null ? t("live.noRanks") : seconds === Infinity ? t("live.long", { ms: milliseconds(ranks.at(-2)[0] * 1000) }) : milliseconds(seconds * 1000);
           return tile(t("live.latency", { share: number(share, { style: "percent" }) }), value);
         })}
-        ${tile(t("live.events"), number(events), counted.length > 0 && html`(${list(counted.map(([type, count]) => `${has(`event.${type}`) ? t(`event.${type}`) : humanised(type)} ${number(count)}`))})`)}</dl>
+        ${tile(t("live.events"), number(events), counted.length > 0 && html`(${list(counted.map(([type, count]) => `${has(`done.${type}`) ? t(`done.${type}`) : humanised(type)} ${number(count)}`))})`)}</dl>
         ${this.#drawn()}<p class="quiet">${n > 0 && t(isLately ? "live.lately" : "live.since", { n })}</p>`,
     );
   }
