@@ -26,6 +26,7 @@ from movierank_core.bundle_manifest import (
     FORMAT_VERSION,
     GOLDEN,
     MANIFEST,
+    EvaluationSummary,
     FeatureInfo,
     GoldenEvent,
     GoldenRequest,
@@ -68,6 +69,7 @@ def write_bundle(
     n_interactions: int,
     metrics: dict[str, float],
     config: dict,
+    evaluation: EvaluationSummary | None = None,
     seed: int = 1,
 ) -> Manifest:
     """Write a bundle to `folder`, which must not exist; it appears whole or not at all.
@@ -104,6 +106,7 @@ def write_bundle(
             model_weights=model_weights,
             calibration=msgspec.to_builtins(calibration),
             metrics=metrics,
+            evaluation=evaluation,
             config=config,
             library_versions={name: importlib.metadata.version(name) for name in LIBRARIES},
             files={path: _sha256(partial / path) for path in _files(partial)},

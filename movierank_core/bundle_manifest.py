@@ -14,6 +14,40 @@ class FeatureInfo(msgspec.Struct, frozen=True):
     dtype: str = "float32"
 
 
+class Estimate(msgspec.Struct, frozen=True):
+    """A mean over people with the bounds of its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
+class ReliabilityBin(msgspec.Struct, frozen=True):
+    """Predictions of about the same probability."""
+
+    n: int
+    predicted: float
+    """Their mean, 0 to 1."""
+    observed: float
+    """The share of them that came true."""
+
+
+class EvaluationSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """How good a version is beside others, on requests after the split. Only finite figures are in it."""
+
+    protocol: str
+    split_time: str
+    """ISO 8601, UTC: everything that was judged was fitted on events before this."""
+    n_requests: int
+    n_users: int
+    systems: dict[str, dict[str, Estimate]]
+    """By system (`movierank` is the whole ranker), estimate by metric."""
+    reliability: list[ReliabilityBin]
+    """Of the score, in ascending order; bins without predictions are left out."""
+    expected_calibration_error: float | None = None
+    """The mean gap between predicted and observed share, 0 to 1; None where nothing was predicted."""
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The first file read of a bundle; everything else is checked against it."""
 
@@ -36,6 +70,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     calibration: dict[str, float]
     metrics: dict[str, float]
     """Measured on requests after the split, with the same trees on the state before it."""
+    evaluation: EvaluationSummary | None = None
+    """The same for every system, with intervals; None in bundles that were written without it."""
     config: dict
     library_versions: dict[str, str]
     files: dict[str, str]

@@ -16,6 +16,7 @@ from movierank_core.state import RankingState
 from movierank_pipeline.asset_folders import InteractionFacts
 from movierank_pipeline.evaluation.compare import MAIN
 from movierank_pipeline.evaluation.evaluate import EvaluationReport
+from movierank_pipeline.evaluation.summary import summary_of
 from movierank_pipeline.training import TrainedRanker
 
 
@@ -46,6 +47,7 @@ def pack_bundle(
         n_users=len(data.user_ids),
         n_interactions=len(data),
         metrics={metric: interval.mean for metric, interval in report.systems[MAIN].items()},
+        evaluation=summary_of(report),
         config=msgspec.to_builtins(config),
         seed=config.seed,
     )

@@ -2,9 +2,10 @@
 
     versions/<version>-<run>/   verified bundles
     CURRENT                     which of them to serve
+    CHALLENGER                  which of them to hold beside it, where that is wanted
     status.json                 what `sync` found when it last looked
 
-Both files are replaced atomically, so a reader sees an old one or a new one and never half of one.
+These files are replaced atomically, so a reader sees an old one or a new one and never half of one.
 """
 
 import os
@@ -23,7 +24,7 @@ _S = TypeVar("_S", bound=msgspec.Struct)
 
 
 class CurrentVersion(msgspec.Struct, frozen=True, kw_only=True):
-    """The version to serve."""
+    """A version to load."""
 
     version: str
     run_id: str
@@ -58,11 +59,16 @@ class ModelCopies:
     def __init__(self, folder: Path) -> None:
         self.versions = folder / "versions"
         self.current_file = folder / "CURRENT"
+        self.challenger_file = folder / "CHALLENGER"
         self.status_file = folder / "status.json"
 
     def current(self) -> CurrentVersion | None:
         """The version to serve, None if there was none yet. BundleError if CURRENT is damaged."""
-        return _read(self.current_file, CurrentVersion)
+        return self.named(self.current_file)
+
+    def named(self, pointer: Path) -> CurrentVersion | None:
+        """The version that `current_file` or `challenger_file` names; BundleError if it is damaged."""
+        return _read(pointer, CurrentVersion)
 
     def status(self) -> SyncStatus | None:
         """What `sync` last found, None if it never looked. BundleError if the file is damaged."""
@@ -72,7 +78,10 @@ class ModelCopies:
         return self.versions / version.folder
 
     def set_current(self, version: CurrentVersion) -> None:
-        _replace(self.current_file, version)
+        self.name(self.current_file, version)
+
+    def name(self, pointer: Path, version: CurrentVersion) -> None:
+        _replace(pointer, version)
 
     def set_status(self, status: SyncStatus) -> None:
         _replace(self.status_file, status)

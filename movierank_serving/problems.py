@@ -116,6 +116,23 @@ def ranking_failed() -> ServiceProblem:
     )
 
 
+def no_challenger(error: str | None, *, is_wanted: bool) -> ServiceProblem:
+    """404: `error` says why the challenger that there is cannot be used."""
+    if not is_wanted:
+        return ServiceProblem(
+            404,
+            "no-challenger",
+            "This service holds no challenger.",
+            remedy="set MOVIERANK_SERVE_CHALLENGER=true and start it again",
+        )
+    return ServiceProblem(
+        404,
+        "no-challenger",
+        error or "No version that carries the alias challenger is loaded.",
+        remedy="run `movierank materialize --policy manual`: what passes becomes the challenger",
+    )
+
+
 _UNKNOWN_FIELD: Final = re.compile(r"^Object contains unknown field `(?P<field>.*)`$")
 _INDEX: Final = re.compile(r"\[[^\]]*\]")
 _MISSING_FIELD: Final = re.compile(r"^Object missing required field `(?P<field>.*)`$")

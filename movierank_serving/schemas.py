@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from movierank_core.bundle_manifest import EvaluationSummary
 from movierank_core.explanation import FeatureView, SourceView
 from movierank_core.ladder import Part, ServedBy, Why
 from movierank_core.ranking.filters import Filters
@@ -15,6 +16,10 @@ Stars = Annotated[float, Meta(ge=0.5, le=5.0, description="A rating, 0.5 to 5.")
 Identifier = Annotated[str, Meta(max_length=64, pattern="^[A-Za-z0-9._:-]+$")]
 HistoryEventType = Literal["rating", "like", "dislike", "click", "not_interested", "seen"]
 Verdict = Literal["shown", "below_k", "not_a_candidate", "filtered"]
+ServedVersion = Annotated[
+    Literal["production", "challenger"],
+    Meta(description="The version that is served, or the one that the service holds beside it."),
+]
 FeedbackEventType = Literal["rating", "like", "dislike", "click", "not_interested", "seen", "undo"]
 
 
@@ -41,6 +46,7 @@ class RankRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
         Meta(ge=0.0, le=1.0, description="The temperature at which the order is drawn; 0 does not draw."),
     ] = 0.0
     explain: Annotated[bool, Meta(description="Give raw scores and contributions.")] = False
+    version: ServedVersion = "production"
 
 
 class MovieCard(msgspec.Struct, frozen=True, kw_only=True):
@@ -295,6 +301,12 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, float]
     library_versions: dict[str, str]
     histories: "HistoriesInfo | None"
+    evaluation: EvaluationSummary | None
+    """Null where the version was made before this was kept."""
+    challenger: "LoadedVersion | None"
+    """The version that `/rank` may be asked for by `"version": "challenger"`."""
+    links: dict[str, str]
+    """`mlflow` (this version) and `dagster` (the asset that made it), where they are configured."""
 
 
 class HistoriesInfo(msgspec.Struct, frozen=True, kw_only=True):

@@ -30,6 +30,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The registered model that is served."""
     model_alias: str = PRODUCTION
     """The alias whose version is served."""
+    serve_challenger: bool = False
+    """Whether the version with the alias `challenger` is held beside the served one, for comparing them."""
     registry_poll_seconds: float = 2.0
     """How often the registry is asked where the alias points, in seconds."""
     watch_seconds: float = 1.0
@@ -38,6 +40,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What stands before a poster's path."""
     backdrop_base_url: str = "https://image.tmdb.org/t/p/w780"
     """What stands before a backdrop's path."""
+    mlflow_url: str = ""
+    """Where the MLflow UI answers, for a link on the page; empty for no link."""
+    dagster_url: str = ""
+    """Where the Dagster UI answers, for a link on the page; empty for no link."""
     max_body_bytes: int = 65_536
     """A longer request body is refused with 413."""
     rank_deadline_ms: float = 500.0
@@ -110,6 +116,7 @@ VARIABLES: Final[dict[str, str]] = {
 }
 """Field to environment variable."""
 
+_WEB_ADDRESSES: Final = frozenset({"mlflow_url", "dagster_url"})
 _TYPES: Final = {field.name: field.type for field in msgspec.structs.fields(Settings)}
 _EXPECTED: Final = {float: "a number above 0", int: "a whole number above 0", bool: "true or false"}
 _MAY_BE_ZERO: Final = frozenset({"rate_limit_per_minute", "impressions_kept"})
@@ -144,6 +151,12 @@ def _read(name: str, text: str) -> Any:
         raise ConfigError(
             f"{VARIABLES[name]} is {text!r}",
             expected=f"{_EXPECTED[kind]}{', or 0' if may_be_zero else ''}",
+            remedy="set it or leave it out",
+        )
+    if name in _WEB_ADDRESSES and not text.startswith(("http://", "https://")):
+        raise ConfigError(
+            f"{VARIABLES[name]} is {text!r}",
+            expected="an address that begins with http:// or https://",
             remedy="set it or leave it out",
         )
     return value

@@ -42,7 +42,7 @@ def file_response(request: Request[Any, Any, Any], folder: Path, path: str) -> R
     if media_type is None or not file.is_relative_to(folder.resolve()) or not file.is_file():
         raise ServiceProblem(404, "not-found", NOT_FOUND)
     content = file.read_bytes()
-    is_packed = file.suffix in _WORTH_PACKING and _accepts_gzip(request.headers.get("accept-encoding", ""))
+    is_packed = file.suffix in _WORTH_PACKING and accepts_gzip(request.headers.get("accept-encoding", ""))
     etag = f'"{hashlib.sha256(content).hexdigest()[:20]}{"-gzip" if is_packed else ""}"'
     headers = {"ETag": etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
     known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
@@ -55,7 +55,7 @@ def file_response(request: Request[Any, Any, Any], folder: Path, path: str) -> R
     return Response(content, headers=headers, media_type=media_type)
 
 
-def _accepts_gzip(header: str) -> bool:
+def accepts_gzip(header: str) -> bool:
     """Whether an `Accept-Encoding` names gzip and does not rule it out."""
     for entry in header.lower().split(","):
         name, _, weight = entry.replace(" ", "").partition(";")

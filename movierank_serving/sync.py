@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from movierank_core.bundle_manifest import MANIFEST
 from movierank_core.errors import BundleError, MovierankError
-from movierank_core.model_store import BUNDLE_IN_MODEL, READY, STATE_TAG, follow_move
+from movierank_core.model_store import BUNDLE_IN_MODEL, CHALLENGER, READY, STATE_TAG, follow_move
 from movierank_serving.logs import set_up_logs
 from movierank_serving.model_copies import (
     CurrentVersion,
@@ -33,6 +33,8 @@ COPIES_KEPT: Final = 3
 RETRY_AFTER: Final = timedelta(minutes=5)
 """How long a refused version is left alone before it is tried again."""
 REFUSALS_KEPT: Final = 5
+_NOT_THERE: Final = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""How MLflow's stores say that no version carries an alias."""
 _log = logging.getLogger("movierank.sync")
 
 
@@ -40,34 +42,55 @@ class RegistryUnavailable(MovierankError):
     """The registry cannot be asked, or has no version to serve."""
 
 
+class NobodyHasAlias(RegistryUnavailable):
+    """The registry was asked, and no version carries the alias."""
+
+
 def sync_once(settings: Settings) -> SyncStatus:
     """Look once: copy, verify and switch to the version that carries the alias if it is another one.
 
-    Nothing raises: what goes wrong is in the status, which is also written for the workers.
+    The same for the challenger where `serve_challenger` says so. Nothing raises: what goes wrong is in the
+    status, which is also written for the workers.
     """
     copies = ModelCopies(settings.paths.model_cache)
     refused = _refusals(copies)
     registry_error = None
     try:
-        version, run_id = _aliased_version(settings)
+        refused = _follow(settings, copies, settings.model_alias, copies.current_file, refused)
     except RegistryUnavailable as error:
         registry_error = str(error)
-    else:
-        if not _is_current(copies, version, run_id) and not _is_left_alone(refused, version, run_id):
-            try:
-                _switch_to(settings, copies, version, run_id)
-                refused = [entry for entry in refused if (entry.version, entry.run_id) != (version, run_id)]
-            except RegistryUnavailable as error:
-                registry_error = str(error)
-            except (BundleError, OSError) as error:
-                _log.error("version refused", extra={"model_version": version, "error": str(error)})
-                refused = [
-                    *(entry for entry in refused if (entry.version, entry.run_id) != (version, run_id)),
-                    Refusal(version=version, run_id=run_id, error=str(error), refused_at=now()),
-                ]
+    if settings.serve_challenger:
+        try:
+            refused = _follow(settings, copies, CHALLENGER, copies.challenger_file, refused)
+        except NobodyHasAlias:
+            copies.challenger_file.unlink(missing_ok=True)
+        except RegistryUnavailable as error:
+            registry_error = registry_error or str(error)
     status = SyncStatus(checked_at=now(), registry_error=registry_error, refused=refused[-REFUSALS_KEPT:])
     copies.set_status(status)
     return status
+
+
+def _follow(
+    settings: Settings, copies: ModelCopies, alias: str, pointer: Path, refused: list[Refusal]
+) -> list[Refusal]:
+    """Name the version that carries `alias` in `pointer`; the refusals with what became of it.
+
+    A version that is refused leaves a served one where it is, and takes a challenger away: the old one is
+    not it any more. Raises RegistryUnavailable where there is no version to be had.
+    """
+    version, run_id = _aliased_version(settings, alias)
+    if _is_named(copies, pointer, version, run_id) or _is_left_alone(refused, version, run_id):
+        return refused
+    others = [entry for entry in refused if (entry.version, entry.run_id) != (version, run_id)]
+    try:
+        _switch_to(settings, copies, pointer, version, run_id)
+    except (BundleError, OSError) as error:
+        _log.error("version refused", extra={"model_version": version, "error": str(error)})
+        if pointer == copies.challenger_file:
+            pointer.unlink(missing_ok=True)
+        return [*others, Refusal(version=version, run_id=run_id, error=str(error), refused_at=now())]
+    return others
 
 
 def run_sync(settings: Settings, stop: threading.Event) -> None:
@@ -102,15 +125,20 @@ def _refusals(copies: ModelCopies) -> list[Refusal]:
     return [] if status is None else status.refused
 
 
-def _is_current(copies: ModelCopies, version: str, run_id: str) -> bool:
+def _named(copies: ModelCopies, pointer: Path) -> CurrentVersion | None:
+    """None also where the pointer is damaged: it is about to be written anew."""
     try:
-        current = copies.current()
+        return copies.named(pointer)
     except BundleError:
-        return False
+        return None
+
+
+def _is_named(copies: ModelCopies, pointer: Path, version: str, run_id: str) -> bool:
+    named = _named(copies, pointer)
     return (
-        current is not None
-        and (current.version, current.run_id) == (version, run_id)
-        and (copies.folder_of(current) / MANIFEST).is_file()
+        named is not None
+        and (named.version, named.run_id) == (version, run_id)
+        and (copies.folder_of(named) / MANIFEST).is_file()
     )
 
 
@@ -122,7 +150,7 @@ def _is_left_alone(refused: list[Refusal], version: str, run_id: str) -> bool:
     )
 
 
-def _switch_to(settings: Settings, copies: ModelCopies, version: str, run_id: str) -> None:
+def _switch_to(settings: Settings, copies: ModelCopies, pointer: Path, version: str, run_id: str) -> None:
     """Raises BundleError if the version is unusable, RegistryUnavailable if it cannot be fetched."""
     folder = copies.versions / f"{version}-{run_id[:8]}"
     if not _is_usable(folder):
@@ -136,9 +164,10 @@ def _switch_to(settings: Settings, copies: ModelCopies, version: str, run_id: st
             bundle.rename(folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-    copies.set_current(CurrentVersion(version=version, run_id=run_id, folder=folder.name, aliased_at=now()))
+    named = CurrentVersion(version=version, run_id=run_id, folder=folder.name, aliased_at=now())
+    copies.name(pointer, named)
     _log.info("version ready", extra={"model_version": version})
-    _delete_old(copies, keep=folder.name)
+    _delete_old(copies)
 
 
 def _is_usable(folder: Path) -> bool:
@@ -153,20 +182,23 @@ def _is_usable(folder: Path) -> bool:
     return True
 
 
-def _delete_old(copies: ModelCopies, *, keep: str) -> None:
+def _delete_old(copies: ModelCopies) -> None:
+    in_use = [_named(copies, pointer) for pointer in (copies.current_file, copies.challenger_file)]
+    keep = {named.folder for named in in_use if named is not None}
     folders = [path for path in copies.versions.iterdir() if path.is_dir() and not path.name.startswith(".")]
-    folders.sort(key=lambda path: (path.name == keep, path.stat().st_mtime))
+    folders.sort(key=lambda path: (path.name in keep, path.stat().st_mtime))
     for path in folders[:-COPIES_KEPT]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _aliased_version(settings: Settings) -> tuple[str, str]:
+def _aliased_version(settings: Settings, alias: str) -> tuple[str, str]:
     """Number and run of the version that carries the alias."""
     client, errors = _client(settings)
     try:
-        entry = client.get_model_version_by_alias(settings.model_name, settings.model_alias)
+        entry = client.get_model_version_by_alias(settings.model_name, alias)
     except errors as error:
-        raise _unavailable(settings, error) from error
+        kind = NobodyHasAlias if getattr(error, "error_code", "") in _NOT_THERE else RegistryUnavailable
+        raise _unavailable(settings, alias, error, kind) from error
     if entry.tags.get(STATE_TAG) not in (None, READY):
         raise RegistryUnavailable(
             f"Version {entry.version} of {settings.model_name} was never finished",
@@ -190,7 +222,7 @@ def _download(settings: Settings, version: str, folder: Path) -> Path:
             registry_uri=settings.tracking_uri,
         )
     except errors as error:
-        raise _unavailable(settings, error) from error
+        raise _unavailable(settings, version, error) from error
     if (folder / BUNDLE_IN_MODEL / MANIFEST).is_file():
         return folder / BUNDLE_IN_MODEL
     manifests = sorted(folder.rglob(MANIFEST), key=lambda path: len(path.parts))
@@ -224,11 +256,16 @@ def _client(settings: Settings) -> tuple[Any, tuple[type[Exception], ...]]:
     return client, (MlflowException, RequestException, SQLAlchemyError, OSError)
 
 
-def _unavailable(settings: Settings, error: Exception) -> RegistryUnavailable:
+def _unavailable(
+    settings: Settings,
+    wanted: str,
+    error: Exception,
+    kind: type[RegistryUnavailable] = RegistryUnavailable,
+) -> RegistryUnavailable:
     text = re.sub(r"://[^/@\s]+@", "://***@", " ".join(str(error).split()))[:400]
     address = re.sub(r"://[^/@\s]+@", "://***@", settings.tracking_uri)
-    return RegistryUnavailable(
-        f"No version {settings.model_name}@{settings.model_alias} from the registry {address}: {text}",
+    return kind(
+        f"No version {settings.model_name}@{wanted} from the registry {address}: {text}",
         remedy="run `movierank materialize` if there is none yet; else check MLFLOW_TRACKING_URI",
     )
 

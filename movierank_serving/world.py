@@ -88,6 +88,10 @@ class World:
         self.model: LoadedModel | None = None
         self.model_error: str | None = None
         """Why the version to serve is not, None if it is (or there is none)."""
+        self.challenger: LoadedModel | None = None
+        """A version that may be asked for beside the served one."""
+        self.challenger_error: str | None = None
+        """Why the challenger that there is is not loaded."""
         self.histories: LoadedHistories | None = None
         self.histories_error: str | None = None
         self.sync_status: SyncStatus | None = None
@@ -112,6 +116,8 @@ class World:
         """
         if self._has_changed("model", self._copies.current_file):
             self._take_model()
+        if self.settings.serve_challenger and self._has_changed("challenger", self._copies.challenger_file):
+            self._take_challenger()
         pointer = self.settings.paths.histories / CURRENT
         if self._has_changed("histories", pointer) or self.histories_error is not None:
             self._take_histories()
@@ -185,8 +191,7 @@ class World:
                 self.model_error = None
                 return
             started = time.perf_counter()
-            recommender = self._load(self._copies.folder_of(current))
-            view = _view_of(recommender, None if old is None else old.view, self.settings)
+            loaded = self._loaded(current)
         except BundleError as error:
             self.model_error = str(error)
             _log.error(
@@ -194,17 +199,33 @@ class World:
                 extra={"model_version": current and current.version, "error": str(error)},
             )
             return
-        self.model = LoadedModel(
-            version=current.version,
-            run_id=current.run_id,
-            loaded_at=now(),
-            recommender=recommender,
-            view=view,
-        )
+        self.model = loaded
         self.model_error = None
         self.metrics.model_loaded(current.version, None if old is None else old.version)
         seconds = round(time.perf_counter() - started, 3)
         _log.info("version loaded", extra={"model_version": current.version, "seconds": seconds})
+
+    def _take_challenger(self) -> None:
+        """Take the challenger there is now, or none: an old one would be compared under a new one's name."""
+        self.challenger = self.challenger_error = None
+        try:
+            named = self._copies.named(self._copies.challenger_file)
+            self.challenger = None if named is None else self._loaded(named)
+        except BundleError as error:
+            self.challenger_error = str(error)
+            _log.error("challenger refused", extra={"error": str(error)})
+
+    def _loaded(self, version: CurrentVersion) -> LoadedModel:
+        """A version from its copy; BundleError if that cannot be used."""
+        recommender = self._load(self._copies.folder_of(version))
+        old = None if self.model is None else self.model.view
+        return LoadedModel(
+            version=version.version,
+            run_id=version.run_id,
+            loaded_at=now(),
+            recommender=recommender,
+            view=_view_of(recommender, old, self.settings),
+        )
 
     def _take_histories(self) -> None:
         try:

@@ -23,7 +23,7 @@ const listeners = new EventTarget();
 export const onTraffic = (type, listener) => listeners.addEventListener(type, listener);
 const tell = (type, detail) => listeners.dispatchEvent(new CustomEvent(type, { detail }));
 
-const request = async (method, path, { body, signal, quiet = false } = {}) => {
+const request = async (method, path, { body, signal, quiet = false, read = JSON.parse } = {}) => {
   const limit = AbortSignal.timeout(TIMEOUT_MS);
   let response;
   let answer = null;
@@ -35,7 +35,7 @@ const request = async (method, path, { body, signal, quiet = false } = {}) => {
       signal: signal ? AbortSignal.any([signal, limit]) : limit,
     });
     const text = await response.text();
-    if (text) answer = JSON.parse(text);
+    if (text) answer = response.ok ? read(text) : JSON.parse(text);
   } catch (error) {
     if (signal?.aborted) throw error;
     if (response && !(error instanceof SyntaxError)) response = undefined;
@@ -58,6 +58,7 @@ const query = (values) => new URLSearchParams(Object.entries(values).filter(([, 
 
 export const api = {
   rank: (body, signal) => request("POST", "rank", { body, signal }),
+  explain: (body, signal) => request("POST", "explain", { body, signal }),
   movie: (id, signal) => request("GET", `movie/${id}`, { signal }),
   similar: (id, signal) => request("GET", `movie/${id}/similar`, { signal }),
   movies: (text, limit, signal) => request("GET", `movies?${query({ query: text, limit })}`, { signal }),
@@ -66,6 +67,7 @@ export const api = {
   forget: (id) => request("DELETE", `users/${id}`),
   feedback: (body) => request("POST", "feedback", { body }),
   model: (signal) => request("GET", "model", { signal, quiet: true }),
+  metrics: (signal) => request("GET", "metrics", { signal, quiet: true, read: String }),
   ready: () => request("GET", "health/ready", { quiet: true }),
 };
 

@@ -31,6 +31,13 @@ const inTurn = (send) => {
   return last;
 };
 
+/** Tells "said" when another tab of this browser said something; detail is the key of whose list it changes. */
+export const elsewhere = new EventTarget();
+const tellHere = (key) => elsewhere.dispatchEvent(new CustomEvent("said", { detail: key }));
+const tabs = new BroadcastChannel("movierank");
+tabs.addEventListener("message", ({ data }) => tellHere(data));
+visitor.addEventListener("elsewhere", () => tellHere("visitor"));
+
 class User extends EventTarget {
   isVisitor = false;
 
@@ -71,6 +78,7 @@ class User extends EventTarget {
       ...(requestId && { request_id: requestId }), ...(rating && { value: rating }),
     };
     await inTurn(() => api.feedback(event));
+    tabs.postMessage(this.key);
     const others = this.said.filter((entry) => entry.movie.movie_id !== movie.movie_id);
     if (eventType === "undo") this.#note(others);
     else if (eventType !== "click") this.#note([...others, { movie: { movie_id: movie.movie_id, title: movie.title }, event_type: eventType }]);

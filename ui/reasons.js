@@ -22,4 +22,5 @@ export const reasonText = (code) => {
   });
 };
 
+export const systemText = (name) => (has(`system.${name}`) ? t(`system.${name}`) : humanised(name));
 export const familyText = (family) => (has(`family.${family}`) ? t(`family.${family}`) : humanised(family));

@@ -38,12 +38,13 @@ export const read = () => {
     user: whole(parameters.get("user"), 0, Number.MAX_SAFE_INTEGER),
     movie: whole(parameters.get("movie"), 0, Number.MAX_SAFE_INTEGER),
     picks: parameters.get("picks"),
+    against: parameters.get("against") === "challenger" ? "challenger" : null,
     knobs: readKnobs(parameters),
     other: readKnobs(parameters, "b-"),
   };
 };
 
-/** The address after some changes: {view, user, movie, picks, knobs, other}; null takes a part away. */
+/** The address after some changes: {view, user, movie, picks, against, knobs, other}; null takes a part away. */
 export const href = (changes) => {
   const parameters = new URLSearchParams(location.search);
   const { knobs, other, ...plain } = changes;

@@ -1,11 +1,17 @@
 // A visitor's history, kept in this browser only: what they said of which film, newest last.
 
 const KEY = "movierank.visitor";
+// A request may be 64 KiB long and hold 1,000 events; an event takes about 70 bytes.
+const SENT = 800;
 
 class Visitor extends EventTarget {
   constructor() {
     super();
-    addEventListener("storage", (event) => event.key === KEY && this.#tell());
+    addEventListener("storage", (event) => {
+      if (event.key !== KEY) return;
+      this.#tell();
+      this.dispatchEvent(new Event("elsewhere"));
+    });
   }
 
   /** [{movie: card, event_type, rating?, timestamp}], one per film. */
@@ -45,9 +51,9 @@ class Visitor extends EventTarget {
     return this.said.filter(({ event_type, rating }) => event_type === "like" || rating >= 4).map(({ movie }) => movie);
   }
 
-  /** The history as `POST /rank` takes it. */
+  /** The history as `POST /rank` takes it: the newest of it, should it be very long. */
   events() {
-    return this.said.map(({ movie, event_type, rating, timestamp }) => ({
+    return this.said.slice(-SENT).map(({ movie, event_type, rating, timestamp }) => ({
       movie_id: movie.movie_id, event_type, timestamp, ...(rating ? { rating } : {}),
     }));
   }

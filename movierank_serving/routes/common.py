@@ -10,9 +10,10 @@ from litestar import Request
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import PathParameter
 
+from movierank_core.model_store import CHALLENGER
 from movierank_serving.catalogue_view import CatalogueView
 from movierank_serving.observe import facts_of
-from movierank_serving.problems import PROBLEM_JSON, Problem, no_model, unknown_movie
+from movierank_serving.problems import PROBLEM_JSON, Problem, no_challenger, no_model, unknown_movie
 from movierank_serving.world import LoadedModel, World
 
 LOADING_SECONDS: Final = 10.0
@@ -29,13 +30,20 @@ def world_of(request: Request[Any, Any, Any]) -> World:
     return world
 
 
-async def model_of(request: Request[Any, Any, Any]) -> LoadedModel:
+async def model_of(request: Request[Any, Any, Any], version: str = "production") -> LoadedModel:
     """The version to answer with, for the whole of this request; 503 if there is none.
+
+    The challenger, where that is asked for, is there or it is not (404): it is never waited for.
 
     While a first version is being loaded the request waits for it: another worker may have it already, and
     who was told by that one that the service is ready must not be refused by this one.
     """
     world = world_of(request)
+    if version == CHALLENGER:
+        if world.challenger is None:
+            raise no_challenger(world.challenger_error, is_wanted=world.settings.serve_challenger)
+        facts_of(request.scope).model_version = world.challenger.version
+        return world.challenger
     deadline = time.monotonic() + LOADING_SECONDS
     while (model := world.model) is None:
         if not world.is_loading() or time.monotonic() > deadline:

@@ -33,7 +33,7 @@ async def explain(request: Request[Any, Any, Any], data: JSONBody[ExplainRequest
     facts = facts_of(request.scope)
     facts.user_id = data.user_id
     visitor = checked_visitor(data)
-    model = await model_of(request)
+    model = await model_of(request, data.version)
     row = known_row(model.view, data.movie_id)
     world = world_of(request)
     with world.rank_queue.place():

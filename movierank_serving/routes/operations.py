@@ -1,5 +1,6 @@
 """For operators: which model, is it well, metrics."""
 
+import gzip
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from movierank_core.bundle_manifest import Manifest
 from movierank_core.errors import EventStoreError
 from movierank_serving.access import SECURITY, needs_key
+from movierank_serving.links import links_of
 from movierank_serving.problems import PROBLEM_JSON, no_model
 from movierank_serving.routes.common import in_thread, model_of, problems, why_no_model, world_of
 from movierank_serving.schemas import (
@@ -21,7 +23,8 @@ from movierank_serving.schemas import (
     NotReady,
     RefusedVersion,
 )
-from movierank_serving.world import LoadedHistories, World
+from movierank_serving.static_files import accepts_gzip
+from movierank_serving.world import LoadedHistories, LoadedModel, World
 
 
 @get("/model", tags=["operations"], summary="The version that is served", responses=problems(503))
@@ -45,6 +48,9 @@ async def model(request: Request[Any, Any, Any]) -> ModelInfo:
         metrics=manifest.metrics,
         library_versions=manifest.library_versions,
         histories=None if histories is None else _info(histories),
+        evaluation=manifest.evaluation,
+        challenger=_loaded_version(world_of(request).challenger),
+        links=links_of(world_of(request).settings, loaded.version),
     )
 
 
@@ -97,14 +103,25 @@ async def ready(request: Request[Any, Any, Any]) -> Response[Health | NotReady]:
 )
 async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
     world = world_of(request)
-    text = await in_thread(world.waiting_threads, world.metrics.text)
+    is_packed = accepts_gzip(request.headers.get("accept-encoding", ""))
+    text = await in_thread(world.waiting_threads, _metrics, world, is_packed=is_packed)
+    headers = {"Vary": "Accept-Encoding", **({"Content-Encoding": "gzip"} if is_packed else {})}
     # Litestar adds the character set to every text type.
-    return Response(text, media_type=CONTENT_TYPE_LATEST.removesuffix("; charset=utf-8"))
+    return Response(text, media_type=CONTENT_TYPE_LATEST.removesuffix("; charset=utf-8"), headers=headers)
+
+
+def _metrics(world: World, *, is_packed: bool) -> bytes:
+    text = world.metrics.text()
+    return gzip.compress(text, compresslevel=1) if is_packed else text
 
 
 def _health(world: World) -> Health:
     loaded, histories, status = world.model, world.histories, world.sync_status
-    problems = [text for text in (world.model_error, world.histories_error) if text is not None]
+    problems = [
+        text
+        for text in (world.model_error, world.challenger_error, world.histories_error)
+        if text is not None
+    ]
     try:
         world.store().ping()
         has_events = True
@@ -116,9 +133,7 @@ def _health(world: World) -> Health:
         problems += _age_problems(histories, loaded.recommender.manifest)
     return Health(
         status="not_ready" if loaded is None else "ready",
-        model=None
-        if loaded is None
-        else LoadedVersion(model_version=loaded.version, run_id=loaded.run_id, loaded_at=loaded.loaded_at),
+        model=_loaded_version(loaded),
         histories=None if histories is None else histories.histories.manifest.snapshot_id,
         events="available" if has_events else "unavailable",
         registry="unknown"
@@ -164,6 +179,12 @@ def _age_problems(loaded: LoadedHistories, manifest: Manifest) -> list[str]:
         "Remedy: run `movierank materialize`."
     )
     return [text]
+
+
+def _loaded_version(loaded: LoadedModel | None) -> LoadedVersion | None:
+    if loaded is None:
+        return None
+    return LoadedVersion(model_version=loaded.version, run_id=loaded.run_id, loaded_at=loaded.loaded_at)
 
 
 def _info(loaded: LoadedHistories) -> HistoriesInfo:

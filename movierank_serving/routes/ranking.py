@@ -32,7 +32,7 @@ async def rank(request: Request[Any, Any, Any], data: JSONBody[RankRequest]) -> 
     facts = facts_of(request.scope)
     facts.user_id = data.user_id
     visitor = checked_visitor(data)
-    model = await model_of(request)
+    model = await model_of(request, data.version)
     world = world_of(request)
     with world.rank_queue.place():
         asker = await asker_of(world, data, visitor, facts)

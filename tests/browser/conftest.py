@@ -1,5 +1,6 @@
 """One Chromium for all browser tests; for each test a fake service and a page that is watched."""
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -7,9 +8,17 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
+from tests.support.awkward import serve_with_titles
 from tests.support.browser import Watched, chromium
 from tests.support.fake_api import FakeServer, FakeService
+from tests.support.trained_service import Service, Trained, service_of, train_once
 
+AWKWARD_TITLES = {
+    550: """Fight 'Club' <img src=x onerror="window.__xss=1"> & "more\"""",
+    13: "Forrest 🏃‍♂️ Gump 🍫",
+    27205: "بداية: رحلة في الحلم",
+}
+"""By the id of a film of the sample, a title that a careless page would break on."""
 DESKTOP = {"width": 1100, "height": 760}
 PHONE = {"width": 360, "height": 740}
 
@@ -27,6 +36,22 @@ def shared_server() -> Iterator[FakeServer]:
     with FakeServer() as running:
         running.cache = "max-age=3600"
         yield running
+
+
+@pytest.fixture(scope="session")
+def trained_sample(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A model of the built-in sample, trained once for all tests, also where several processes share them."""
+    base = tmp_path_factory.getbasetemp()
+    together = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    return train_once(together / "trained-sample", "--dataset", "sample")
+
+
+@pytest.fixture(scope="package")
+def sample_service(trained_sample: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A running service on it, with a few awkward titles."""
+    with service_of(trained_sample, tmp_path_factory.mktemp("service") / "home") as service:
+        serve_with_titles(service, AWKWARD_TITLES)
+        yield service
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """One film: its facts, why it is in the list or why not, and the ways in and out of it."""
 
 import re
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -13,6 +14,7 @@ pytestmark = pytest.mark.browser
 
 def bars_of(page: Page) -> dict[str, float]:
     """The figures of "Why this?", by name."""
+    page.get_by_role("rowheader", name="Sum").wait_for()
     rows = page.get_by_role("dialog").get_by_role("row").all()
     return {
         row.get_by_role("rowheader").inner_text(): float(row.locator(".value").inner_text().replace("−", "-"))
@@ -51,18 +53,64 @@ def test_contributions_add_up(open_page: OpenPage, service: FakeService) -> None
     assert bars["Where every film starts"] == pytest.approx(-0.2)
 
 
-def test_why_not_is_answered(open_page: OpenPage, service: FakeService) -> None:
-    ranked = service.rank({"user_id": 42, "k": 500})["results"]
-    beyond = ranked[40]["movie_id"]
-    page = open_page(f"?user=42&movie={beyond}")
+def explained(service: FakeService, movie_id: int, **more: Any) -> dict[str, Any]:
+    answer: dict[str, Any] = service.explain({"user_id": 42, "movie_id": movie_id, "k": 24, **more})
+    return answer
+
+
+def test_why_not_is_answered_for_a_film_further_down(open_page: OpenPage, service: FakeService) -> None:
+    film = service.rank({"user_id": 42, "k": 500})["results"][40]
+    page = open_page(f"?user=42&movie={film['movie_id']}")
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_role("heading", name="Why not?")).to_be_visible()
-    expect(dialog.get_by_text("It is number 41 of all films for User 42")).to_be_visible()
+    n = explained(service, film["movie_id"])["n_candidates"]
+    expect(
+        dialog.get_by_text(re.compile(f"It is number 41 of the {n} candidates for User 42.*stops at 24"))
+    ).to_be_visible()
+    bars = bars_of(page)
+    assert bars.pop("Sum") == pytest.approx(sum(bars.values()), abs=0.02)
+    dialog.get_by_text("What proposes films").click()
+    row = dialog.get_by_role("row", name=re.compile("Liked together"))
+    expect(row).to_contain_text("number 311")
+    expect(dialog.get_by_role("row", name=re.compile("Similar content"))).to_contain_text("nothing to say")
+
+
+def test_why_not_is_answered_for_a_film_that_is_known_or_hidden(
+    open_page: OpenPage, service: FakeService
+) -> None:
     seen = service.past(42)[0]["movie_id"]
     page = open_page(f"?user=42&movie={seen}")
     expect(page.get_by_text("It is already in the history")).to_be_visible()
-    page = open_page(f"?user=42&to=1930&movie={ranked[0]['movie_id']}")
-    expect(page.get_by_text("Your settings leave it out. Without them it is number 1")).to_be_visible()
+    would = explained(service, seen)
+    expect(
+        page.get_by_text(f"it would be number {would['would_rank']} of {would['n_candidates']}")
+    ).to_be_visible()
+    hidden = service.rank({"user_id": 42, "k": 1})["results"][0]["movie_id"]
+    service.events[42] = [{"event_type": "not_interested", "movie_id": hidden, "timestamp": 2_000_000_000}]
+    page = open_page(f"?user=42&movie={hidden}")
+    expect(page.get_by_text("because you said that it does not interest you")).to_be_visible()
+
+
+def test_why_not_names_the_settings_that_leave_a_film_out(open_page: OpenPage, service: FakeService) -> None:
+    film = service.rank({"user_id": 42, "k": 1})["results"][0]
+    page = open_page(f"?user=42&to=1930&runtime=1&movie={film['movie_id']}")
+    expect(page.get_by_text("Your settings leave it out: the last year and the length.")).to_be_visible()
+    asked = next(body for _, path, body in service.requests if path == "/explain")
+    assert asked == {
+        "user_id": 42,
+        "k": 24,
+        "movie_id": film["movie_id"],
+        "filters": {"year_max": 1930, "runtime_max": 1},
+    }
+
+
+def test_why_not_says_that_too_few_sources_propose_a_film(open_page: OpenPage, service: FakeService) -> None:
+    film = service.rank({"user_id": 42, "k": 500})["results"][50]
+    service.unproposed.add(film["movie_id"])
+    page = open_page(f"?user=42&movie={film['movie_id']}")
+    expect(
+        page.get_by_text("Of the 2 sources that propose films for User 42, 0 propose this one")
+    ).to_be_visible()
 
 
 def test_similar_films_lead_on_and_close_leads_back_to_the_list(open_page: OpenPage) -> None:

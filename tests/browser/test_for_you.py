@@ -204,9 +204,46 @@ def test_two_settings_are_compared_side_by_side(open_page: OpenPage) -> None:
     assert min(years) >= 1980
 
 
+def test_two_versions_are_compared_where_there_is_a_challenger(
+    open_page: OpenPage, service: FakeService
+) -> None:
+    service.challenger = "4"
+    page = open_page("?user=42&view=compare&from=1960")
+    page.get_by_role("link", name="Two versions").click()
+    right = page.get_by_role("region", name="Version 4, the challenger")
+    expect(right.get_by_role("listitem")).to_have_count(20)
+    expect(page.get_by_role("region", name="Version 3, in production").get_by_role("listitem")).to_have_count(
+        20
+    )
+    bodies = [body for _, path, body in service.requests if path == "/rank"][-2:]
+    assert [body.get("version") for body in bodies] == [None, "challenger"]
+    assert [body["filters"] for body in bodies] == [{"year_min": 1960}] * 2
+    first, second = ([film["movie_id"] for film in service.rank(body)["results"]] for body in bodies)
+    moved = sum(first.index(film) != second.index(film) for film in set(first) & set(second))
+    expect(
+        page.get_by_text(f"{len(set(first) & set(second))} of 20 films in both, {moved} moved")
+    ).to_be_visible()
+    expect(right.locator(".moved")).to_have_count(moved + len(set(second) - set(first)))
+    expect(page).to_have_url(re.compile("against=challenger"))
+    page.get_by_role("link", name="Two settings").click()
+    expect(page.get_by_role("region", name="List B")).to_be_visible()
+
+
+def test_without_a_challenger_no_versions_are_offered_and_a_link_to_them_says_why(
+    open_page: OpenPage, allowed: list[str]
+) -> None:
+    allowed.append("404")
+    page = open_page("?user=42&view=compare")
+    page.get_by_text(re.compile("films in both")).wait_for()
+    expect(page.get_by_role("link", name="Two versions")).to_have_count(0)
+    page = open_page("?user=42&view=compare&against=challenger")
+    expect(page.get_by_role("heading", name="There is no challenger to compare with")).to_be_visible()
+    expect(page.get_by_text("set MOVIERANK_SERVE_CHALLENGER=true")).to_be_visible()
+
+
 def test_behind_the_scenes_names_the_model(open_page: OpenPage) -> None:
     page = open_page("?view=behind")
-    expect(page.get_by_text("nDCG@10: how near the top the liked films are")).to_be_visible()
+    expect(page.locator(".tiles.model")).to_contain_text("sample")
     expect(page.get_by_role("contentinfo")).to_contain_text("Serving movie-ranker version 3")
 
 

@@ -62,6 +62,21 @@ def test_a_film_on_a_phone_fills_the_screen(open_page: OpenPage) -> None:
     assert page.evaluate(TOO_SMALL) == []
 
 
+@pytest.mark.parametrize("user_id", [7, 100, 162541, 2**53 - 1])
+def test_the_head_keeps_its_line_however_long_the_name_is(
+    open_page: OpenPage, allowed: list[str], user_id: int
+) -> None:
+    allowed.append("404")
+    page = open_page(f"?user={user_id}", viewport=PHONE)
+    brand, theme = page.locator(".brand").bounding_box(), page.locator("#theme").bounding_box()
+    assert brand is not None
+    assert theme is not None
+    assert abs(brand["y"] - theme["y"]) < 4
+    assert overflow_of(page) == 0
+    button = page.get_by_role("button", name=f"now User {user_id}")
+    assert button.evaluate("button => button.getBoundingClientRect().width") >= 44
+
+
 @pytest.mark.parametrize("path", ["?user=42", "?view=start"])
 def test_right_to_left_and_4k_do_not_overflow(open_page: OpenPage, path: str) -> None:
     page = settled(open_page(path, viewport=PHONE))

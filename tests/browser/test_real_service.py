@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser import Watched, match_of, overflow_of, titles_of
 from tests.support.data import test_data
-from tests.support.trained_service import ask, trained_service
+from tests.support.trained_service import ask, service_of, train
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -45,13 +45,16 @@ def real_service(
     if GIVEN_URL:
         yield look_at(request.param, GIVEN_URL)
         return
-    data = ["--dataset", "sample"]
-    if request.param != "sample":
+    if request.param == "sample":
+        trained = request.getfixturevalue("trained_sample")
+    else:
         folder = test_data("ml-latest-small")
         facts = folder.parent / "tmdb" / "movies_metadata.parquet"
-        data = ["--data-dir", str(folder), *(["--tmdb-file", str(facts)] if facts.exists() else [])]
-    with trained_service(tmp_path_factory.mktemp(request.param), *data) as url:
-        yield look_at(request.param, url)
+        enriched = ["--tmdb-file", str(facts)] if facts.exists() else []
+        trained = train(tmp_path_factory.mktemp(request.param), "--data-dir", str(folder), *enriched)
+    with service_of(trained, tmp_path_factory.mktemp("service") / "home") as service:
+        service.start()
+        yield look_at(request.param, service.url)
 
 
 def look_at(label: str, url: str) -> RealService:
@@ -74,9 +77,9 @@ def watched(request: pytest.FixtureRequest, browser: Browser, real_service: Real
     context.close()
 
 
-def photograph(page: Page, name: str, request: pytest.FixtureRequest) -> None:
+def photograph(page: Page, name: str, request: pytest.FixtureRequest, *, full_page: bool = False) -> None:
     SHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SHOTS / f"{request.node.callspec.id}-{name}.png")
+    page.screenshot(path=SHOTS / f"{request.node.callspec.id}-{name}.png", full_page=full_page)
     assert overflow_of(page) == 0
 
 
@@ -154,12 +157,18 @@ def test_every_view_of_a_user_shows_what_it_should(
     expect(page.get_by_text(re.compile(r"\d+ of 20 films in both"))).to_be_visible()
     photograph(page, "compare", request)
     page.goto(f"{real_service.url}?view=behind")
-    tiles = page.locator(".tiles")
+    tiles = page.locator(".tiles.model")
     expect(tiles).to_contain_text(real_service.model["dataset"])
     expect(tiles).to_contain_text(f"{real_service.model['n_movies']:,} films")
-    expect(page.get_by_role("row", name=re.compile("^nDCG@10")).first).to_be_visible()
+    evaluation = real_service.model["evaluation"]
+    for metric in ("ndcg@10", "recall@100"):
+        chart = page.get_by_role("table", name=re.compile(f"^{metric}", re.IGNORECASE))
+        expect(chart.get_by_role("row")).to_have_count(len(evaluation["systems"]))
+    assert {"movierank", "random", "popularity", "popularity_365d"} <= evaluation["systems"].keys()
+    expect(page.locator(".reliability circle")).to_have_count(len(evaluation["reliability"]))
+    page.locator("mr-live .tiles").wait_for()
     check_that_the_data_is_named(page, real_service.model)
-    photograph(page, "behind", request)
+    photograph(page, "behind", request, full_page=True)
     watched.check()
 
 

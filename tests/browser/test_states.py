@@ -90,10 +90,16 @@ def test_settings_that_no_film_passes_can_be_cleared(open_page: OpenPage) -> Non
     expect(page.get_by_role("article")).to_have_count(24)
 
 
-def test_a_list_that_does_not_come_from_the_model_says_so(open_page: OpenPage, service: FakeService) -> None:
-    service.served_by = "popularity"
+@pytest.mark.parametrize(
+    ("served_by", "said"),
+    [("popularity", "popularity"), ("candidates", "what the candidate sources agree on")],
+)
+def test_a_list_that_does_not_come_from_the_model_says_so(
+    open_page: OpenPage, service: FakeService, served_by: str, said: str
+) -> None:
+    service.served_by = served_by
     page = open_page("?user=42")
-    expect(page.get_by_text("this list comes from: popularity")).to_be_visible()
+    expect(page.get_by_text(f"this list comes from: {said}.")).to_be_visible()
 
 
 def test_a_new_model_is_announced_and_its_list_shown(open_page: OpenPage, service: FakeService) -> None:

@@ -97,6 +97,23 @@ def test_every_answer_has_the_security_headers(client: TestClient[Litestar], pat
     assert "access-control-allow-origin" not in headers
 
 
+@pytest.mark.parametrize("path", ["/main.js", "/styles/base.css"])
+def test_scripts_and_styles_have_what_concerns_them(client: TestClient[Litestar], path: str) -> None:
+    headers = client.get(path).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "x-request-id" in headers
+    assert "content-security-policy" not in headers
+
+
+def test_metrics_are_packed_for_whoever_takes_that(client: TestClient[Litestar]) -> None:
+    plain = client.get("/metrics", headers={"Accept-Encoding": "identity"})
+    packed = client.get("/metrics", headers={"Accept-Encoding": "gzip"})
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["content-encoding"] == "gzip"
+    assert plain.headers["vary"] == packed.headers["vary"] == "Accept-Encoding"
+    assert "movierank_requests_total" in packed.text
+
+
 def test_a_plain_request_id_of_the_caller_is_kept(client: TestClient[Litestar]) -> None:
     answer = client.post("/rank", json={"user_id": 1}, headers={"X-Request-Id": "abc-1"})
     assert answer.json()["request_id"] == answer.headers["x-request-id"] == "abc-1"

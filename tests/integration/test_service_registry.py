@@ -256,3 +256,56 @@ def test_an_unreachable_registry_is_reported_soon_and_without_its_password(
     )
     assert "secret" not in error
     assert copies.current() == served
+
+
+def challenger_of(copies: ModelCopies) -> str | None:
+    named = copies.named(copies.challenger_file)
+    return None if named is None else named.version
+
+
+def test_a_challenger_is_copied_only_where_that_is_wanted_and_goes_with_its_alias(
+    paths: Paths, settings: Settings, copies: ModelCopies, registry: Registry, release: Release
+) -> None:
+    add_version(paths, release)
+    version = add_version(paths, release, promote=False)
+    registry.challenge(version.number)
+    sync_once(settings)
+    assert challenger_of(copies) is None
+    wanting = msgspec.structs.replace(settings, serve_challenger=True)
+    assert sync_once(wanting).registry_error is None
+    assert challenger_of(copies) == "2"
+    registry.promote(2, by="test")  # Takes the alias challenger away.
+    assert sync_once(wanting).registry_error is None
+    assert challenger_of(copies) is None
+    current = copies.current()
+    assert current is not None
+    assert current.version == "2"
+
+
+def test_a_challenger_that_cannot_be_used_is_not_held_and_production_stays(
+    paths: Paths, settings: Settings, copies: ModelCopies, registry: Registry, release: Release
+) -> None:
+    wanting = msgspec.structs.replace(settings, serve_challenger=True)
+    add_version(paths, release)
+    registry.challenge(add_version(paths, release, promote=False).number)
+    sync_once(wanting)
+    broken = add_version(paths, release, promote=False)
+    (bundle_in_store(paths, broken) / "catalogue.parquet").unlink()
+    registry.challenge(broken.number)
+    [refusal] = sync_once(wanting).refused
+    assert refusal.version == "3"
+    assert challenger_of(copies) is None
+    assert copies.current() is not None
+
+
+def test_neither_copy_in_use_is_deleted(
+    paths: Paths, settings: Settings, copies: ModelCopies, registry: Registry, release: Release
+) -> None:
+    wanting = msgspec.structs.replace(settings, serve_challenger=True)
+    add_version(paths, release)
+    for _ in range(4):
+        registry.challenge(add_version(paths, release, promote=False).number)
+        sync_once(wanting)
+    kept = {path.name.partition("-")[0] for path in copies.versions.iterdir()}
+    assert {"1", "5"} <= kept
+    assert len(kept) == 3

@@ -32,9 +32,35 @@ CSP = (
 N_USERS = 200
 NO_MODEL = "No version carries the alias production."
 NO_MODEL_REMEDY = "run `movierank demo` for a first model"
+NO_CHALLENGER_REMEDY = "set MOVIERANK_SERVE_CHALLENGER=true and start it again"
 OPINION = {"like": 4.5, "dislike": 1.5, "not_interested": 2.0}
 
 Json = dict[str, Any]
+
+
+def estimate(mean: float, spread: float = 0.03) -> Json:
+    return {"mean": mean, "low": mean - spread, "high": mean + spread}
+
+
+EVALUATION: Json = {
+    "protocol": "temporal",
+    "split_time": "2025-06-01T00:00:00+00:00",
+    "n_requests": 1160,
+    "n_users": 116,
+    "systems": {
+        "movierank": {"ndcg@10": estimate(0.187), "recall@100": estimate(0.37)},
+        "ease_likes": {"ndcg@10": estimate(0.157), "recall@100": estimate(0.329)},
+        "popularity_365d": {"ndcg@10": estimate(0.156), "recall@100": estimate(0.332)},
+        "popularity": {"ndcg@10": estimate(0.105)},
+        "random": {"ndcg@10": estimate(0.005, 0.002), "recall@100": estimate(0.012, 0.003)},
+    },
+    "reliability": [
+        {"n": 40, "predicted": 0.35, "observed": 0.31},
+        {"n": 210, "predicted": 0.56, "observed": 0.58},
+        {"n": 90, "predicted": 0.78, "observed": 0.74},
+    ],
+    "expected_calibration_error": 0.031,
+}
 
 
 class Problem(Exception):
@@ -69,6 +95,12 @@ class FakeService:
     event_ids: set[str] = field(default_factory=set)
     requests: list[tuple[str, str, Json]] = field(default_factory=list)
     forgotten: set[int] = field(default_factory=set)
+    evaluation: Json | None = field(default_factory=lambda: EVALUATION)
+    unproposed: set[int] = field(default_factory=set)
+    """Films that no source proposes, in answers of `/explain`."""
+    challenger: str | None = None
+    """The version with the alias challenger, if the service holds one."""
+    links: dict[str, str] = field(default_factory=dict)
 
     def add_awkward_films(self) -> None:
         self.films = {film.movie_id: film for film in AWKWARD_FILMS} | self.films
@@ -176,12 +208,15 @@ class FakeService:
 
     def rank(self, body: Json) -> Json:
         unknown = set(body) - {
-            "user_id", "history", "k", "filters", "exclude_seen", "diversity", "explain",
+            "user_id", "history", "k", "filters", "exclude_seen", "diversity", "explain", "version",
         }  # fmt: skip
         if unknown:
             raise Problem(400, "invalid-request", f"{unknown.pop()}: unknown field")
         if body.get("user_id") is None and body.get("history") is None:
             raise Problem(400, "invalid-request", "user_id: required field is missing (or give a history)")
+        version = body.get("version", "production")
+        if version == "challenger" and self.challenger is None:
+            raise Problem(404, "no-challenger", "This service holds no challenger.", NO_CHALLENGER_REMEDY)
         started = time.perf_counter()
         user_id = body.get("user_id")
         past = self.past(user_id) if user_id else []
@@ -196,6 +231,8 @@ class FakeService:
             if not passes(film, filters):
                 continue
             terms = self.taste_terms(film, history, random.Random(film.movie_id))
+            if version == "challenger":
+                terms["high_popularity"] = 0.9 - terms["high_popularity"]
             if body.get("diversity"):
                 terms["variety"] = body["diversity"] * random.Random(film.movie_id * 7).uniform(-2, 2)
             scored.append((sum(terms.values()), film, terms))
@@ -214,11 +251,57 @@ class FakeService:
             "known_user": bool(past),
             "n_history": len(history),
             "request_id": f"request-{len(self.requests)}",
-            "model_version": self.model_version,
+            "model_version": self.challenger if version == "challenger" else self.model_version,
             "data_as_of": "2025-11-20T00:00:00Z",
             "served_by": self.served_by if history else "popularity",
             "latency_ms": round((time.perf_counter() - started) * 1000, 2),
             "results": results,
+        }
+
+    def explain(self, body: Json) -> Json:
+        """As the service does: the place in the ranking of this request, or what keeps the film out of it."""
+        film = self.film(body["movie_id"])
+        asked = {name: value for name, value in body.items() if name != "movie_id"}
+
+        def ranked(**changes: Any) -> list[Json]:
+            results: list[Json] = self.rank(asked | {"k": 500, "explain": True} | changes)["results"]
+            return results
+
+        past = self.past(body["user_id"]) if body.get("user_id") else []
+        said = [*past, *self.events.get(body.get("user_id") or 0, []), *(body.get("history") or [])]
+        standing = self.standing(said).get(film.movie_id, {"event_type": "click"})["event_type"]
+        rules = [] if standing == "click" else ["hidden" if standing == "not_interested" else "seen"]
+        for name, value in (body.get("filters") or {}).items():
+            if not passes(film, {name: value}):
+                rules.append(f"filters.{name}")
+        everything = ranked(filters={}, exclude_seen=False)
+        would = next(n for n, found in enumerate(everything) if found["movie_id"] == film.movie_id)
+        places = [found["movie_id"] for found in ranked()]
+        rank = places.index(film.movie_id) + 1 if film.movie_id in places else None
+        is_candidate = film.movie_id not in self.unproposed
+        if rules:
+            verdict = "filtered"
+        elif not is_candidate:
+            verdict, rank = "not_a_candidate", None
+        else:
+            verdict = "shown" if (rank or 0) <= body.get("k", 25) else "below_k"
+        return {
+            "user_id": body.get("user_id"),
+            "movie": self.card(film),
+            "verdict": verdict,
+            "filtered_by": rules,
+            "is_candidate": is_candidate,
+            "sources": [
+                {"name": "ease_likes", "weight": 1.0, "score": 0.2, "rank": 311, "proposes": is_candidate},
+                {"name": "content", "weight": 0.5, "score": 0.0, "rank": None, "proposes": False},
+            ],
+            "rank": rank,
+            "would_rank": would + 1,
+            "n_candidates": len(everything),
+            **{name: everything[would][name] for name in ("score", "raw_score", "contributions", "reasons")},
+            "features": [],
+            "served_by": "model",
+            "model_version": self.model_version,
         }
 
     def search(self, query: str, limit: int) -> Json:
@@ -310,7 +393,31 @@ class FakeService:
             "n_movies": len(self.films),
             "n_users": N_USERS,
             "n_interactions": 4127,
+            "histories": {"n_users": N_USERS, "n_events": 4127},
+            "evaluation": self.evaluation,
+            "challenger": self.challenger
+            and {"model_version": self.challenger, "run_id": "9c", "loaded_at": "2025-11-21T00:00:00Z"},
+            "links": self.links,
         }
+
+    def metrics(self) -> str:
+        """Prometheus' text: what was asked, each answered in 3 ms, and the events that came in."""
+        asked = Counter((method, urlsplit(path).path) for method, path, _ in self.requests)
+        lines = [
+            f'movierank_requests_total{{method="{method}",route="{path}",status="200"}} {n}.0'
+            for (method, path), n in asked.items()
+        ]
+        ranks = asked["POST", "/rank"]
+        lines += [
+            f'movierank_request_seconds_bucket{{le="{bound}",method="POST",route="/rank"}} {n}.0'
+            for bound, n in (("0.002", 0), ("0.004", ranks), ("2.5", ranks), ("+Inf", ranks))
+        ]
+        kinds = Counter(event["event_type"] for events in self.events.values() for event in events)
+        lines += [
+            f'movierank_feedback_events_total{{duplicate="false",event_type="{kind}"}} {n}.0'
+            for kind, n in kinds.items()
+        ]
+        return "\n".join(lines) + "\n"
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Json) -> tuple[int, Json]:
         parts = path.strip("/").split("/")
@@ -326,6 +433,8 @@ class FakeService:
                 return 200, {"status": "ready"}
             case "POST", ["rank"]:
                 return 200, self.rank(body)
+            case "POST", ["explain"]:
+                return 200, self.explain(body)
             case "GET", ["movies"]:
                 return 200, self.search(query.get("query", ""), limit)
             case "GET", ["movie", movie_id]:
@@ -394,6 +503,9 @@ class Handler(BaseHTTPRequestHandler):
             self.connection.close()
             return
         time.sleep(service.delay_s)
+        if address.path == "/metrics" and service.mode == "ok":
+            self.send(200, service.metrics().encode(), "text/plain; version=0.0.4; charset=utf-8")
+            return
         query = {name: values[0] for name, values in parse_qs(address.query).items()}
         try:
             status, answer = service.answer(self.command, address.path, query, body)

@@ -1,8 +1,10 @@
-"""A service with a model that was really trained, made and stopped with the program, as a person would."""
+"""A model that was really trained, and services that serve it, made with the program as a person would."""
 
+import fcntl
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,8 +12,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from tests.support.waiting import wait_for
 
@@ -35,47 +38,123 @@ SMALLER_TRAINING = {
 }
 """Every stage of the real thing on all of the data, with less of each: half a minute on two quiet cores."""
 OWN_VARIABLES = ("MOVIERANK_", "MLFLOW_", "DAGSTER_", "PROMETHEUS_", "TMDB_")
+PROGRAM = (sys.executable, "-m", "movierank_cli")
 
 
-@contextmanager
-def trained_service(root: Path, *data: str) -> Iterator[str]:
-    """The address of a service below `root` whose model was trained on `data` (options of `materialize`)."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(OWN_VARIABLES)}
-    environment |= {f"MOVIERANK_MODEL_{name}": value for name, value in SMALLER_TRAINING.items()}
-    environment |= {
-        "MOVIERANK_ROOT": str(root),
-        "MOVIERANK_HOME": str(root / "home"),
-        "PYTHONUNBUFFERED": "1",
-    }
-    program = [sys.executable, "-m", "movierank_cli"]
-    made = run([*program, "materialize", *data], environment)
+@dataclass(frozen=True)
+class Trained:
+    """A folder with a registry whose version 1 is in production, and with histories."""
+
+    root: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(OWN_VARIABLES)}
+        model = {f"MOVIERANK_MODEL_{name}": value for name, value in SMALLER_TRAINING.items()}
+        home = {"MOVIERANK_ROOT": str(self.root), "MOVIERANK_HOME": str(self.root / "home")}
+        return {**kept, **model, **home, "PYTHONUNBUFFERED": "1"}
+
+
+def train(root: Path, *data: str) -> Trained:
+    """Trains on `data` (options of `materialize`) below `root`."""
+    trained = Trained(root)
+    made = run([*PROGRAM, "materialize", *data], trained.environment)
     if "Version 1 is in production" not in made:
         # The gate judges by the real thing's standards; a person may overrule it.
-        run([*program, "promote", "1", "--overrule", "a smaller training, to be looked at"], environment)
-    log = root / "service.log"
-    with log.open("wb") as errors:
-        service = subprocess.Popen(
-            [*program, "serve", "--port", "0", "--workers", "1"],
-            env=environment,
+        overruled = ["promote", "1", "--overrule", "a smaller training, to be looked at"]
+        run([*PROGRAM, *overruled], trained.environment)
+    return trained
+
+
+def train_once(root: Path, *data: str) -> Trained:
+    """The same for all processes that name the same `root`: whoever comes first trains, the others wait."""
+    root.mkdir(parents=True, exist_ok=True)
+    done = root / "trained"
+    with (root / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            train(root, *data)
+            done.touch()
+    return Trained(root)
+
+
+@dataclass
+class Service:
+    """`movierank serve` with one worker, in a home and a process group of its own."""
+
+    environment: dict[str, str]
+    log: Path
+    port: int = 0
+    process: "subprocess.Popen[str] | None" = None
+    _logs: list[IO[bytes]] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        """With the slash that pages need."""
+        return f"http://127.0.0.1:{self.port}/"
+
+    def start(self, *, is_ready: bool = True) -> None:
+        """On the port it had before; waits until it has a model, or without `is_ready` until it answers."""
+        errors = self.log.open("ab")
+        self._logs.append(errors)
+        self.process = subprocess.Popen(
+            [*PROGRAM, "serve", "--port", str(self.port), "--workers", "1"],
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
+            start_new_session=True,
         )
-    try:
-        assert service.stdout is not None
-        line = service.stdout.readline()
-        address = re.search(r"http://127\.0\.0\.1:\d+", line)
-        assert address is not None, line + log.read_text()
-        wait_for(lambda: is_ready(address[0]), seconds=120, what="/health/ready")
-        yield address[0]
-    finally:
-        if service.poll() is None:
-            service.send_signal(signal.SIGTERM)
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        address = re.search(r"http://127\.0\.0\.1:(\d+)", line)
+        assert address is not None, line + self.log.read_text()
+        self.port = int(address[1])
+        if is_ready:
+            wait_for(self.is_ready, seconds=120, what="/health/ready")
+
+    def is_ready(self) -> bool:
         try:
-            service.wait(30)
-        except subprocess.TimeoutExpired:
-            service.kill()
-            service.wait()
+            with urllib.request.urlopen(f"{self.url}health/ready", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.HTTPError, OSError):
+            return False
+
+    def signal(self, number: signal.Signals) -> None:
+        """To every process of it."""
+        assert self.process is not None
+        os.killpg(self.process.pid, number)
+
+    def kill(self) -> None:
+        """At once, with its requests in flight, as when the machine dies."""
+        self.signal(signal.SIGKILL)
+        assert self.process is not None
+        self.process.wait()
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.signal(signal.SIGCONT)
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        for log in self._logs:
+            log.close()
+
+
+@contextmanager
+def service_of(trained: Trained, home: Path, **variables: str) -> Iterator[Service]:
+    """A service with events of its own on the published histories, not started yet; stopped at the end."""
+    home.mkdir(parents=True, exist_ok=True)
+    published = trained.root / "home" / "histories"
+    if published.is_dir():
+        shutil.copytree(published, home / "histories")
+    service = Service({**trained.environment, "MOVIERANK_HOME": str(home), **variables}, home / "service.log")
+    try:
+        yield service
+    finally:
+        service.stop()
 
 
 def run(command: list[str], environment: dict[str, str]) -> str:
@@ -83,14 +162,6 @@ def run(command: list[str], environment: dict[str, str]) -> str:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stderr
-
-
-def is_ready(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{url}/health/ready", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.HTTPError, OSError):
-        return False
 
 
 def ask(url: str, path: str, body: object = None) -> Any:

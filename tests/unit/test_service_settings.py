@@ -35,10 +35,13 @@ def test_every_setting_can_be_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         "MOVIERANK_EVENTS_URL": "postgresql://host/db",
         "MOVIERANK_MODEL_NAME": "other",
         "MOVIERANK_MODEL_ALIAS": "challenger",
+        "MOVIERANK_SERVE_CHALLENGER": "true",
         "MOVIERANK_REGISTRY_POLL_SECONDS": "0.5",
         "MOVIERANK_WATCH_SECONDS": "0.25",
         "MOVIERANK_POSTER_BASE_URL": "https://images.example/w500",
         "MOVIERANK_BACKDROP_BASE_URL": "https://images.example/w780",
+        "MOVIERANK_MLFLOW_URL": "https://mlflow.example",
+        "MOVIERANK_DAGSTER_URL": "https://dagster.example",
         "MOVIERANK_MAX_BODY_BYTES": "1000",
         "MOVIERANK_RANK_DEADLINE_MS": "250",
         "MOVIERANK_RANK_QUEUE": "16",
@@ -85,6 +88,7 @@ def test_workers_read_what_they_were_given(monkeypatch: pytest.MonkeyPatch, tmp_
         ("MOVIERANK_REGISTRY_POLL_SECONDS", "nan", "a number above 0"),
         ("MOVIERANK_MAX_BODY_BYTES", "1.5", "a whole number above 0"),
         ("MOVIERANK_LOG_REQUESTS", "perhaps", "true or false"),
+        ("MOVIERANK_MLFLOW_URL", "javascript:x", "an address that begins with http:// or https://"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(

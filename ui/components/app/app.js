@@ -1,4 +1,5 @@
 // <mr-app>: the frame: which view is shown for an address, who is watching, and how the connection is.
+import { ApiError } from "../../api.js";
 import { connection } from "../../connection.js";
 import { cardOf, learn } from "../../films.js";
 import { fill, html } from "../../html.js";
@@ -6,6 +7,7 @@ import { t, translate } from "../../i18n.js";
 import { audienceOf } from "../../audience.js";
 import { go, leaveFilm, read } from "../../route.js";
 import { visitor } from "../../visitor.js";
+import { contentOf } from "../notice/notice.js";
 import { toast } from "../toast/toast.js";
 import { filmSearch } from "../combobox/sources.js";
 import { rememberUser } from "../who/who.js";
@@ -34,7 +36,10 @@ class App extends HTMLElement {
     this.film.addEventListener("closed", () => read().movie !== null && leaveFilm());
     this.film.addEventListener("said", ({ detail }) => this.view?.refresh?.(detail));
     connection.addEventListener("change", () => this.#tellConnection());
-    connection.addEventListener("recovered", () => toast(t("state.back")));
+    connection.addEventListener("recovered", () => {
+      if (this.view === null) location.reload();
+      else toast(t("state.back"));
+    });
     connection.addEventListener("newmodel", () => toast(t("state.newModel", { version: String(connection.model.model_version) })));
     addEventListener("routechange", () => this.#follow());
     const { picks } = read();
@@ -56,11 +61,26 @@ class App extends HTMLElement {
     const audience = audienceOf(route);
     this.who.audience = audience;
     this.#mark(name, route.user);
-    await Promise.all([VIEWS[name](), route.movie !== null && loadFilm()]);
+    try {
+      await Promise.all([VIEWS[name](), route.movie !== null && loadFilm()]);
+    } catch {
+      if (call === this.following) this.#missCode();
+      return;
+    }
     if (call !== this.following) return;
     if (this.view?.localName !== `mr-${name}`) this.#replaceView(name, route);
     this.view.route = route;
     if (route.movie !== (this.film.movieId ?? null)) this.film.show(route.movie, audience, route.knobs);
+  }
+
+  /** A view's code could not be fetched. Browsers may remember that, so the way on is to load the page again. */
+  #missCode() {
+    this.view = null;
+    const notice = document.createElement("mr-notice");
+    notice.content = contentOf(new ApiError("unreachable"));
+    notice.addEventListener("retry", () => location.reload());
+    this.main.replaceChildren(notice);
+    connection.probe();
   }
 
   #replaceView(name, route) {

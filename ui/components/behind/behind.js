@@ -1,17 +1,14 @@
-// <mr-behind>: which model answers, what it was trained on, how good and how fast it is.
+// <mr-behind>: which model answers, what it was trained on, how good it is, and the service at work.
 import { connection } from "../../connection.js";
 import { fill, html } from "../../html.js";
-import { ago, day, has, humanised, milliseconds, number, t } from "../../i18n.js";
+import { ago, day, milliseconds, t } from "../../i18n.js";
 import { timings } from "../../timings.js";
+import { reliabilityDiagram } from "./reliability.js";
+import { figure, metricName, placeSpreads, systemsChart } from "./systems.js";
+import "./live.js";
 
 const SHOWN = 60;
-
-/** `ndcg@10` in words, with its cut-off. */
-const metricName = (name) => {
-  const [kind, cutOff] = name.split("@");
-  const at = cutOff ? `@${cutOff}` : "";
-  return has(`metric.${kind}`) ? t(`metric.${kind}`, { at }) : humanised(kind) + at;
-};
+const CHARTED = ["ndcg@10", "recall@100"];
 
 const tile = (label, value, more) => html`<div><dt>${label}</dt><dd>${value}${more && html` <span class="quiet">${more}</span>`}</dd></div>`;
 
@@ -26,10 +23,11 @@ class Behind extends HTMLElement {
     fill(
       this,
       html`<header class="view-head"><h1 tabindex="-1">${t("behind.title")}</h1></header><div class="behind">
-        <section><h2>${t("behind.model")}</h2><p class="data-kind"></p><dl class="tiles"></dl></section>
-        <section><h2>${t("behind.metrics")}</h2><p class="quiet">${t("behind.metrics.lead")}</p><table class="bars metrics"><tbody></tbody></table></section>
-        <section><h2>${t("behind.latency")}</h2><p class="quiet">${t("behind.latency.lead")}</p><div class="pulse"></div></section>
-        <p><a href="schema">${t("behind.docs")}</a></p></div>`,
+        <section><h2>${t("behind.model")}</h2><p class="data-kind"></p><dl class="tiles model"></dl><p class="elsewhere"></p></section>
+        <section class="quality"><h2>${t("behind.metrics")}</h2><div></div></section>
+        <section class="honesty"><h2>${t("reliability.title")}</h2><div></div></section>
+        <section><h2>${t("live.title")}</h2><mr-live></mr-live></section>
+        <section><h2>${t("behind.latency")}</h2><p class="quiet">${t("behind.latency.lead")}</p><div class="pulse"></div></section></div>`,
     );
     this.#show();
     this.#showTimings();
@@ -42,22 +40,53 @@ class Behind extends HTMLElement {
 
   #show() {
     const { model } = connection;
-    if (!model) return;
-    const sizes = { movies: model.n_movies, users: model.n_users, events: model.n_interactions };
+    // The same answer again and again: what somebody is reading stays as it is.
+    const key = JSON.stringify(model);
+    if (!model || key === this.shown) return;
+    this.shown = key;
     this.querySelector(".data-kind").textContent = model.ratings_are_simulated ? t("data.simulated") : t("data.real", { dataset: model.dataset });
+    this.#showModel(model);
+    this.#showQuality(model);
+    const { reliability = [], expected_calibration_error: error } = model.evaluation ?? {};
     fill(
-      this.querySelector(".tiles"),
+      this.querySelector(".honesty div"),
+      reliability.length ? html`<p class="quiet">${t("reliability.lead")}</p>${reliabilityDiagram(reliability, error)}` : html`<p class="quiet">${t("behind.absent")}</p>`,
+    );
+  }
+
+  #showModel(model) {
+    const sizes = { movies: model.n_movies, users: model.n_users, events: model.n_interactions };
+    const { mlflow, dagster } = model.links ?? {};
+    fill(
+      this.querySelector(".model"),
       html`${tile(t("behind.version"), String(model.model_version))}${tile(t("behind.trained"), day(model.created_at), ago(model.created_at))}
         ${tile(t("behind.data"), model.dataset)}${tile(t("behind.dataAsOf"), day(model.data_as_of))}${tile(t("behind.loaded"), ago(model.loaded_at))}
-        ${tile(t("behind.size"), t("behind.sizes", sizes))}${model.run_id && tile(t("behind.run"), html`<code>${model.run_id}</code>`)}`,
+        ${tile(t("behind.size"), t("behind.sizes", sizes))}${model.histories && tile(t("behind.histories"), t("behind.histories.sizes", { users: model.histories.n_users, events: model.histories.n_events }))}
+        ${model.run_id && tile(t("behind.run"), html`<code>${model.run_id}</code>`)}`,
     );
-    const metrics = Object.entries(model.metrics ?? {}).filter(([, value]) => Number.isFinite(value));
     fill(
-      this.querySelector(".metrics tbody"),
-      html`${metrics.map(([name, value]) => html`<tr class="raises"><th scope="row">${metricName(name)}</th><td class="track" aria-hidden="true">${value >= 0 && value <= 1 && html`<span class="bar"
-        data-size="${value}"></span>`}</td><td class="value">${number(value, { minimumFractionDigits: 3, maximumFractionDigits: 3 })}</td></tr>`)}`,
+      this.querySelector(".elsewhere"),
+      html`${mlflow && html`<a class="button" href="${mlflow}" rel="noreferrer">${t("behind.mlflow")}</a>`}
+        ${dagster && html`<a class="button" href="${dagster}" rel="noreferrer">${t("behind.dagster")}</a>`}<a class="button" href="schema">${t("behind.docs")}</a>`,
     );
-    for (const bar of this.querySelectorAll(".bar")) bar.style.setProperty("--size", bar.dataset.size);
+  }
+
+  #showQuality({ evaluation, metrics }) {
+    const charted = evaluation ? CHARTED : [];
+    const own = Object.entries(metrics ?? {}).filter(([name, value]) => Number.isFinite(value) && !charted.includes(name));
+    const place = this.querySelector(".quality div");
+    const lead = evaluation && {
+      requests: evaluation.n_requests, users: evaluation.n_users, date: day(evaluation.split_time),
+    };
+    fill(
+      place,
+      html`${evaluation ? html`<p class="quiet">${t("behind.evaluated", lead)}</p>
+          <div class="figures">${CHARTED.map((metric) => systemsChart(evaluation.systems, metric))}</div>`
+        : html`<p class="quiet">${t("behind.absent")}</p>`}
+        ${own.length > 0 && html`<table class="bars metrics"><caption>${t("behind.own")}</caption><tbody>${own.map(([name, value]) => html`<tr><th scope="row">${metricName(name)}</th
+          ><td class="value">${figure(value)}</td></tr>`)}</tbody></table>`}`,
+    );
+    placeSpreads(place);
   }
 
   #showTimings() {

@@ -33,7 +33,7 @@ class Card extends HTMLElement {
     if (this.#film?.movie_id !== film.movie_id) this.#build(film);
     this.#film = film;
     for (const link of this.querySelectorAll("a")) link.setAttribute("href", href({ movie: film.movie_id }));
-    turnDials(fill(this.querySelector(".match"), matchOf(film.score)));
+    turnDials(fill(this.querySelector(".match > span"), matchOf(film.score)));
     this.tellReasons();
   }
 
@@ -44,7 +44,7 @@ class Card extends HTMLElement {
       html`<article class="card" aria-labelledby="${id}">
         <a class="card-picture" tabindex="-1" aria-hidden="true"><mr-poster></mr-poster></a>
         <div class="card-text">
-          <p class="match"></p>
+          <p class="match"><span></span></p>
           <h3 id="${id}"><a class="card-title" dir="auto">${film.title}</a></h3>
           <p class="facts">${factsOf(film)}</p>
           <div class="reason"></div>
@@ -115,7 +115,7 @@ class Card extends HTMLElement {
     if (!places) return;
     const way = places === "new" ? "fresh" : places > 0 ? "up" : "down";
     const text = places === "new" ? t("list.fresh") : `${places > 0 ? "▲" : "▼"} ${number(Math.abs(places))}`;
-    this.querySelector(".card-picture").after(node(html`<span class="moved ${way}" aria-hidden="true">${text}</span>`));
+    this.querySelector(".match").append(node(html`<span class="moved ${way}" aria-hidden="true">${text}</span>`));
   }
 
   #clicked(event) {

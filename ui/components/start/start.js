@@ -83,8 +83,7 @@ class Start extends HTMLElement {
   #clicked({ target }) {
     const button = target.closest("button");
     if (button?.matches("[data-more]")) {
-      this.#from = (this.#from + GRID) % Math.max(1, this.#pool.length);
-      this.#grid();
+      this.#offerOthers();
     } else if (button?.name === "random") anyUser().then((id) => id !== undefined && this.#become(id), () => {});
     else if (button?.name === "pick") this.#toggle(Number(button.value));
   }
@@ -135,7 +134,7 @@ class Start extends HTMLElement {
     fill(place, html`${Array(18).fill(html`<li aria-hidden="true"><div class="pick blank"><div class="poster"></div></div></li>`)}`);
     this.querySelector("mr-notice")?.remove();
     try {
-      const { results } = await api.rank({ history: [], k: POOL });
+      const { results } = await api.rank({ history: [], k: GRID });
       remember(results);
       this.#pool = results;
       place.removeAttribute("aria-busy");
@@ -147,6 +146,20 @@ class Start extends HTMLElement {
       notice.content = contentOf(error);
       place.before(notice);
     }
+  }
+
+  /** The next of them; there is more to choose from than the first look asked for. */
+  async #offerOthers() {
+    if (this.#pool.length <= GRID) {
+      try {
+        this.#pool = (await api.rank({ history: [], k: POOL })).results;
+      } catch {
+        // The first ones go round.
+      }
+      remember(this.#pool);
+    }
+    this.#from = (this.#from + GRID) % Math.max(1, this.#pool.length);
+    this.#grid();
   }
 
   #grid() {

@@ -1,0 +1,75 @@
+"""axe-core finds nothing serious: in every view, in both themes, on a desktop and a phone, in every state."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import DESKTOP, PHONE, OpenPage
+from tests.support.axe import axe_source, serious_violations
+from tests.support.fake_api import FakeService
+
+pytestmark = pytest.mark.browser
+
+VIEWS = {
+    "list": "?user=42",
+    "start": "?view=start",
+    "profile": "?user=42&view=profile",
+    "settings": "?user=42&view=compare&b-variety=1",
+    "versions": "?user=42&view=compare&against=challenger",
+    "behind": "?view=behind",
+    "film": "?user=42&movie=550",
+    "why not": "?user=42&movie=13",
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _axe() -> None:
+    """Skips all of this where axe-core cannot be had."""
+    axe_source()
+
+
+@pytest.mark.parametrize(
+    ("window", "theme"), [(DESKTOP, "light"), (PHONE, "dark")], ids=["desktop-light", "phone-dark"]
+)
+def test_no_view_has_a_serious_violation(
+    open_page: OpenPage, service: FakeService, window: dict[str, int], theme: str
+) -> None:
+    service.challenger = "4"
+    service.links = {"mlflow": "http://box:5000/", "dagster": "http://box:3000/"}
+    page = open_page(VIEWS["list"], viewport=window, color_scheme=theme)
+    found = {}
+    for name, path in VIEWS.items():
+        page.goto(page.url.partition("?")[0] + path)
+        page.wait_for_load_state("networkidle")
+        if violations := serious_violations(page):
+            found[name] = violations
+    assert found == {}
+
+
+def open_everything(page: Page) -> None:
+    page.locator("summary", has_text="Tune the list").click()
+    page.get_by_role("button", name="more reason").first.click()
+    page.get_by_role("article").nth(3).get_by_role("button", name=re.compile("^Like ")).click()
+    expect(page.locator("#announcer")).to_contain_text("Liked")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_state_has_a_serious_violation(
+    open_page: OpenPage, service: FakeService, allowed: list[str], theme: str
+) -> None:
+    allowed.append("Failed to load resource")
+    page = open_page("?user=42", color_scheme=theme)
+    page.get_by_role("article").first.wait_for()
+    open_everything(page)
+    assert serious_violations(page) == []
+    page.get_by_role("button", name="Change who is watching").click()
+    panel = page.get_by_role("dialog", name="Who is watching?")
+    panel.get_by_role("combobox").fill("4")
+    panel.get_by_role("option").first.wait_for()
+    assert serious_violations(page) == []
+    for mode in ("no_model", "error", "down"):
+        service.mode = mode
+        page.reload()
+        page.get_by_role("alert").wait_for()
+        assert serious_violations(page) == [], mode

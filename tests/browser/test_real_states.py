@@ -1,0 +1,249 @@
+"""The page on a real service that is killed, halted or without a model; two tabs, links, very many clicks."""
+
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.browser.conftest import AWKWARD_TITLES, DESKTOP
+from tests.support.browser import Watched, titles_of
+from tests.support.trained_service import Service, Trained, ask, service_of
+from tests.support.waiting import wait_for
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+RECOVERY_MS = 40_000
+"""The service needs some seconds to start, and the page asks every few."""
+N_LIKES = int(os.environ.get("MOVIERANK_TEST_LIKES", "250"))
+"""A leak grows with every one; a thousand take a minute and a half."""
+
+CLICKS = """async (n) => {
+  const said = document.getElementById('announcer');
+  const idle = () => new Promise((resolve) => setTimeout(resolve, 0));
+  for (let i = 0; i < n; i += 1) {
+    said.textContent = '';
+    const card = [...document.querySelectorAll('mr-card')].find((one) => !one.verdict);
+    card.querySelector('[data-act=like]').click();
+    while (!said.textContent.startsWith('Liked')) await idle();
+  }
+}"""
+
+OpenTab = Callable[[str], Page]
+
+
+@pytest.fixture
+def user_ids(sample_service: Service) -> list[int]:
+    """Users with some history, so that each test has somebody whom no other test has changed."""
+    users = ask(sample_service.url, "/users?limit=100")["results"]
+    return [user["user_id"] for user in users if user["n_events"] >= 20]
+
+
+@pytest.fixture
+def tab(browser: Browser, sample_service: Service) -> Iterator[OpenTab]:
+    """Opens tabs of one browser on the service, and checks in the end that none complained."""
+    context = browser.new_context(viewport=DESKTOP, locale="en-GB", reduced_motion="reduce")
+    watched: list[Watched] = []
+
+    def open_(path: str) -> Page:
+        page = context.new_page()
+        host = urlsplit(sample_service.url).netloc
+        watched.append(Watched(page, host, expected=("Failed to load resource",)))
+        page.goto(sample_service.url + path)
+        page.wait_for_selector("main > * h1:not(:empty)")
+        return page
+
+    yield open_
+    context.close()
+    for each in watched:
+        each.check()
+
+
+def listed(page: Page, n: int = 24) -> list[str]:
+    expect(page.get_by_role("list", name="Recommendations").get_by_role("article")).to_have_count(n)
+    return titles_of(page)
+
+
+def likes_of(service: Service, user_id: int) -> list[str]:
+    history = ask(service.url, f"/users/{user_id}")["history"]
+    return [item["title"] for item in history if item["event_type"] == "like"]
+
+
+def test_a_killed_service_is_said_and_the_page_goes_on_when_it_is_back(
+    tab: OpenTab, sample_service: Service, user_ids: list[int]
+) -> None:
+    page = tab(f"?user={user_ids[0]}")
+    title = listed(page)[1]
+    sample_service.kill()
+    page.get_by_role("button", name=f"Like {title}", exact=True).click()
+    card = page.get_by_role("article", name=title, exact=True)
+    expect(card.get_by_text("Not saved")).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="The service cannot be reached")).to_be_visible()
+    assert len(titles_of(page)) == 24, "what was there stays"
+    sample_service.start()
+    expect(card.get_by_text("Liked", exact=True)).to_be_visible(timeout=RECOVERY_MS)
+    expect(page.get_by_text("cannot be reached")).to_have_count(0)
+    wait_for(lambda: likes_of(sample_service, user_ids[0]) == [title], what="the like in the history, once")
+
+
+def test_a_view_whose_code_cannot_be_fetched_comes_when_the_service_is_back(
+    tab: OpenTab, sample_service: Service
+) -> None:
+    page = tab("?view=behind")
+    page.locator(".tiles.model dd").first.wait_for()
+    sample_service.kill()
+    page.get_by_role("link", name="Favourites").click()
+    expect(page.get_by_role("heading", name="The service cannot be reached")).to_be_visible()
+    sample_service.start()
+    pick = page.locator(".picks").get_by_role("button", pressed=False).first
+    expect(pick).to_be_visible(timeout=RECOVERY_MS)
+
+
+def test_a_halted_service_is_said_to_be_slow_and_its_answer_is_shown(
+    tab: OpenTab, sample_service: Service, user_ids: list[int]
+) -> None:
+    page = tab(f"?user={user_ids[1]}")
+    before = listed(page)
+    sample_service.signal(signal.SIGSTOP)
+    try:
+        page.get_by_role("link", name="For you").click()
+        page.evaluate(f"history.pushState(null, '', '?user={user_ids[2]}')")
+        page.evaluate("dispatchEvent(new Event('routechange'))")
+        expect(page.locator(".card.blank").first).to_be_visible()
+        expect(page.get_by_text("The service takes longer than usual")).to_be_visible()
+    finally:
+        sample_service.signal(signal.SIGCONT)
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"For user {user_ids[2]}")
+    assert listed(page) != before
+
+
+def test_without_a_model_the_page_names_the_command_and_goes_on_when_there_is_one(
+    browser: Browser, trained_sample: Trained, tmp_path: Path
+) -> None:
+    store = tmp_path / "late.db"
+    variables = {"MLFLOW_TRACKING_URI": f"sqlite:///{store}"}
+    with service_of(trained_sample, tmp_path / "home", **variables) as service:
+        service.start(is_ready=False)
+        page = browser.new_page(viewport=DESKTOP, locale="en-GB")
+        watched = Watched(page, urlsplit(service.url).netloc, expected=("Failed to load resource",))
+        page.goto(f"{service.url}?user=12")
+        notice = page.get_by_role("alert")
+        expect(notice.get_by_role("heading", name="There is no model to ask yet")).to_be_visible()
+        expect(notice.get_by_text("movierank demo", exact=True)).to_be_visible()
+        shutil.copy(trained_sample.root / "mlruns" / "mlflow.db", store)
+        articles = page.get_by_role("list", name="Recommendations").get_by_role("article")
+        expect(articles).to_have_count(24, timeout=RECOVERY_MS)
+        expect(notice).to_have_count(0)
+        watched.check()
+        page.close()
+
+
+def test_back_and_forward_and_a_shared_address_lead_to_the_same(
+    tab: OpenTab, browser: Browser, sample_service: Service, user_ids: list[int]
+) -> None:
+    def ranked(**settings: Any) -> list[str]:
+        """By the service itself: opening a film is an event, which moves the list."""
+        answer = ask(sample_service.url, "/rank", {"user_id": user_ids[3], **settings})
+        return [result["title"] for result in answer["results"]]
+
+    recent = {"k": 12, "filters": {"year_min": 1990}}
+    page = tab(f"?user={user_ids[3]}")
+    assert listed(page) == ranked(k=24)
+    page.goto(page.url + "&from=1990&k=12")
+    titles = listed(page, 12)
+    assert titles == ranked(**recent)
+    page.get_by_role("link", name=titles[0], exact=True).click()
+    film = page.get_by_role("dialog", name=titles[0], exact=True)
+    expect(film).to_be_visible()
+    address = page.url
+    page.go_back()
+    expect(film).to_be_hidden()
+    page.go_back()
+    assert listed(page) == ranked(k=24)
+    page.go_forward()
+    assert listed(page, 12) == ranked(**recent)
+    page.go_forward()
+    expect(film).to_be_visible()
+    somebody = browser.new_page(viewport=DESKTOP, locale="en-GB")
+    somebody.goto(address)
+    expect(somebody.get_by_role("dialog", name=titles[0], exact=True)).to_be_visible()
+    somebody.get_by_role("button", name="Close").click()
+    assert listed(somebody, 12) == ranked(**recent)
+    somebody.close()
+
+
+def test_a_shared_list_of_a_visitor_is_the_same_list(tab: OpenTab, browser: Browser) -> None:
+    page = tab("?picks=603,-597,78&view=foryou")
+    mine = listed(page)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Share this list").click()
+    expect(page.get_by_text("Link copied")).to_be_visible()
+    somebody = browser.new_page(viewport=DESKTOP, locale="en-GB")
+    somebody.goto(page.evaluate("navigator.clipboard.readText()"))
+    assert listed(somebody) == mine
+    somebody.close()
+
+
+@pytest.mark.parametrize("who", ["user", "visitor"])
+def test_what_is_said_in_one_tab_moves_the_list_in_the_other(
+    tab: OpenTab, user_ids: list[int], who: str
+) -> None:
+    path = f"?user={user_ids[4]}" if who == "user" else "?view=foryou"
+    one, other = tab(path), tab(path)
+    title = listed(one)[0]
+    assert listed(other)[0] == title
+    one.get_by_role("button", name=f"Like {title}", exact=True).click()
+    expect(other.get_by_role("article", name=title, exact=True)).to_have_count(0)
+    second = titles_of(other)[0]
+    other.get_by_role("button", name=f"Dislike {second}", exact=True).click()
+    expect(one.get_by_role("article", name=second, exact=True)).to_have_count(0)
+
+
+@pytest.mark.parametrize("movie_id", AWKWARD_TITLES)
+def test_awkward_titles_are_only_text(tab: OpenTab, user_ids: list[int], movie_id: int) -> None:
+    title = AWKWARD_TITLES[movie_id]
+    page = tab(f"?user={user_ids[5]}&movie={movie_id}")
+    film = page.get_by_role("dialog", name=title, exact=True)
+    expect(film.get_by_role("heading", name=title, level=2, exact=True)).to_be_visible()
+    film.get_by_role("button", name="Like", exact=True).click()
+    expect(page.locator("#announcer")).to_contain_text(title)
+    film.get_by_role("button", name="Close").click()
+    page.get_by_role("combobox", name="Find a film").fill(title[:7])
+    expect(page.get_by_role("option").filter(has_text=title)).to_be_visible()
+    page.goto(page.url.partition("?")[0] + f"?user={user_ids[5]}&view=profile")
+    expect(page.get_by_role("link").filter(has_text=title).first).to_be_visible()
+    assert page.evaluate("window.__xss") is None
+    assert page.locator("main img[src=x]").count() == 0
+
+
+def test_very_many_likes_leave_nothing_behind(
+    tab: OpenTab, sample_service: Service, user_ids: list[int]
+) -> None:
+    user_id = user_ids[6]
+    page = tab(f"?user={user_id}")
+    page.set_default_timeout(120_000)
+    listed(page)
+    liked = ask(sample_service.url, f"/users/{user_id}")["n_likes"]
+    page.evaluate(CLICKS, 20)
+    before = counted(page)
+    page.evaluate(CLICKS, N_LIKES - 20)
+    after = counted(page)
+    assert ask(sample_service.url, f"/users/{user_id}")["n_likes"] == liked + N_LIKES
+    assert after["JSEventListeners"] <= before["JSEventListeners"] + 20
+    assert after["Nodes"] <= before["Nodes"] + 600, "about a card, that is being shown"
+    assert after["JSHeapUsedSize"] <= before["JSHeapUsedSize"] + 8_000_000
+
+
+def counted(page: Page) -> dict[str, float]:
+    """Chromium's own figures of the page, after its garbage was collected."""
+    context: BrowserContext = page.context
+    session = context.new_cdp_session(page)
+    session.send("Performance.enable")
+    session.send("HeapProfiler.collectGarbage")
+    metrics: list[dict[str, Any]] = session.send("Performance.getMetrics")["metrics"]
+    return {metric["name"]: metric["value"] for metric in metrics}

@@ -1,0 +1,52 @@
+"""`GET /model` tells how the version was judged and where else it can be looked at, and invents nothing."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from movierank_core.bundle_manifest import Estimate, EvaluationSummary, ReliabilityBin
+from tests.support.service import FakeRecommender, client_of, serve_version, settings_in
+
+SUMMARY = EvaluationSummary(
+    protocol="temporal",
+    split_time="2024-01-01T00:00:00+00:00",
+    n_requests=30,
+    n_users=10,
+    systems={"movierank": {"ndcg@10": Estimate(0.2, 0.1, 0.3)}},
+    reliability=[ReliabilityBin(n=12, predicted=0.35, observed=0.25)],
+    expected_calibration_error=0.1,
+)
+
+
+def test_the_evaluation_of_the_version_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = FakeRecommender.__init__
+
+    def with_evaluation(self: FakeRecommender, *given: object) -> None:
+        make(self, *given)  # type: ignore[arg-type]
+        self.manifest = msgspec.structs.replace(self.manifest, evaluation=SUMMARY)
+
+    monkeypatch.setattr(FakeRecommender, "__init__", with_evaluation)
+    settings = settings_in(tmp_path)
+    serve_version(settings, "3")
+    with client_of(settings) as client:
+        model = client.get("/model").json()
+    assert msgspec.convert(model["evaluation"], EvaluationSummary) == SUMMARY
+
+
+def test_without_an_evaluation_and_other_uis_there_are_none(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path)
+    serve_version(settings, "3")
+    with client_of(settings) as client:
+        model = client.get("/model").json()
+    assert (model["evaluation"], model["links"]) == (None, {})
+
+
+def test_links_lead_to_the_version_and_to_its_asset(tmp_path: Path) -> None:
+    settings = settings_in(tmp_path, mlflow_url="http://box:5000/", dagster_url="https://box/dagster")
+    serve_version(settings, "3")
+    with client_of(settings) as client:
+        assert client.get("/model").json()["links"] == {
+            "mlflow": "http://box:5000/#/models/movie-ranker/versions/3",
+            "dagster": "https://box/dagster/assets/model_version",
+        }
