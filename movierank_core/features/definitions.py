@@ -203,6 +203,24 @@ _CROSS = [
             "Movie's shrunken mean rating minus the user's shrunken mean rating.",
         ),
         (
+            "era_recent_distance",
+            "era_match",
+            "years",
+            "Distance between release year and the mean year of the latest movies (0.7 per step back).",
+        ),
+        (
+            "popularity_recent_distance",
+            "high_popularity",
+            "log ratio",
+            "Movie's log events minus the mean of the latest movies (0.7 per step back).",
+        ),
+        (
+            "rating_recent_distance",
+            "highly_rated",
+            "stars",
+            "Movie's shrunken mean rating minus the mean of the latest movies' (0.7 per step back).",
+        ),
+        (
             "language_share",
             "language_match",
             "share",

@@ -57,8 +57,9 @@ class Transitions(ItemToItem):
         return cls(strongest_per_row(lift, movies, n_movies, kept), log_popularity, decay)
 
     def scores(self, query: Query) -> NDArray[np.float32]:
-        lift = super().scores(query)
-        return np.where(lift > 0, lift + self.log_popularity, np.float32(0))
+        scores = super().scores(query)
+        _add_where_positive(scores, self.log_popularity, self.support)
+        return scores
 
     def history_weights(self, query: Query) -> NDArray[np.float32]:
         return recency_weights(query, self.decay)
@@ -108,6 +109,13 @@ class NextItem(ItemToItem):
 
     def history_weights(self, query: Query) -> NDArray[np.float32]:
         return recency_weights(query, self.DECAY)
+
+
+@njit(cache=True, nogil=True)
+def _add_where_positive(scores, added, rows):  # type: ignore[no-untyped-def]  # numba
+    """Adds to the scores of `rows` that are above 0; the others score 0. No other row scores anything."""
+    for row in rows:
+        scores[row] = scores[row] + added[row] if scores[row] > 0 else np.float32(0)
 
 
 @njit(cache=True, nogil=True)
