@@ -77,6 +77,36 @@ class Transitions(ItemToItem):
         return cls(neighbours, arrays["log_popularity"], float(arrays["decay"][0]))
 
 
+class ContextNeighbours(ItemToItem):
+    """What people watch within SPAN events after each of the latest movies.
+
+    W[i, j] = sum over events with i before j of LAG_DECAY^(steps between - 1) / sqrt(n_i n_j). It sums over
+    viewers of i what they watched afterwards, as session neighbours do (Jannach and Ludewig 2017), and as a
+    matrix over movies it needs nobody in the bundle. The history weighs DECAY per step back.
+    """
+
+    name = "context_neighbours"
+    DECAY: Final = 0.8
+    LAG_DECAY: Final = 0.95
+    SPAN: Final = 60
+
+    @classmethod
+    def fit(cls, data: InteractionArrays, n_movies: int, config: ModelConfig) -> Self:
+        movies = movies_with_events(data, n_movies, config, config.max_sequence_movies)
+        if len(movies) == 0:
+            return cls(SparseRows.empty(n_movies))
+        following = np.zeros((len(movies), len(movies)), np.float32)
+        lags = (cls.LAG_DECAY ** np.arange(cls.SPAN)).astype(np.float32)
+        _count_transitions(data.users, positions_of(movies, n_movies)[data.rows], lags, following)
+        viewers = np.bincount(data.rows, minlength=n_movies)[movies]
+        following /= np.sqrt(np.outer(viewers, viewers)).astype(np.float32)
+        np.fill_diagonal(following, 0.0)
+        return cls(strongest_per_row(following, movies, n_movies, n_neighbours_kept(len(movies), config)))
+
+    def history_weights(self, query: Query) -> NDArray[np.float32]:
+        return recency_weights(query, self.DECAY)
+
+
 class NextItem(ItemToItem):
     """The next movie, by ridge regression on the history so far, older movies counting less and less.
 

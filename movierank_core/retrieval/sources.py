@@ -15,7 +15,7 @@ from movierank_core.retrieval.ease import EaseLikes, EasePresence, EaseRecent
 from movierank_core.retrieval.neighbours import ItemNeighbours, UserNeighbours
 from movierank_core.retrieval.popularity import Popularity, PopularityMonth, PopularityYear
 from movierank_core.retrieval.selection import add_reciprocal_ranks, best_rows, descending, first_rows
-from movierank_core.retrieval.sequence import NextItem, Transitions
+from movierank_core.retrieval.sequence import ContextNeighbours, NextItem, Transitions
 from movierank_core.retrieval.source import Source
 
 SOURCE_TYPES: Final[dict[str, type[Source]]] = {
@@ -27,6 +27,7 @@ SOURCE_TYPES: Final[dict[str, type[Source]]] = {
         ItemNeighbours,
         UserNeighbours,
         Transitions,
+        ContextNeighbours,
         NextItem,
         ImplicitALS,
         Content,
@@ -58,6 +59,7 @@ def fit_sources(
         ItemNeighbours.name: lambda: ItemNeighbours.fit(data, n_movies, config),
         UserNeighbours.name: lambda: UserNeighbours.fit(data, n_movies, config),
         Transitions.name: lambda: Transitions.fit(data, n_movies, config),
+        ContextNeighbours.name: lambda: ContextNeighbours.fit(data, n_movies, config),
         NextItem.name: lambda: NextItem.fit(data, n_movies, config),
         ImplicitALS.name: lambda: ImplicitALS.fit(data, n_movies, config),
         Content.name: lambda: Content.fit(catalogue, config),
