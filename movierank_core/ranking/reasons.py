@@ -53,9 +53,11 @@ def reason_codes(
     """
     order = np.argsort(-contributions, axis=1, kind="stable").tolist()
     values = contributions.tolist()
+    matching = _matching_genres(rows, taste, state, genres)
+    years = state.release_year[rows].tolist()
     return [
-        _strongest(families, order[place], values[place], int(row), because[place], taste, state, genres)
-        for place, row in enumerate(rows)
+        _strongest(families, order[place], values[place], because[place], matching[place], years[place])
+        for place in range(len(rows))
     ]
 
 
@@ -63,46 +65,39 @@ def _strongest(
     families: list[str],
     order: list[int],
     contributions: list[float],
-    row: int,
     because_movie_id: int | None,
-    taste: GenreTaste,
-    state: MovieState,
-    genres: list[str],
+    genre: str | None,
+    year: float,
 ) -> list[str]:
     codes: list[str] = []
     for position in order:
         if contributions[position] <= 0 or len(codes) == MAX_REASONS:
             break
-        code = _code(families[position], row, because_movie_id, taste, state, genres)
+        code = _code(families[position], because_movie_id, genre, year)
         if code is not None and code not in codes:
             codes.append(code)
     return codes
 
 
-def _code(
-    family: str,
-    row: int,
-    because_movie_id: int | None,
-    taste: GenreTaste,
-    state: MovieState,
-    genres: list[str],
-) -> str | None:
+def _code(family: str, because_movie_id: int | None, genre: str | None, year: float) -> str | None:
     if family == PROFILE_FAMILY:
         return None
     if family in BECAUSE_FAMILIES:
         return None if because_movie_id is None else f"because_you_liked:{because_movie_id}"
     if family == "genre_match":
-        genre = _matching_genre(row, taste, state, genres)
         return None if genre is None else f"genre_match:{genre.lower().replace(' ', '_')}"
     if family == "era_match":
-        year = float(state.release_year[row])
         return None if math.isnan(year) else f"era_match:{int(year) // 10 * 10}s"
     return family
 
 
-def _matching_genre(row: int, taste: GenreTaste, state: MovieState, genres: list[str]) -> str | None:
-    """The movie's genre that the history shares most: by share of the history, then by its ratings."""
-    of_movie = np.flatnonzero(state.genres[row])
-    if not len(of_movie) or not taste.share[of_movie].any():
-        return None
-    return genres[int(of_movie[np.argmax(taste.appeal[of_movie])])]
+def _matching_genres(
+    rows: NDArray[np.int64], taste: GenreTaste, state: MovieState, genres: list[str]
+) -> list[str | None]:
+    """Each movie's genre that the history shares most: by share of the history, then by its ratings."""
+    if not genres:
+        return [None] * len(rows)
+    shared = (state.genres[rows] > 0) & (taste.share > 0)
+    best = np.where(shared, taste.appeal, -np.inf).argmax(axis=1)
+    is_shared = shared[np.arange(len(rows)), best].tolist()
+    return [genres[number] if there else None for number, there in zip(best.tolist(), is_shared, strict=True)]
