@@ -39,7 +39,7 @@ from movierank_core.retrieval.content import Content
 from movierank_core.retrieval.ease import EaseLikes, EasePresence, EaseRecent
 from movierank_core.retrieval.neighbours import ItemNeighbours, UserNeighbours
 from movierank_core.retrieval.popularity import Popularity, PopularityMonth, PopularityYear
-from movierank_core.retrieval.sequence import NextItem, Transitions
+from movierank_core.retrieval.sequence import ContextNeighbours, NextItem, Transitions
 from movierank_core.retrieval.source import Source
 from movierank_core.retrieval.sparse_rows import SparseRows
 from movierank_core.schema import CATALOGUE
@@ -54,7 +54,7 @@ VERSIONS: Final = ("1", "2")
 """Two copies of one bundle, so that there is something to swap to."""
 FIRST_RATING: Final = int(datetime(1996, 1, 1, tzinfo=UTC).timestamp())
 LAST_RATING: Final = int(datetime(2023, 10, 1, tzinfo=UTC).timestamp())
-_WORLD_FORMAT: Final = 1
+_WORLD_FORMAT: Final = 2
 """Raised when the same size would be made differently."""
 
 
@@ -124,6 +124,7 @@ def sources_of(rng: np.random.Generator, weight: NDArray[np.float64], size: Size
         ItemNeighbours(neighbours(collaborative, size.n_neighbours)),
         UserNeighbours(neighbours(collaborative, size.n_neighbours)),
         Transitions(neighbours(ordered, size.n_neighbours), np.log1p(counts), 0.7),
+        ContextNeighbours(neighbours(ordered, size.n_neighbours)),
         NextItem(neighbours(ordered, size.n_neighbours)),
         ImplicitALS(
             collaborative,

@@ -21,8 +21,7 @@ from movierank_core.ranking.score_calibration import ScoreCalibration
 from movierank_core.ranking.trees import TreeEnsemble
 from movierank_core.retrieval.candidates import Candidates
 from movierank_core.retrieval.query import Query
-from movierank_core.retrieval.selection import best_rows
-from movierank_core.retrieval.sources import fuse
+from movierank_core.retrieval.sources import fuse, proposals_of
 from movierank_core.state import RankingState
 
 
@@ -115,10 +114,11 @@ class RankingModel:
         """The rows of `mask` in the order of recent popularity."""
         clock = _Clock() if clock is None else clock
         n = self.state.n_candidates
+        sources = {name: self.state.sources[name] for name in NEWCOMER_WEIGHTS}
         proposals = {
-            name: best_rows(self.state.sources[name].scores(query), mask, n) for name in NEWCOMER_WEIGHTS
+            name: proposals_of(source, source.scores(query), mask, n) for name, source in sources.items()
         }
-        rows, fused = fuse(proposals, NEWCOMER_WEIGHTS, len(mask), n)
+        rows, fused, _ = fuse(proposals, NEWCOMER_WEIGHTS, len(mask), n)
         clock.lap("retrieval")
         return self._unranked(query, rows, fused, "popularity", clock)
 

@@ -15,6 +15,7 @@ from movierank_core.explanation import (
     source_views,
     with_candidate,
 )
+from movierank_core.features.assemble import GenreTaste
 from movierank_core.features.movie_state import genre_indicators
 from movierank_core.history import History
 from movierank_core.ladder import STRICT, ServedBy, Strict
@@ -238,24 +239,29 @@ class Recommender:
 
     def _results(self, scored: Scored, chosen: NDArray[np.int64], *, explain: bool) -> list[RankedMovie]:
         assert scored.features is not None
-        per_feature, base = self.model.trees.shapley_values(scored.features[chosen])
+        # Codes name the largest contributions, which a rough value tells as well as an exact one.
+        trees = self.model.trees
+        features = scored.features[chosen]
+        per_feature, base = (
+            trees.shapley_values(features) if explain else (trees.rough_shapley_values(features), trees.base)
+        )
         per_family = sum_by_family(per_feature, self._family_numbers, len(self._families))
         rows = scored.rows[chosen]
-        because = self._because(scored.query, rows)
+        reasons = reason_codes(
+            self._families,
+            per_family,
+            rows=rows,
+            because=self._because(scored.query, rows),
+            taste=GenreTaste.of(scored.query, self.model.state.movies),
+            state=self.model.state.movies,
+            genres=self._genres,
+        )
         return [
             RankedMovie(
                 row=int(rows[place]),
                 score=float(scored.probabilities[position]),
                 raw_score=float(scored.raw_scores[position]),
-                reasons=reason_codes(
-                    self._families,
-                    per_family[place],
-                    row=int(rows[place]),
-                    because_movie_id=because[place],
-                    query=scored.query,
-                    state=self.model.state.movies,
-                    genres=self._genres,
-                ),
+                reasons=reasons[place],
                 contributions={
                     "base": float(base),
                     **dict(zip(self._families, per_family[place].tolist(), strict=True)),
@@ -271,24 +277,20 @@ class Recommender:
 
         Sources are asked in order, each about the movies that the ones before left open.
         """
-        because: list[int | None] = [None] * len(rows)
+        best = np.full(len(rows), -1, np.int64)
         for name in BECAUSE_SOURCES:
             source = self._item_to_item(name)
-            neighbours = source.neighbours
-            weights = np.where(query.is_liked, source.history_weights(query), 0).astype(np.float32)
-            best = strongest_history_item(
-                neighbours.offsets,
-                neighbours.indices,
-                neighbours.values,
+            strongest_history_item(
+                source.neighbours.offsets,
+                source.neighbours.indices,
+                source.neighbours.values,
                 query.rows,
-                weights,
+                np.where(query.is_liked, source.history_weights(query), 0).astype(np.float32),
                 rows,
-                len(self.catalogue),
+                best,
             )
-            for place, item in enumerate(best):
-                if because[place] is None and item >= 0:
-                    because[place] = int(self.catalogue.movie_ids[query.rows[item]])
-        return because
+        movie_ids = self.catalogue.movie_ids
+        return [None if item < 0 else int(movie_ids[query.rows[item]]) for item in best.tolist()]
 
     def similar(self, row: int, k: int) -> list[tuple[int, float]]:
         """The `k` movies most like one, with their similarity: shared audience plus content, at most 2."""

@@ -20,7 +20,7 @@ from movierank_core.config import ModelConfig
 from movierank_core.history import LIKE_THRESHOLD, History
 from movierank_core.interaction_arrays import InteractionArrays
 from movierank_core.model import RankingModel
-from movierank_core.retrieval.selection import best_rows
+from movierank_core.retrieval.sources import proposals_of
 from movierank_core.state import fit_state
 from movierank_pipeline.evaluation.answers import DEPTH, RANDOM
 from movierank_pipeline.evaluation.bootstrap import Difference
@@ -303,7 +303,7 @@ def _rank_all(
         scored = model.score(history, as_of=as_of)
         mask = model.eligible(scored.query)
         lists = {
-            name: best_rows(source.scores(scored.query), mask, depth, source.support)
+            name: proposals_of(source, source.scores(scored.query), mask, depth)
             for name, source in model.state.sources.items()
         }
         lists[MAIN] = scored.rows

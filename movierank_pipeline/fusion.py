@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from movierank_core.catalogue import Catalogue
 from movierank_core.history import History
-from movierank_core.retrieval.selection import best_rows
+from movierank_core.retrieval.sources import proposals_of
 from movierank_core.state import RankingState
 
 MAX_REQUESTS: Final = 600
@@ -36,7 +36,7 @@ def measure_fusion(
         eligible = np.ones(len(catalogue), np.bool_)
         eligible[query.excluded] = False
         for name, source in state.sources.items():
-            proposed = best_rows(source.scores(query), eligible, DEPTH, source.support)
+            proposed = proposals_of(source, source.scores(query), eligible, DEPTH)
             recalls[name].append(float(np.isin(targets, proposed).mean()))
     means = {name: float(np.mean(values)) if values else 0.0 for name, values in recalls.items()}
     best = max(means.values())

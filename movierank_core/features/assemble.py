@@ -1,17 +1,21 @@
 """From one query and its candidates to the feature matrix: the one code for training and for `/rank`."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from movierank_core.features.definitions import Feature
-from movierank_core.features.movie_state import DAY, MovieState
+from movierank_core.features.kernels import director_preferences, era_shares, match_genres
+from movierank_core.features.movie_state import DAY, FACTS, MovieState
 from movierank_core.retrieval.candidates import Candidates
 from movierank_core.retrieval.query import Query
+from movierank_core.retrieval.selection import descending
 
 SESSION_SECONDS = 3600
-ERA_WIDTH_YEARS = 5.0
 GENRE_PRIOR_WEIGHT = 3.0
 RECENT_MOVIES = 5
+RECENT_DECAY = 0.7
 MAX_IDLE_DAYS = 365.0
 
 
@@ -28,21 +32,26 @@ def assemble(
     _user(columns, query, state)
     _movie(columns, candidates.rows, state)
     _cross(columns, query, candidates.rows, state)
-    matrix = np.empty((len(candidates.rows), len(features)), np.float32)
+    matrix = np.empty((len(features), len(candidates.rows)), np.float32)
     for position, feature in enumerate(features):
-        matrix[:, position] = columns[feature.name]
-    return matrix
+        matrix[position] = columns[feature.name]
+    return matrix.T  # One feature after another in memory, as they are made and as the trees read them.
 
 
 def _retrieval(columns: dict, candidates: Candidates) -> None:
     n = len(candidates.rows)
-    ranks = np.log(np.arange(1, n + 1, dtype=np.float64))
-    for name, scores in candidates.scores.items():
-        deviation = float(scores.std()) if n else 0.0
-        columns[f"{name}_z"] = (scores - scores.mean()) / deviation if deviation > 1e-9 else 0.0
-        log_rank = np.empty(n)
-        log_rank[np.argsort(-scores, kind="stable")] = ranks
-        columns[f"{name}_log_rank"] = log_rank
+    ranks = np.log(np.arange(1, n + 1)).astype(np.float32)
+    scores = np.array(list(candidates.scores.values()), np.float32).reshape(-1, n)
+    log_ranks = np.empty_like(scores)
+    if n:
+        np.put_along_axis(log_ranks, descending(scores), np.broadcast_to(ranks, scores.shape), axis=1)
+        # In double precision, or equal scores would not come out as equal to their mean.
+        centred = scores - scores.mean(axis=1, keepdims=True, dtype=np.float64)
+        deviation = np.sqrt((centred**2).mean(axis=1, keepdims=True))
+        scores = centred * np.divide(1, deviation, out=np.zeros_like(deviation), where=deviation > 1e-9)
+    for number, name in enumerate(candidates.scores):
+        columns[f"{name}_z"] = scores[number]
+        columns[f"{name}_log_rank"] = log_ranks[number]
     columns["fused_log_rank"] = ranks
     columns["n_sources"] = candidates.n_sources
 
@@ -57,7 +66,7 @@ def _user(columns: dict, query: Query, state: MovieState) -> None:
     columns["user_like_share"] = query.like_share
     columns["user_rating_std"] = float(rated.std()) if len(rated) > 1 else 0.0
     columns["user_log_days_idle"] = np.log1p(min(idle_days, MAX_IDLE_DAYS))
-    columns["user_mean_log_events"] = _mean(np.log1p(state.n_events[query.rows]))
+    columns["user_mean_log_events"] = _mean(state.facts[query.rows, FACTS.index("movie_log_events")])
     columns["user_mean_year"] = _mean(years)
     columns["user_year_std"] = float(years.std()) if len(years) else float("nan")
     in_session = np.searchsorted(query.timestamps, query.as_of - SESSION_SECONDS)
@@ -65,83 +74,91 @@ def _user(columns: dict, query: Query, state: MovieState) -> None:
 
 
 def _movie(columns: dict, rows: NDArray[np.int64], state: MovieState) -> None:
-    events, recent = state.n_events[rows], state.n_events_365d[rows]
-    columns["movie_log_events"] = np.log1p(events)
-    columns["movie_log_events_365d"] = np.log1p(recent)
-    columns["movie_log_events_30d"] = np.log1p(state.n_events_30d[rows])
-    columns["movie_trend"] = np.log1p(recent) - np.log1p(events)
-    columns["movie_mean_rating"] = state.mean_rating[rows]
-    columns["movie_like_share"] = state.like_share[rows]
-    columns["movie_rating_std"] = state.rating_std[rows]
-    columns["movie_age_years"] = state.age_years[rows]
-    columns["movie_log_days_known"] = np.log1p(state.days_known[rows])
-    columns["movie_n_genres"] = state.n_genres[rows]
-    columns["movie_runtime_minutes"] = state.runtime_minutes[rows]
-    columns["tmdb_vote_average_snapshot"] = state.tmdb_vote_average_snapshot[rows]
-    columns["tmdb_log_vote_count_snapshot"] = np.log1p(state.tmdb_vote_count_snapshot[rows])
+    facts = state.facts[rows].T
+    for name, values in zip(FACTS, facts, strict=True):
+        columns[name] = values
 
 
-def genre_preferences(query: Query, state: MovieState) -> NDArray[np.float32]:
-    """Per genre, the user's mean centred rating of movies that have it, shrunken to 0 by three ratings."""
-    has_genre = state.genres[query.rows] > 0
-    return ((query.centred @ has_genre) / (has_genre.sum(axis=0) + GENRE_PRIOR_WEIGHT)).astype(np.float32)
+@dataclass(frozen=True, slots=True)
+class GenreTaste:
+    """What a history says about genres; one entry per column of `MovieState.genres`."""
+
+    share: NDArray[np.float32]
+    """Of the history's movies, those that have the genre."""
+    preference: NDArray[np.float32]
+    """The user's mean centred rating of movies that have it, shrunken to 0 by three ratings."""
+
+    @property
+    def appeal(self) -> NDArray[np.float32]:
+        """The share, more where the user rates the genre above, less where below their mean."""
+        return self.share * (1.0 + self.preference)
+
+    @classmethod
+    def of(cls, query: Query, state: MovieState) -> "GenreTaste":
+        has_genre = (state.genres[query.rows] > 0).astype(np.float32)
+        n = has_genre.sum(axis=0)
+        return cls(n / np.float32(max(len(query), 1)), (query.centred @ has_genre) / (n + GENRE_PRIOR_WEIGHT))
 
 
 def _cross(columns: dict, query: Query, rows: NDArray[np.int64], state: MovieState) -> None:
-    genres = state.genres[rows]
     history_genres = state.genres[query.rows]
-    columns["genre_affinity"] = genres @ _unit(history_genres.sum(axis=0))
-    columns["genre_recent_affinity"] = genres @ _unit(history_genres[-RECENT_MOVIES:].sum(axis=0))
-    preferences = genre_preferences(query, state)
-    has_genre = genres > 0
-    columns["genre_preference"] = (has_genre @ preferences) / np.maximum(state.n_genres[rows], 1)
-    if has_genre.shape[1]:
-        least = np.where(has_genre, preferences, np.inf).min(axis=1)
-        columns["genre_preference_min"] = np.where(np.isinf(least), 0.0, least)
-    else:
-        columns["genre_preference_min"] = 0.0
+    genre_columns = np.empty((4, len(rows)), np.float32)
+    match_genres(
+        state.genres,
+        rows,
+        state.n_genres,
+        _unit(history_genres.sum(axis=0)),
+        _unit(history_genres[-RECENT_MOVIES:].sum(axis=0)),
+        GenreTaste.of(query, state).preference,
+        genre_columns,
+    )
+    for position, name in enumerate(
+        ("genre_affinity", "genre_recent_affinity", "genre_preference", "genre_preference_min")
+    ):
+        columns[name] = genre_columns[position]
 
     year = state.release_year[rows]
     history_years = state.release_year[query.rows]
-    history_years = history_years[~np.isnan(history_years)]
-    columns["era_share"] = _era_share(year, history_years)
-    columns["era_distance"] = np.abs(year - _mean(history_years))
-    columns["popularity_distance"] = np.log1p(state.n_events[rows]) - _mean(
-        np.log1p(state.n_events[query.rows])
-    )
-    columns["rating_distance"] = state.mean_rating[rows] - query.mean_rating
+    columns["era_share"] = np.empty(len(rows))
+    era_shares(year, history_years, columns["era_share"])
+    columns["era_distance"] = np.abs(year - _mean(history_years[~np.isnan(history_years)]))
+    columns["popularity_distance"] = columns["movie_log_events"] - columns["user_mean_log_events"]
+    columns["rating_distance"] = columns["movie_mean_rating"] - query.mean_rating
+    recency = np.power(RECENT_DECAY, np.arange(len(query) - 1, -1, -1, dtype=np.float64))
+    columns["era_recent_distance"] = np.abs(year - _weighted_mean(history_years, recency))
+    for distance, name in (
+        ("popularity_recent_distance", "movie_log_events"),
+        ("rating_recent_distance", "movie_mean_rating"),
+    ):
+        of_history = state.facts[query.rows, FACTS.index(name)]
+        columns[distance] = columns[name] - np.float32(_weighted_mean(of_history, recency))
 
     language, history_language = state.language[rows], state.language[query.rows]
     known = history_language[history_language >= 0]
-    shares = np.bincount(known, minlength=int(state.language.max(initial=0)) + 1) / max(len(known), 1)
-    columns["language_share"] = np.where(language >= 0, shares[np.maximum(language, 0)], np.nan)
-    columns["director_preference"] = _director_preference(query, rows, state)
-
-
-def _era_share(year: NDArray[np.float32], history_years: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Share of the history per candidate year, weighted by a Gaussian of the distance in years."""
-    if not len(history_years):
-        return np.where(np.isnan(year), np.nan, 0.0)
-    distinct, n = np.unique(history_years, return_counts=True)
-    kernel = np.exp(-0.5 * ((year[:, None] - distinct) / ERA_WIDTH_YEARS) ** 2)
-    return kernel @ n / len(history_years)
-
-
-def _director_preference(query: Query, rows: NDArray[np.int64], state: MovieState) -> NDArray[np.float64]:
-    sums: dict[int, float] = {}
-    for row, centred in zip(query.rows, query.centred, strict=True):
-        for director in state.directors[state.director_offsets[row] : state.director_offsets[row + 1]]:
-            sums[int(director)] = sums.get(int(director), 0.0) + 1.0 + float(centred)
-    out = np.zeros(len(rows))
-    if sums:
-        for position, row in enumerate(rows):
-            for director in state.directors[state.director_offsets[row] : state.director_offsets[row + 1]]:
-                out[position] += sums.get(int(director), 0.0)
-    return out
+    # The last entry is that of -1, which stands for an unknown language.
+    shares = np.full(int(state.language.max(initial=-1)) + 2, np.nan)
+    shares[:-1] = np.bincount(known, minlength=len(shares) - 1) / max(len(known), 1)
+    columns["language_share"] = shares[language]
+    columns["director_preference"] = np.empty(len(rows))
+    director_preferences(
+        rows,
+        query.rows,
+        query.centred,
+        state.director_offsets,
+        state.directors,
+        columns["director_preference"],
+    )
 
 
 def _mean(values: NDArray[np.floating]) -> float:
     return float(values.mean()) if len(values) else float("nan")
+
+
+def _weighted_mean(values: NDArray[np.float32], weights: NDArray[np.float64]) -> float:
+    """Over the known values; NaN where there is none."""
+    known = ~np.isnan(values)
+    total = float(weights[known].sum())
+    return float(values[known] @ weights[known]) / total if total > 0 else float("nan")
 
 
 def _unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,7 +1,8 @@
 """What is known of every movie at one moment: aggregates of the events strictly before it, and its facts."""
 
 from dataclasses import dataclass, fields
-from typing import Self
+from functools import cached_property
+from typing import Final, Self
 
 import numpy as np
 import polars as pl
@@ -16,6 +17,22 @@ RATING_PRIOR_WEIGHT = 10.0
 """Pseudo-ratings at the global mean in every movie's mean."""
 DAY = 86_400
 YEAR_SECONDS = 365.25 * DAY
+FACTS: Final = (
+    "movie_log_events",
+    "movie_log_events_365d",
+    "movie_log_events_30d",
+    "movie_trend",
+    "movie_mean_rating",
+    "movie_like_share",
+    "movie_rating_std",
+    "movie_age_years",
+    "movie_log_days_known",
+    "movie_n_genres",
+    "movie_runtime_minutes",
+    "tmdb_vote_average_snapshot",
+    "tmdb_log_vote_count_snapshot",
+)
+"""The features that are of the movie alone."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +61,27 @@ class MovieState:
     tmdb_vote_count_snapshot: NDArray[np.float32]
     globals: NDArray[np.float64]
     """[mean rating, share of likes] over all ratings; 3.5 and 0.5 where there are none."""
+
+    @cached_property
+    def facts(self) -> NDArray[np.float32]:
+        """[n_movies, len(FACTS)]: a movie's features together, in one place in memory."""
+        events, recent = np.log1p(self.n_events), np.log1p(self.n_events_365d)
+        columns = (
+            events,
+            recent,
+            np.log1p(self.n_events_30d),
+            recent - events,
+            self.mean_rating,
+            self.like_share,
+            self.rating_std,
+            self.age_years,
+            np.log1p(self.days_known),
+            self.n_genres,
+            self.runtime_minutes,
+            self.tmdb_vote_average_snapshot,
+            np.log1p(self.tmdb_vote_count_snapshot),
+        )
+        return np.stack(columns, axis=1)
 
     @property
     def mean_rating_of_all(self) -> float:

@@ -4,15 +4,15 @@ A result's contributions (one per feature, exact Shapley values over the trees) 
 families that raise the score most, in order, become codes.
 """
 
+import math
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from movierank_core.features.assemble import genre_preferences
+from movierank_core.features.assemble import GenreTaste
 from movierank_core.features.definitions import Feature
 from movierank_core.features.movie_state import MovieState
-from movierank_core.retrieval.query import Query
 
 MAX_REASONS: Final = 3
 PROFILE_FAMILY: Final = "your_profile"
@@ -31,63 +31,73 @@ def sum_by_family(
     contributions: NDArray[np.float64], family_numbers: NDArray[np.int64], n_families: int
 ) -> NDArray[np.float64]:
     """[n_results, n_families] from contributions [n_results, n_features]."""
-    sums = np.zeros((n_families, len(contributions)))
-    np.add.at(sums, family_numbers, contributions.T)
-    return sums.T
+    return contributions @ np.eye(n_families)[family_numbers]
 
 
 def reason_codes(
     families: list[str],
     contributions: NDArray[np.float64],
     *,
-    row: int,
-    because_movie_id: int | None,
-    query: Query,
+    rows: NDArray[np.int64],
+    because: list[int | None],
+    taste: GenreTaste,
     state: MovieState,
     genres: list[str],
-) -> list[str]:
-    """The codes of one result: at most three, the strongest first.
+) -> list[list[str]]:
+    """The codes of every result, at most three each, the strongest first.
 
-    Only families with a positive contribution count. A family that speaks of genre, era or a history
-    item is completed with which one; where there is none (no genre the user prefers, no history item
-    that counted), the family gives no reason.
+    `rows` are the results, `contributions` [n_results, n_families] theirs, and `because` the movie of the
+    history that counted most for each. Only families with a positive contribution count. A family that
+    speaks of genre, era or a history item is completed with which one; where there is none (no genre that
+    the history has, no history item that counted), the family gives no reason.
     """
+    order = np.argsort(-contributions, axis=1, kind="stable").tolist()
+    values = contributions.tolist()
+    matching = _matching_genres(rows, taste, state, genres)
+    years = state.release_year[rows].tolist()
+    return [
+        _strongest(families, order[place], values[place], because[place], matching[place], years[place])
+        for place in range(len(rows))
+    ]
+
+
+def _strongest(
+    families: list[str],
+    order: list[int],
+    contributions: list[float],
+    because_movie_id: int | None,
+    genre: str | None,
+    year: float,
+) -> list[str]:
     codes: list[str] = []
-    for position in np.argsort(-contributions, kind="stable"):
+    for position in order:
         if contributions[position] <= 0 or len(codes) == MAX_REASONS:
             break
-        code = _code(families[position], row, because_movie_id, query, state, genres)
+        code = _code(families[position], because_movie_id, genre, year)
         if code is not None and code not in codes:
             codes.append(code)
     return codes
 
 
-def _code(
-    family: str,
-    row: int,
-    because_movie_id: int | None,
-    query: Query,
-    state: MovieState,
-    genres: list[str],
-) -> str | None:
+def _code(family: str, because_movie_id: int | None, genre: str | None, year: float) -> str | None:
     if family == PROFILE_FAMILY:
         return None
     if family in BECAUSE_FAMILIES:
         return None if because_movie_id is None else f"because_you_liked:{because_movie_id}"
     if family == "genre_match":
-        genre = _matching_genre(row, query, state, genres)
         return None if genre is None else f"genre_match:{genre.lower().replace(' ', '_')}"
     if family == "era_match":
-        year = state.release_year[row]
-        return None if np.isnan(year) else f"era_match:{int(year) // 10 * 10}s"
+        return None if math.isnan(year) else f"era_match:{int(year) // 10 * 10}s"
     return family
 
 
-def _matching_genre(row: int, query: Query, state: MovieState, genres: list[str]) -> str | None:
-    """The movie's genre that the history shares most: by share of the history, then by its ratings."""
-    of_movie = np.flatnonzero(state.genres[row])
-    if not len(of_movie) or not len(query):
-        return None
-    share = (state.genres[query.rows][:, of_movie] > 0).mean(axis=0)
-    appeal = share * (1.0 + genre_preferences(query, state)[of_movie])
-    return genres[of_movie[int(np.argmax(appeal))]] if share.any() else None
+def _matching_genres(
+    rows: NDArray[np.int64], taste: GenreTaste, state: MovieState, genres: list[str]
+) -> list[str | None]:
+    """Each movie's genre that the history shares most: by share of the history, then by its ratings."""
+    if not genres:
+        return [None] * len(rows)
+    shared = (state.genres[rows] > 0) & (taste.share > 0)
+    best = np.where(shared, taste.appeal, -np.inf).argmax(axis=1)
+    is_shared = shared[np.arange(len(rows)), best].tolist()
+    return [genres[number] if there else None for number, there in zip(best.tolist(), is_shared, strict=True)]

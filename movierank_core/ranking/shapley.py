@@ -5,12 +5,12 @@ split, an unknown one goes both ways in proportion to the training rows. Where e
 probability t, a leaf is reached with probability prod_j (t o_j + (1 - t) z_j) over the features on its
 path, with o_j = 1 if the row agrees with all splits on j and z_j the share of training rows that do.
 A Shapley value is the integral over t from 0 to 1 of what knowing the feature changes (Owen 1972): a
-polynomial, so that a few Gauss-Legendre points integrate it exactly. Per point the products go down the
-tree once and the sums come up once, for many rows at a time.
+polynomial, so that a few Gauss-Legendre points integrate it exactly, and two integrate it well. Per point
+the products go down the tree once and the sums come up once, for many rows at a time.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -40,22 +40,26 @@ class TreePaths:
     parent: NDArray[np.int64]
     previous: NDArray[np.int64]
     """The lowest node above whose edge asks the same feature; 0 if there is none."""
+    first_child: NDArray[np.int64]
+    """0 for a leaf."""
     share: NDArray[np.float64]
     """Of the training rows, those that agree with all edges on this feature down to here, each share taken
     of the rows at the edge's upper end."""
     previous_share: NDArray[np.float64]
     """The share of `previous`; 1 without one."""
-    first_child: NDArray[np.int64]
-    """0 for a leaf."""
     value: NDArray[np.float64]
     """Of a leaf, weighted; 1 for other nodes."""
-    points: NDArray[np.float64]
-    """[n, n]: in row q - 1, the q points on (0, 1) of Gauss-Legendre integration; zeros after them."""
-    point_weights: NDArray[np.float64]
+    factors: NDArray[np.floating]
+    """[n_nodes, 3, n_points]: what the product above is multiplied by, at each point, for a row that agrees
+    with none of the edges on this feature, or not even with those down to `previous`; what is added to that
+    if it agrees with all down to here; and if it agrees down to `previous` only."""
+    changes: NDArray[np.floating]
+    """[n_nodes, 3, n_points]: in the same way, what knowing the feature changes, as a share of the product
+    below, less what was counted at `previous`; times the weight of the point."""
 
     @classmethod
     def of(cls, trees: Sequence[Tree], weights: Sequence[float]) -> "TreePaths":
-        """The paths of trees whose leaf counts are all positive."""
+        """The exact paths of trees whose leaf counts are all positive."""
         nodes: list[_Node] = []
         offsets, n_points, n_splits = [0], [], 0
         for tree, weight in zip(trees, weights, strict=True):
@@ -64,25 +68,73 @@ class TreePaths:
             n_splits += len(tree.left)
             offsets.append(len(nodes))
             n_points.append((n_features + 1) // 2)  # q points are exact up to degree 2q - 1.
-        most = max(n_points, default=0)
-        points, point_weights = np.zeros((most, most)), np.zeros((most, most))
-        for q in range(1, most + 1):
-            at, weight_at = np.polynomial.legendre.leggauss(q)
-            points[q - 1, :q], point_weights[q - 1, :q] = (at + 1) / 2, weight_at / 2
+        share = np.array([node.share for node in nodes], np.float64)
+        share_before = np.array([node.previous_share for node in nodes], np.float64)
+        value = np.array([node.value for node in nodes], np.float64)
+        previous = np.array([node.previous for node in nodes], np.int64)
         return cls(
             np.array(offsets, np.int64),
             np.array(n_points, np.int64),
             np.array([node.split for node in nodes], np.int64),
             np.array([node.is_right for node in nodes], np.bool_),
             np.array([node.parent for node in nodes], np.int64),
-            np.array([node.previous for node in nodes], np.int64),
-            np.array([node.share for node in nodes], np.float64),
-            np.array([node.previous_share for node in nodes], np.float64),
+            previous,
             np.array([node.first_child for node in nodes], np.int64),
-            np.array([node.value for node in nodes], np.float64),
-            points,
-            point_weights,
+            share,
+            share_before,
+            value,
+            *_coefficients(previous == 0, share, share_before, value, np.repeat(n_points, np.diff(offsets))),
         )
+
+    def rougher(self, n_points: int) -> "TreePaths":
+        """The same with `n_points` per tree at most, in single precision: approximately right."""
+        fewer = np.minimum(self.n_points, n_points)
+        factors, changes = _coefficients(
+            self.previous == 0,
+            self.share,
+            self.previous_share,
+            self.value,
+            np.repeat(fewer, np.diff(self.tree_offset)),
+        )
+        return replace(
+            self, n_points=fewer, factors=factors.astype(np.float32), changes=changes.astype(np.float32)
+        )
+
+
+def _coefficients(
+    is_first: NDArray[np.bool_],
+    share: NDArray[np.float64],
+    previous_share: NDArray[np.float64],
+    value: NDArray[np.float64],
+    n_points: NDArray[np.int64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """`TreePaths.factors` and `TreePaths.changes`, zero after a node's own number of points.
+
+    For a node and a point t, u = 1 - t: the factor of its feature in the products below it is t + u·share
+    if the row agrees, else u·share. What knowing the feature changes is the same product with that factor
+    replaced by 1 - share or -share. Where the feature was asked before, the factor of `previous` is
+    replaced, and what has been counted there for the leaves below is taken back.
+    """
+    most = int(n_points.max(initial=0))
+    factors, changes = (np.zeros((len(share), 3, most)) for _ in range(2))
+    for q in range(1, most + 1):
+        at, weights = np.polynomial.legendre.leggauss(q)
+        t, weights = (at + 1) / 2, weights / 2
+        u = 1.0 - t
+        here = np.flatnonzero(n_points == q)
+        first = is_first[here][:, None]
+        z, before = share[here][:, None], previous_share[here][:, None]
+        undo = np.where(first, 1.0, 1.0 / (t + u * before))
+        counted = np.where(first, 0.0, (1.0 - before) * undo)
+        factor = np.where(first, u * z, z / before)
+        change = np.where(first, -weights / u, 0.0)
+        factors[here, 0, :q] = factor
+        factors[here, 1, :q] = (t + u * z) * undo - factor
+        factors[here, 2, :q] = u * z * undo - factor
+        changes[here, 0, :q] = change
+        changes[here, 1, :q] = weights * ((1.0 - z) / (t + u * z) - counted) - change
+        changes[here, 2, :q] = weights * (-1.0 / u - counted) - change
+    return factors * value[:, None, None], changes
 
 
 @dataclass(slots=True)
@@ -139,96 +191,93 @@ def _split_counts(tree: Tree) -> NDArray[np.float64]:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def attribute_exactly(  # type: ignore[no-untyped-def]
+def attribute(  # type: ignore[no-untyped-def]
     X, column_feature, column_fill, column_zero_is_missing, column_is_bounded, split_column, threshold,
-    tree_offset, n_points, split, is_right, parent, previous, share, previous_share, first_child, value,
-    points, point_weights, added,
+    tree_offset, n_points, split, is_right, parent, previous, first_child, factors, changes, added,
 ):  # fmt: skip
     """Adds each row's Shapley values to `added` [n_rows, n_features].
 
-    For a node and a point t, u = 1 - t: the factor of its feature in the products below it is t + u·share
-    if the row agrees, else u·share. What knowing the feature changes is the same product with that factor
-    replaced by 1 - share or -share. Where the feature was asked before, the factor of `previous` is
-    replaced, and what has been counted there for the leaves below is taken back.
+    Down the tree go the products, and a leaf's are counted at once; up come the sums of the leaves below.
     """
     n_nodes = 1
     for tree in range(len(n_points)):
         n_nodes = max(n_nodes, tree_offset[tree + 1] - tree_offset[tree] + 1)
     n_rows = len(X)
-    product = np.ones((n_nodes, max(1, len(points)), _LANES), np.float64)
-    agrees = np.ones((n_nodes, _LANES), np.float64)
-    if_agreeing, if_not = np.empty((n_nodes, len(points))), np.empty((n_nodes, len(points)))
+    number = factors.dtype.type
+    zero, one = number(0), number(1)
+    product = np.ones((n_nodes, max(1, factors.shape[2]), _LANES), factors.dtype)
+    # Per node and row: whether the row agrees with all edges on the feature, and with all but this one.
+    agrees, agreed = np.zeros((n_nodes, _LANES), factors.dtype), np.zeros((n_nodes, _LANES), factors.dtype)
     block = np.empty((_LANES, X.shape[1]), X.dtype)
     columns = np.empty((len(column_feature), _LANES), X.dtype)
-    sums = np.empty((X.shape[1], _LANES))
+    sums = np.empty((X.shape[1], _LANES), factors.dtype)
     for begin in range(0, n_rows, _LANES):
         for r in range(_LANES):
             block[r] = X[min(begin + r, n_rows - 1)]  # The last row fills the lanes left over.
         fill_columns(
             block, 0, column_feature, column_fill, column_zero_is_missing, column_is_bounded, columns
         )
-        sums[:] = 0.0
+        sums[:] = zero
         for tree in range(len(n_points)):
             offset = tree_offset[tree] - 1
             last = tree_offset[tree + 1] - tree_offset[tree]
-            n_at = n_points[tree]
-            at, weights = points[n_at - 1], point_weights[n_at - 1]
             for node in range(1, last + 1):
                 i = offset + node
-                x, limit, right = columns[split_column[split[i]]], threshold[split[i]], is_right[i]
-                here = agrees[node]
-                z, scale, above = share[i], value[i], parent[i]
-                if previous[i] == 0:
+                x, limit = columns[split_column[split[i]]], threshold[split[i]]
+                total = sums[column_feature[split_column[split[i]]]]
+                is_first, is_leaf = previous[i] == 0, first_child[i] == 0
+                here, only_before = agrees[node], agreed[node]
+                if is_right[i]:
                     for r in range(_LANES):
-                        here[r] = 1.0 if (x[r] > limit) == right else 0.0
-                    for q in range(n_at):
-                        t = at[q]
-                        u = 1.0 - t
-                        both, only = (t + u * z) * scale, u * z * scale
-                        if_agreeing[node, q] = weights[q] * (1.0 - z) / (t + u * z)
-                        if_not[node, q] = -weights[q] / u
-                        source, target = product[above, q], product[node, q]
-                        for r in range(_LANES):
-                            target[r] = source[r] * (both if here[r] != 0.0 else only)
+                        here[r] = one if x[r] > limit else zero
                 else:
+                    for r in range(_LANES):
+                        here[r] = zero if x[r] > limit else one
+                if not is_first:
                     before = agrees[previous[i]]
                     for r in range(_LANES):
-                        here[r] = before[r] if (x[r] > limit) == right else 0.0
-                    z_before = previous_share[i]
-                    for q in range(n_at):
-                        t = at[q]
-                        u = 1.0 - t
-                        undo = 1.0 / (t + u * z_before)
-                        counted = (1.0 - z_before) * undo
-                        if_agreeing[node, q] = weights[q] * ((1.0 - z) / (t + u * z) - counted)
-                        if_not[node, q] = weights[q] * (-1.0 / u - counted)
-                        both, only = (t + u * z) * undo * scale, u * z * undo * scale
-                        none = z / z_before * scale
-                        source, target = product[above, q], product[node, q]
+                        here[r] *= before[r]
+                        only_before[r] = before[r] - here[r]
+                for q in range(n_points[tree]):
+                    source, target = product[parent[i], q], product[node, q]
+                    f, f_here, f_before = factors[i, 0, q], factors[i, 1, q], factors[i, 2, q]
+                    c, c_here, c_before = changes[i, 0, q], changes[i, 1, q], changes[i, 2, q]
+                    if is_leaf and is_first:
                         for r in range(_LANES):
-                            target[r] = source[r] * (
-                                both if here[r] != 0.0 else only if before[r] != 0.0 else none
-                            )
+                            p = source[r] * (f + here[r] * f_here)
+                            target[r] = p
+                            total[r] += p * (c + here[r] * c_here)
+                    elif is_leaf:
+                        for r in range(_LANES):
+                            p = source[r] * (f + here[r] * f_here + only_before[r] * f_before)
+                            target[r] = p
+                            total[r] += p * (c + here[r] * c_here + only_before[r] * c_before)
+                    elif is_first:
+                        for r in range(_LANES):
+                            target[r] = source[r] * (f + here[r] * f_here)
+                    else:
+                        for r in range(_LANES):
+                            target[r] = source[r] * (f + here[r] * f_here + only_before[r] * f_before)
             for node in range(last, 0, -1):
                 i = offset + node
                 child = first_child[i]
-                if child != 0:
-                    for q in range(n_at):
-                        target, one, other = product[node, q], product[child, q], product[child + 1, q]
+                if child == 0:
+                    continue
+                here, only_before = agrees[node], agreed[node]
+                total = sums[column_feature[split_column[split[i]]]]
+                for q in range(n_points[tree]):
+                    target, left, right = product[node, q], product[child, q], product[child + 1, q]
+                    c, c_here, c_before = changes[i, 0, q], changes[i, 1, q], changes[i, 2, q]
+                    if previous[i] == 0:
                         for r in range(_LANES):
-                            target[r] = one[r] + other[r]
-                here, total = agrees[node], sums[column_feature[split_column[split[i]]]]
-                if previous[i] == 0:
-                    for q in range(n_at):
-                        a, b, source = if_agreeing[node, q], if_not[node, q], product[node, q]
+                            p = left[r] + right[r]
+                            target[r] = p
+                            total[r] += p * (c + here[r] * c_here)
+                    else:
                         for r in range(_LANES):
-                            total[r] += source[r] * (a if here[r] != 0.0 else b)
-                else:
-                    before = agrees[previous[i]]
-                    for q in range(n_at):
-                        a, b, source = if_agreeing[node, q], if_not[node, q], product[node, q]
-                        for r in range(_LANES):
-                            total[r] += source[r] * (a if here[r] != 0.0 else b if before[r] != 0.0 else 0.0)
+                            p = left[r] + right[r]
+                            target[r] = p
+                            total[r] += p * (c + here[r] * c_here + only_before[r] * c_before)
         for r in range(min(_LANES, n_rows - begin)):
             for feature in range(X.shape[1]):
                 added[begin + r, feature] = sums[feature, r]

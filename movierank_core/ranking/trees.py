@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from movierank_core.errors import BundleError
 from movierank_core.ranking.lightgbm_text import TextModel, Tree, parse_lightgbm_text
-from movierank_core.ranking.shapley import TreePaths, attribute_exactly
+from movierank_core.ranking.shapley import TreePaths, attribute
 from movierank_core.ranking.tree_kernels import score_by_masks, score_by_walking
 
 _MAX_MASKED_LEAVES: Final = 64
+_ROUGH_POINTS: Final = 2
+"""Exact where no path asks more than four features."""
 
 
 class _Column(NamedTuple):
@@ -57,6 +59,7 @@ class TreeEnsemble:
     base: float
     """The mean raw score over the training rows: what `shapley_values` start from."""
     paths: TreePaths
+    rough_paths: TreePaths
 
     @classmethod
     def from_texts(
@@ -103,10 +106,16 @@ class TreeEnsemble:
         The Shapley value of each feature (Lundberg et al. 2020), which LightGBM gives as `pred_contrib`.
         Base plus a row's values is its raw score.
         """
+        return self._attributed(X, self.paths), self.base
+
+    def rough_shapley_values(self, X: NDArray[Any]) -> NDArray[np.float64]:
+        """`shapley_values` to about three digits, in a third of the time: to tell large from small."""
+        return self._attributed(X, self.rough_paths)
+
+    def _attributed(self, X: NDArray[Any], paths: TreePaths) -> NDArray[np.float64]:
         X = np.ascontiguousarray(self._matrix(X))  # Few rows: not worth compiling for another layout.
         added = np.zeros((len(X), len(self.feature_names)))
-        paths = self.paths
-        attribute_exactly(
+        attribute(
             X,
             self.column_feature,
             self.column_fill,
@@ -120,15 +129,12 @@ class TreeEnsemble:
             paths.is_right,
             paths.parent,
             paths.previous,
-            paths.share,
-            paths.previous_share,
             paths.first_child,
-            paths.value,
-            paths.points,
-            paths.point_weights,
+            paths.factors,
+            paths.changes,
             added,
         )
-        return added, self.base
+        return added
 
     def _matrix(self, X: NDArray[Any]) -> NDArray[Any]:
         if X.ndim != 2 or X.shape[1] != len(self.feature_names):
@@ -218,6 +224,7 @@ def _flatten(trees: list[Tree], weights: list[float]) -> dict[str, Any]:
     threshold = np.minimum(_joined([tree.threshold for tree in trees], np.float64), np.finfo(np.float64).max)
     most_leaves = max((tree.n_leaves for tree in trees), default=1)
     masks = np.array(keep_mask if most_leaves <= _MAX_MASKED_LEAVES else [], np.uint64)
+    paths = TreePaths.of(trees, weights)
     return {
         "column_feature": np.array([column.feature for column in columns], np.int64),
         "column_fill": np.array([column.fill for column in columns], np.float32),
@@ -235,7 +242,8 @@ def _flatten(trees: list[Tree], weights: list[float]) -> dict[str, Any]:
             [weight * tree.leaf_value for tree, weight in zip(trees, weights, strict=True)], np.float64
         ),
         "base": base,
-        "paths": TreePaths.of(trees, weights),
+        "paths": paths,
+        "rough_paths": paths.rougher(_ROUGH_POINTS),
     }
 
 

@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movierank_core.retrieval.query import Query
-from movierank_core.retrieval.selection import best_rows
 from movierank_core.retrieval.source import Source
-from movierank_core.retrieval.sources import fuse
+from movierank_core.retrieval.sources import fuse, proposals_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +35,16 @@ def find_candidates(
 
     `fusion` is each source's weight; see `fuse`. One that weighs 0 proposes nothing.
     """
-    n_movies = len(eligible)
     scores = {name: source.scores(query) for name, source in sources.items()}
     proposals = {
-        name: best_rows(of_source, eligible, n_per_source, sources[name].support)
+        name: proposals_of(sources[name], of_source, eligible, n_per_source)
         for name, of_source in scores.items()
         if fusion.get(name, 1.0) > 0
     }
-    rows, fused = fuse(proposals, fusion, n_movies, n_candidates)
-    n_sources = np.zeros(n_movies, np.float32)
-    for proposed in proposals.values():
-        n_sources[proposed] += 1
+    fused = fuse(proposals, fusion, len(eligible), n_candidates)
     return Candidates(
-        rows=rows,
-        fused=fused,
-        scores={name: of_source[rows] for name, of_source in scores.items()},
-        n_sources=n_sources[rows],
+        rows=fused.rows,
+        fused=fused.scores,
+        scores={name: of_source[fused.rows] for name, of_source in scores.items()},
+        n_sources=fused.n_sources,
     )

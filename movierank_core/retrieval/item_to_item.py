@@ -82,17 +82,22 @@ def recency_weights(query: Query, decay: float) -> NDArray[np.float32]:
 
 
 @njit(cache=True, nogil=True)
-def strongest_history_item(offsets, indices, values, rows, weights, wanted, n_columns):  # type: ignore[no-untyped-def]  # numba
-    """For each row of `wanted`, the position in the history that adds most to its score; -1 if none does."""
-    position = np.full(n_columns, -1, np.int32)
-    for k in range(len(wanted)):
-        position[wanted[k]] = k
-    best = np.full(len(wanted), -1, np.int64)
-    best_value = np.zeros(len(wanted), np.float32)
+def strongest_history_item(offsets, indices, values, rows, weights, wanted, best):  # type: ignore[no-untyped-def]  # numba
+    """For each row of `wanted` whose `best` is below 0, the position in the history that adds most to its
+    score, put into `best`; it stays where none adds anything. The indices of a row are ascending."""
+    most = np.zeros(len(wanted), np.float32)
+    open_places = np.flatnonzero(best < 0)
     for i in range(len(rows)):
-        for j in range(offsets[rows[i]], offsets[rows[i] + 1]):
-            k = position[indices[j]]
-            if k >= 0 and weights[i] * values[j] > best_value[k]:
-                best_value[k] = weights[i] * values[j]
-                best[k] = i
-    return best
+        if weights[i] <= 0:
+            continue
+        start, stop = offsets[rows[i]], offsets[rows[i] + 1]
+        if start == stop:
+            continue
+        neighbours = indices[start:stop]
+        for k in open_places:
+            at = np.searchsorted(neighbours, wanted[k])
+            if at < len(neighbours) and neighbours[at] == wanted[k]:
+                value = weights[i] * values[start + at]
+                if value > most[k]:
+                    most[k] = value
+                    best[k] = i

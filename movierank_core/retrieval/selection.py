@@ -20,42 +20,77 @@ def best_rows(
     """
     if among is None:
         among = np.arange(len(scores))
-    rows: NDArray[np.int64] = _best_above_floor(scores, eligible, among, n)
+    if n > 0 and len(among) >= max(8 * n, 2 * SAMPLE):
+        keys = _keys_above_floor(scores.view(np.int32), eligible, among, n)
+        if len(keys):
+            keys.sort()  # All different, so any sort will do; numpy's takes a few microseconds.
+            return (keys[:n] & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    rows: NDArray[np.int64] = best_of(scores, eligible, among, n)
     return rows
 
 
+def first_rows(ordered: NDArray[np.int64], eligible: NDArray[np.bool_], n: int) -> NDArray[np.int64]:
+    """The first `n` eligible rows of `ordered`."""
+    rows: NDArray[np.int64] = _first_of(ordered, eligible, n)
+    return rows
+
+
+def descending(scores: NDArray[np.float32], rows: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+    """The places of finite `scores`, along the last axis, from the highest to the lowest; ties by `rows`, or
+    by place without them.
+
+    The bits of a float order like an integer, once those of a negative one are turned over. With the row in
+    the lower half of a key all keys differ, and any sort will do: numpy's takes a few microseconds.
+    """
+    bits = (scores + np.float32(0)).view(np.uint32)  # -0 and 0 are the same number with different bits.
+    ascending = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))
+    ties = np.arange(scores.shape[-1]) if rows is None else rows
+    return np.argsort((~ascending).astype(np.uint64) << np.uint64(32) | ties.astype(np.uint64), axis=-1)
+
+
 SAMPLE: Final = 512
-"""Rows that `_best_above_floor` looks at first."""
+"""Rows that `_keys_above_floor` looks at first."""
 
 
 @njit(cache=True, nogil=True)
-def _best_above_floor(scores, eligible, among, n):  # type: ignore[no-untyped-def]  # numba
-    """`best_of`, at a fraction of its cost where `among` is long.
+def _keys_above_floor(bits, eligible, among, n):  # type: ignore[no-untyped-def]  # numba
+    """A key for each of at least `n` eligible rows, among them the best; none where that did not work out.
 
-    The score that about three times `n` rows reach is estimated from an even sample; only the rows above it
-    are collected and put in order. Where they turn out to be fewer than `n`, or too many, the heap does it.
+    The score that about three times `n` rows reach is estimated from an even sample, and only the rows above
+    it are collected. `bits` are the scores' own: positive floats order like the integers of their bits, and
+    other floats are integers below 1. A key has the score's bits, turned over, above those of the row, so
+    that ascending keys are descending scores, with ties by row.
     """
-    if n == 0 or len(among) < 8 * n or len(among) < 2 * SAMPLE:
-        return best_of(scores, eligible, among, n)
     step = len(among) // SAMPLE
-    sample = np.empty(SAMPLE, np.float32)
+    sample = np.empty(SAMPLE, np.int32)
     for place in range(SAMPLE):
         row = among[place * step]
-        sample[place] = scores[row] if eligible[row] else np.float32(0)
+        sample[place] = bits[row] if eligible[row] else np.int32(0)
     above = min(3 * n * SAMPLE // len(among) + 1, SAMPLE - 1)
-    floor = max(np.partition(sample, SAMPLE - 1 - above)[SAMPLE - 1 - above], np.float32(0))
-    rows = np.empty(8 * n, np.int64)
+    floor = max(np.partition(sample, SAMPLE - 1 - above)[SAMPLE - 1 - above], np.int32(0))
+    keys = np.empty(8 * n, np.uint64)
     size = 0
     for row in among:
-        if scores[row] > floor and eligible[row]:
-            if size == len(rows):
-                return best_of(scores, eligible, among, n)
+        if bits[row] > floor and eligible[row]:
+            if size == len(keys):
+                return keys[:0]
+            keys[size] = np.uint64(0x7FFFFFFF - bits[row]) << np.uint64(32) | np.uint64(row)
+            size += 1
+    # With a floor of 0 these are all that there are, even if fewer than asked for.
+    return keys[:size] if size >= n or floor == 0 else keys[:0]
+
+
+@njit(cache=True, nogil=True)
+def _first_of(ordered, eligible, n):  # type: ignore[no-untyped-def]  # numba
+    rows = np.empty(min(n, len(ordered)), np.int64)
+    size = 0
+    for row in ordered:
+        if size == len(rows):
+            break
+        if eligible[row]:
             rows[size] = row
             size += 1
-    if size < n and floor > 0:
-        return best_of(scores, eligible, among, n)
-    # Stable, and rows of equal scores were met in ascending order, so that ties go by row.
-    return rows[:size][np.argsort(-scores[rows[:size]], kind="mergesort")[:n]]
+    return rows[:size]
 
 
 @njit(cache=True, nogil=True)
@@ -115,7 +150,23 @@ def _is_worse(scores, row, than):  # type: ignore[no-untyped-def]  # numba
 
 
 @njit(cache=True, nogil=True)
-def add_reciprocal_ranks(rows, weight, offset, out):  # type: ignore[no-untyped-def]  # numba
-    """Adds weight / (offset + rank) of each of `rows`, ranks from 1, to `out`."""
-    for place in range(len(rows)):
-        out[rows[place]] += np.float32(weight / (offset + 1.0 + place))
+def add_reciprocal_ranks(rows, starts, weights, offset, n_movies):  # type: ignore[no-untyped-def]  # numba
+    """Each row proposed, once, with its sum of weight / (offset + rank), ranks from 1, and how often it was.
+
+    List k is rows[starts[k] : starts[k + 1]] and weighs weights[k].
+    """
+    place_of = np.zeros(n_movies, np.int32)  # One more than the place in the answer.
+    proposed = np.empty(len(rows), np.int64)
+    fused, n_lists = np.zeros(len(rows), np.float32), np.zeros(len(rows), np.float32)
+    size = 0
+    for k in range(len(weights)):
+        for at in range(starts[k], starts[k + 1]):
+            row = rows[at]
+            if place_of[row] == 0:
+                proposed[size] = row
+                size += 1
+                place_of[row] = size
+            place = place_of[row] - 1
+            fused[place] += np.float32(weights[k] / (offset + 1.0 + at - starts[k]))
+            n_lists[place] += 1
+    return proposed[:size], fused[:size], n_lists[:size]

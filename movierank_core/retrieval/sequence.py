@@ -57,8 +57,9 @@ class Transitions(ItemToItem):
         return cls(strongest_per_row(lift, movies, n_movies, kept), log_popularity, decay)
 
     def scores(self, query: Query) -> NDArray[np.float32]:
-        lift = super().scores(query)
-        return np.where(lift > 0, lift + self.log_popularity, np.float32(0))
+        scores = super().scores(query)
+        _add_where_positive(scores, self.log_popularity, self.support)
+        return scores
 
     def history_weights(self, query: Query) -> NDArray[np.float32]:
         return recency_weights(query, self.decay)
@@ -74,6 +75,36 @@ class Transitions(ItemToItem):
     def from_arrays(cls, arrays: Arrays) -> Self:
         neighbours = SparseRows(arrays["offsets"], arrays["indices"], arrays["values"])
         return cls(neighbours, arrays["log_popularity"], float(arrays["decay"][0]))
+
+
+class ContextNeighbours(ItemToItem):
+    """What people watch within SPAN events after each of the latest movies.
+
+    W[i, j] = sum over events with i before j of LAG_DECAY^(steps between - 1) / sqrt(n_i n_j). It sums over
+    viewers of i what they watched afterwards, as session neighbours do (Jannach and Ludewig 2017), and as a
+    matrix over movies it needs nobody in the bundle. The history weighs DECAY per step back.
+    """
+
+    name = "context_neighbours"
+    DECAY: Final = 0.8
+    LAG_DECAY: Final = 0.95
+    SPAN: Final = 60
+
+    @classmethod
+    def fit(cls, data: InteractionArrays, n_movies: int, config: ModelConfig) -> Self:
+        movies = movies_with_events(data, n_movies, config, config.max_sequence_movies)
+        if len(movies) == 0:
+            return cls(SparseRows.empty(n_movies))
+        following = np.zeros((len(movies), len(movies)), np.float32)
+        lags = (cls.LAG_DECAY ** np.arange(cls.SPAN)).astype(np.float32)
+        _count_transitions(data.users, positions_of(movies, n_movies)[data.rows], lags, following)
+        viewers = np.bincount(data.rows, minlength=n_movies)[movies]
+        following /= np.sqrt(np.outer(viewers, viewers)).astype(np.float32)
+        np.fill_diagonal(following, 0.0)
+        return cls(strongest_per_row(following, movies, n_movies, n_neighbours_kept(len(movies), config)))
+
+    def history_weights(self, query: Query) -> NDArray[np.float32]:
+        return recency_weights(query, self.DECAY)
 
 
 class NextItem(ItemToItem):
@@ -108,6 +139,13 @@ class NextItem(ItemToItem):
 
     def history_weights(self, query: Query) -> NDArray[np.float32]:
         return recency_weights(query, self.DECAY)
+
+
+@njit(cache=True, nogil=True)
+def _add_where_positive(scores, added, rows):  # type: ignore[no-untyped-def]  # numba
+    """Adds to the scores of `rows` that are above 0; the others score 0. No other row scores anything."""
+    for row in rows:
+        scores[row] = scores[row] + added[row] if scores[row] > 0 else np.float32(0)
 
 
 @njit(cache=True, nogil=True)

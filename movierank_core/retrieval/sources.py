@@ -1,7 +1,7 @@
 """The list of candidate sources: fitting all of them, and fusing what they propose."""
 
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,8 @@ from movierank_core.retrieval.content import Content
 from movierank_core.retrieval.ease import EaseLikes, EasePresence, EaseRecent
 from movierank_core.retrieval.neighbours import ItemNeighbours, UserNeighbours
 from movierank_core.retrieval.popularity import Popularity, PopularityMonth, PopularityYear
-from movierank_core.retrieval.selection import add_reciprocal_ranks, best_rows
-from movierank_core.retrieval.sequence import NextItem, Transitions
+from movierank_core.retrieval.selection import add_reciprocal_ranks, best_rows, descending, first_rows
+from movierank_core.retrieval.sequence import ContextNeighbours, NextItem, Transitions
 from movierank_core.retrieval.source import Source
 
 SOURCE_TYPES: Final[dict[str, type[Source]]] = {
@@ -27,6 +27,7 @@ SOURCE_TYPES: Final[dict[str, type[Source]]] = {
         ItemNeighbours,
         UserNeighbours,
         Transitions,
+        ContextNeighbours,
         NextItem,
         ImplicitALS,
         Content,
@@ -58,6 +59,7 @@ def fit_sources(
         ItemNeighbours.name: lambda: ItemNeighbours.fit(data, n_movies, config),
         UserNeighbours.name: lambda: UserNeighbours.fit(data, n_movies, config),
         Transitions.name: lambda: Transitions.fit(data, n_movies, config),
+        ContextNeighbours.name: lambda: ContextNeighbours.fit(data, n_movies, config),
         NextItem.name: lambda: NextItem.fit(data, n_movies, config),
         ImplicitALS.name: lambda: ImplicitALS.fit(data, n_movies, config),
         Content.name: lambda: Content.fit(catalogue, config),
@@ -72,16 +74,38 @@ def fit_sources(
     return sources
 
 
-def fuse(
-    proposals: dict[str, NDArray[np.int64]], weights: dict[str, float], n_movies: int, n: int
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Up to `n` rows by weighted reciprocal rank fusion of ranked proposals, best first, with their scores.
+def proposals_of(
+    source: Source, scores: NDArray[np.float32], eligible: NDArray[np.bool_], n: int
+) -> NDArray[np.int64]:
+    """The `n` eligible rows that a source scores highest and above 0, best first; `scores` are its own."""
+    if not source.is_personal:
+        return first_rows(source.support, eligible, n)
+    return best_rows(scores, eligible, n, source.support)
 
-    fused(j) = sum over the sources that propose j of weight / (60 + rank of j), ranks from 1; ties by row.
-    A source that `weights` does not name weighs 1.
+
+class Fused(NamedTuple):
+    """Proposed rows, best first."""
+
+    rows: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    n_sources: NDArray[np.float32]
+    """How many sources proposed each."""
+
+
+def fuse(proposals: dict[str, NDArray[np.int64]], weights: dict[str, float], n_movies: int, n: int) -> Fused:
+    """Up to `n` rows by weighted reciprocal rank fusion of ranked proposals, ties by row.
+
+    score(j) = sum over the sources that propose j of weight / (60 + rank of j), ranks from 1. A source that
+    `weights` does not name weighs 1; one that weighs 0 proposes nothing.
     """
-    fused = np.zeros(n_movies, np.float32)
-    for name, rows in proposals.items():
-        add_reciprocal_ranks(rows, weights.get(name, 1.0), RANK_OFFSET, fused)
-    rows = best_rows(fused, np.ones(n_movies, np.bool_), n)
-    return rows, fused[rows]
+    lists = {name: rows for name, rows in proposals.items() if weights.get(name, 1.0) > 0}
+    starts = np.concatenate([[0], np.cumsum([len(rows) for rows in lists.values()])]).astype(np.int64)
+    rows, scores, n_sources = add_reciprocal_ranks(
+        np.concatenate([np.zeros(0, np.int64), *lists.values()]),
+        starts,
+        np.array([weights.get(name, 1.0) for name in lists], np.float64),
+        RANK_OFFSET,
+        n_movies,
+    )
+    best = descending(scores, rows)[:n]
+    return Fused(rows[best], scores[best], n_sources[best])

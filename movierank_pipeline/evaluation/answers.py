@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from movierank_core.history import LIKE_THRESHOLD
 from movierank_core.model import RankingModel, Scored
-from movierank_core.retrieval.selection import best_rows
-from movierank_core.retrieval.sources import fuse
+from movierank_core.retrieval.sources import fuse, proposals_of
 from movierank_pipeline.evaluation.compare import MAIN
 from movierank_pipeline.evaluation.holdout import Question
 from movierank_pipeline.evaluation.metrics import Hits, hits_of
@@ -105,11 +104,11 @@ def _others(model: RankingModel, scored: Scored, rng: np.random.Generator) -> di
     """The lists of every system but the ranker: each source's own, their fusion, chance."""
     eligible = model.eligible(scored.query)
     proposals = {
-        name: best_rows(source.scores(scored.query), eligible, model.state.n_per_source, source.support)
+        name: proposals_of(source, source.scores(scored.query), eligible, model.state.n_per_source)
         for name, source in model.state.sources.items()
     }
     return {
         **proposals,
-        FUSED: fuse(proposals, model.state.fusion, len(eligible), DEPTH)[0],
+        FUSED: fuse(proposals, model.state.fusion, len(eligible), DEPTH).rows,
         RANDOM: rng.permutation(np.flatnonzero(eligible & model.state.is_known)),
     }

@@ -85,7 +85,8 @@ def test_the_order_of_requests_does_not_matter(case: Case, seed: int, k: int) ->
     order = np.random.default_rng(seed).permutation(len(ranked))
     values = metrics.ndcg(metrics.hits_of(ranked, targets), sizes(targets), k)
     shuffled = [targets[request] for request in order]
-    assert_array_equal(
-        metrics.ndcg(metrics.hits_of(ranked[order], shuffled), sizes(shuffled), k), values[order]
+    # Up to rounding: a product of matrices adds up a row in an order that depends on where the row is.
+    assert_allclose(
+        metrics.ndcg(metrics.hits_of(ranked[order], shuffled), sizes(shuffled), k), values[order], rtol=1e-12
     )
     assert metrics.coverage(ranked[order], N_MOVIES, k) == metrics.coverage(ranked, N_MOVIES, k)

@@ -229,8 +229,9 @@ def test_als_fold_in_minimises_the_fitted_objective(state: RankingState, world: 
 
 
 def test_fusion_sums_reciprocal_ranks_and_breaks_ties_by_row() -> None:
-    rows, fused = fuse({"a": np.array([2, 1]), "b": np.array([1, 3])}, {}, 5, 3)
+    rows, fused, n_sources = fuse({"a": np.array([2, 1]), "b": np.array([1, 3])}, {}, 5, 3)
     assert rows.tolist() == [1, 2, 3]
+    assert n_sources.tolist() == [2, 1, 1]
     expected = [1 / (RANK_OFFSET + 2) + 1 / (RANK_OFFSET + 1), 1 / (RANK_OFFSET + 1), 1 / (RANK_OFFSET + 2)]
     np.testing.assert_allclose(fused, expected, rtol=1e-6)
 

@@ -99,6 +99,18 @@ def test_scores_equal_lightgbm_bit_for_bit_and_shapley_values_its_treeshap(setti
         np.testing.assert_allclose(base, exact[:, -1], rtol=0, atol=1e-9)
 
 
+def test_rough_shapley_values_are_near_the_exact_ones() -> None:
+    rng = np.random.default_rng(9)
+    _, text = train(rng, random_matrix(rng, 1200, N_FEATURES), num_leaves=15)
+    ensemble = TreeEnsemble.from_texts([text], [1.0])
+    assert ensemble.paths.n_points.max() > 2, "or there is nothing to be rough about"
+    rows = random_matrix(rng, 200, N_FEATURES)
+    exact, _ = ensemble.shapley_values(rows)
+    rough = ensemble.rough_shapley_values(rows)
+    assert np.abs(rough - exact).max() < 0.01 * np.abs(exact).max()
+    assert not np.array_equal(rough, exact)
+
+
 def test_a_weighted_sum_of_models_is_that_of_their_scores() -> None:
     rng = np.random.default_rng(8)
     X = random_matrix(rng, 1000, N_FEATURES)
