@@ -170,6 +170,7 @@ class TmdbClient:
                 refused_since = None
                 self._pace.accepted(turn)
                 if answer.status in (401, 403):
+                    self.stop()  # For the other threads, too.
                     raise self._refused(answer.status)
                 try:
                     if answer.status == 200:
