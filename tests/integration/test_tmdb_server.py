@@ -82,7 +82,7 @@ def test_faults_are_all_in_the_mix() -> None:
 def test_ten_thousand_movies_survive_every_fault_and_a_kill(tmp_path: Path) -> None:
     n_movies, rate = 10_000, 2_000
     behaviour = Behaviour(
-        faults=dict.fromkeys(COMMON, 0.012) | dict.fromkeys(SLOW, 0.0002),
+        faults=dict.fromkeys(COMMON, 0.012) | dict.fromkeys(SLOW, 0.0003),
         long_suffering=500,
         gone_every=97,
         odd_bodies=True,
