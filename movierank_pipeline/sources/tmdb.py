@@ -28,6 +28,9 @@ from movierank_pipeline.sources.tmdb_titles import all_titles, match_by_title
 
 REFRESHES_A_DAY: Final = 3_000
 """Thirty days of it are the films of the largest MovieLens edition."""
+HOW_TO_GET_MORE: Final = (
+    f"for posters, plots and people set {TOKEN_VARIABLE} or {KEY_VARIABLE}, or give `--tmdb-file`"
+)
 
 _log = logging.getLogger(__name__)
 
@@ -155,8 +158,7 @@ def _described(counts: dict[str, int], settings: MetadataSettings, asked: Asked)
     if settings.metadata_file is not None:
         parts.append(f"{settings.metadata_file.name} {counts['from_file']:,}")
     if not parts:
-        more = f"set {TOKEN_VARIABLE} or {KEY_VARIABLE}, or give `--tmdb-file`"
-        return f"none; for posters, plots and people {more}"
+        return f"none; {HOW_TO_GET_MORE}"
     if counts["by_title"]:
         parts.append(f"{counts['by_title']:,} more by title and year")
     stopped = f"; stopped asking: {asked.stopped_because}" if asked.stopped_because else ""

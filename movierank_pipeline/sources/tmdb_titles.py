@@ -3,6 +3,7 @@
 A wrong film is worse than none: whatever is not unique is left alone.
 """
 
+from difflib import SequenceMatcher
 from typing import Final
 
 import polars as pl
@@ -81,3 +82,22 @@ def match_by_title(
     return (
         matched.join(taken, on=["movie_id", "tmdb_id"], how="anti").select(MATCHES.names()).sort("movie_id")
     )
+
+
+def similarity(ours: list[str], theirs: list[str]) -> float | None:
+    """How alike the most alike two titles are, 0 to 1; both lists hold comparable titles.
+
+    Of two titles, the larger of the share of matching characters and the share of the shorter one's words
+    that the longer one has: films gain and lose subtitles. None where one side has no title.
+    """
+    if not ours or not theirs:
+        return None
+    if not set(ours).isdisjoint(theirs):
+        return 1.0
+    return max(_similarity(mine, other) for mine in ours for other in theirs)
+
+
+def _similarity(one: str, other: str) -> float:
+    words, others = set(one.split()), set(other.split())
+    characters = SequenceMatcher(None, one, other, autojunk=False).ratio()
+    return max(characters, len(words & others) / min(len(words), len(others)))
