@@ -47,7 +47,7 @@ def create_app(settings: Settings, load: Callable[[Path], Ranks] = load_bundle) 
         debug=False,
     )
     app.state.world = world
-    app.asgi_handler = Observe(app.asgi_handler, metrics, settings)
+    app.asgi_handler = Observe(app.asgi_handler, metrics, settings, world.image_bases)
     return app
 
 

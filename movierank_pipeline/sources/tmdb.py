@@ -12,8 +12,9 @@ from typing import Final
 
 import polars as pl
 
+from movierank_core.bundle_manifest import IMAGE_BASE_URL
 from movierank_core.schema import TMDB_MOVIES
-from movierank_pipeline.sources.tmdb_ask import DEFAULT_IMAGE_BASE, Asked, ask, image_base
+from movierank_pipeline.sources.tmdb_ask import Asked, ask, image_base
 from movierank_pipeline.sources.tmdb_cache import TmdbCache
 from movierank_pipeline.sources.tmdb_client import (
     KEY_VARIABLE,
@@ -74,7 +75,7 @@ class Metadata:
     counts: dict[str, int]
     """`wanted` (TMDB ids that links name), `from_api`, `from_file`, `by_title` (movies), `gone`, `failed`,
     `refreshed`, `erased`."""
-    image_base: str = DEFAULT_IMAGE_BASE
+    image_base: str = IMAGE_BASE_URL
     """What stands before the size and the path of an image."""
 
 
@@ -87,7 +88,7 @@ def read_metadata(
     refuses the key, `DataError` for a file or a cache that cannot be used.
     """
     wanted = links["tmdb_id"].drop_nulls().unique().sort()
-    asked, n_gone, n_erased, base = Asked(), 0, 0, DEFAULT_IMAGE_BASE
+    asked, n_gone, n_erased, base = Asked(), 0, 0, IMAGE_BASE_URL
     frame = pl.DataFrame(schema=TMDB_MOVIES)
     if settings.access is not None or settings.cache_file.is_file():
         with TmdbCache(settings.cache_file) as cache:
@@ -123,6 +124,14 @@ def read_metadata(
     metadata = Metadata(frame, _described(counts, settings, asked), counts, base)
     _log.info("TMDB facts: %s", metadata.source)
     return metadata
+
+
+def stored_image_base(settings: MetadataSettings) -> str:
+    """Where TMDB's images are, as far as that is known without asking."""
+    if not settings.cache_file.is_file():
+        return IMAGE_BASE_URL
+    with TmdbCache(settings.cache_file) as cache:
+        return image_base(None, cache)
 
 
 def _ask_all(

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from movierank_core.bundle_manifest import IMAGE_BASE_URL
 from movierank_pipeline.sources.tmdb_cache import TmdbCache
 from movierank_pipeline.sources.tmdb_client import TmdbBusyError, TmdbClient, TmdbUnavailableError
 from movierank_pipeline.sources.tmdb_progress import AskProgress, Report
 
-DEFAULT_IMAGE_BASE: Final = "https://image.tmdb.org/t/p/"
-"""What `/configuration` has said for years."""
 _FAILURES_IN_A_ROW: Final = 10
 """After which TMDB counts as out of reach for the moment."""
 _FRUITLESS_ROUNDS: Final = 2
@@ -164,4 +163,4 @@ def image_base(client: TmdbClient | None, cache: TmdbCache) -> str:
             cache.put_image_base(base, now)
         except TmdbUnavailableError:
             pass
-    return base or DEFAULT_IMAGE_BASE
+    return base or IMAGE_BASE_URL

@@ -19,11 +19,11 @@ import msgspec
 import polars as pl
 import pytest
 
+from movierank_core.bundle_manifest import IMAGE_BASE_URL
 from movierank_core.errors import ConfigError, DataError
 from movierank_core.schema import LINKS, MOVIES, TMDB_MOVIES
-from movierank_pipeline.sources.tmdb import Metadata, MetadataSettings, read_metadata
+from movierank_pipeline.sources.tmdb import Metadata, MetadataSettings, read_metadata, stored_image_base
 from movierank_pipeline.sources.tmdb_answers import MovieFacts
-from movierank_pipeline.sources.tmdb_ask import DEFAULT_IMAGE_BASE
 from movierank_pipeline.sources.tmdb_cache import TmdbCache
 from movierank_pipeline.sources.tmdb_client import (
     RequestPolicy,
@@ -489,9 +489,9 @@ def test_pause_beyond_our_patience_stops_the_run(tmp_path: Path) -> None:
     [
         (b'{"images": {"secure_base_url": "https://pictures.test/t/p"}}', "https://pictures.test/t/p/"),
         (b'{"images": {"base_url": "http://pictures.test/t/p/"}}', "http://pictures.test/t/p/"),
-        (b'{"images": {"secure_base_url": "javascript:alert(1)"}}', DEFAULT_IMAGE_BASE),
-        (b'{"images": null}', DEFAULT_IMAGE_BASE),
-        (b"<html>", DEFAULT_IMAGE_BASE),
+        (b'{"images": {"secure_base_url": "javascript:alert(1)"}}', IMAGE_BASE_URL),
+        (b'{"images": null}', IMAGE_BASE_URL),
+        (b"<html>", IMAGE_BASE_URL),
     ],
 )
 def test_image_base_is_asked_for_once(tmp_path: Path, body: bytes, base: str) -> None:
@@ -503,9 +503,11 @@ def test_image_base_is_asked_for_once(tmp_path: Path, body: bytes, base: str) ->
         assert read([1], settings).image_base == base
         n_before = len(server.seen)
         assert read([1], settings).image_base == base
-        assert len(server.seen) == n_before or base == DEFAULT_IMAGE_BASE
+        assert len(server.seen) == n_before or base == IMAGE_BASE_URL
     # Nor is it forgotten where there is no key any more.
     assert read([1], MetadataSettings(tmp_path / "c.db")).image_base == base
+    assert stored_image_base(MetadataSettings(tmp_path / "c.db")) == base
+    assert stored_image_base(MetadataSettings(tmp_path / "none.db")) == IMAGE_BASE_URL
 
 
 def test_progress_counts_every_movie(tmp_path: Path) -> None:
