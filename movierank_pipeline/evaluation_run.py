@@ -92,6 +92,7 @@ def read_events(
     dataset = read_dataset(dataset_folder(settings, paths))
     report = ProgressLines(say)
     metadata = read_metadata(dataset.movies, dataset.links, metadata_settings(settings, paths), report)
+    say(f"TMDB facts: {metadata.source}")
     catalogue = Catalogue(build_catalogue(dataset.movies, dataset.links, metadata.frame))
     ratings = settings.within_period(dataset.ratings)
     return build_interactions(ratings, pl.DataFrame(schema=FEEDBACK)), catalogue

@@ -79,7 +79,7 @@ def _tmdb(settings: Settings, paths: Paths) -> object:
         with TmdbCache(sources.cache_file) as cache:
             found, gone = cache.known(now)
             answers = [len(found), len(gone), cache.newest()]
-            if sources.access is not None and cache.n_failed():
+            if sources.access is not None and cache.failed():
                 answers.append(now.strftime("%Y-%m-%d %H"))  # Worth another try, from time to time.
             if sources.access is not None and cache.n_refreshed(now) < sources.refreshes_a_day:
                 answers.append(bool(cache.to_refresh(now)))

@@ -41,7 +41,8 @@ def ask(
 ) -> Asked:
     """Asks for the movies without an answer, then for those whose answer is old, and keeps each as it comes.
 
-    Old answers are asked for oldest first, and at most `refreshes_a_day` a (UTC) day. Movies that fail are
+    Those that failed in an earlier run come last, so that they cannot keep the others from their turn. Old
+    answers are asked for oldest first, and at most `refreshes_a_day` a (UTC) day. Movies that fail are
     asked for again at the end, as long as that brings some. When many fail in a row everybody waits; if none
     has succeeded before, or for as long as the policy is patient, the rest is left for the next time.
 
@@ -49,11 +50,12 @@ def ask(
     """
     now = datetime.now(UTC)
     found, gone = cache.known(now)
+    failed = cache.failed()
     missing = [tmdb_id for tmdb_id in dict.fromkeys(tmdb_ids) if tmdb_id not in found and tmdb_id not in gone]
     wanted = set(tmdb_ids)
     budget = max(0, refreshes_a_day - cache.n_refreshed(now))
     old = [tmdb_id for tmdb_id in cache.to_refresh(now) if tmdb_id in wanted][:budget]
-    return _Asking(client, cache, set(old), report).run([*missing, *old])
+    return _Asking(client, cache, set(old), report).run(sorted([*missing, *old], key=failed.__contains__))
 
 
 class _Asking:

@@ -43,6 +43,7 @@ class TmdbCache:
 
     def __init__(self, path: Path) -> None:
         """Opens or makes the cache. Raises `DataError` if `path` is something else, or damaged."""
+        self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
         self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30.0)
@@ -101,9 +102,9 @@ class TmdbCache:
         """Movies asked for again so far on the day of `now`."""
         return int(self._run("SELECT coalesce(sum(movies), 0) FROM refreshes WHERE day = ?", _day(now))[0][0])
 
-    def n_failed(self) -> int:
+    def failed(self) -> set[int]:
         """Movies whose last request was in vain."""
-        return int(self._run("SELECT count(*) FROM failures")[0][0])
+        return {row[0] for row in self._run("SELECT tmdb_id FROM failures")}
 
     def newest(self) -> int:
         """When the last answer came, in seconds since 1970; 0 without any."""
@@ -156,8 +157,15 @@ class TmdbCache:
         return [row[0] for row in rows]
 
     def _run(self, statement: str, *values: object) -> list[Any]:
-        with self._lock:
-            return self._database.execute(statement, values).fetchall()
+        try:
+            with self._lock:
+                return self._database.execute(statement, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise DataError(
+                f"The TMDB cache {self._path} cannot be used ({error})",
+                expected="a cache that movierank wrote, and room on the disk",
+                remedy="make room; or delete the file, and what it held is asked for again",
+            ) from error
 
 
 def _epoch(moment: datetime) -> int:

@@ -28,6 +28,11 @@ TOKEN_VARIABLE: Final = "TMDB_ACCESS_TOKEN"
 KEY_VARIABLE: Final = "TMDB_API_KEY"
 URL_VARIABLE: Final = "MOVIERANK_TMDB_URL"
 _DEFAULT_URL: Final = "https://api.themoviedb.org/3"
+_EXPECTED: Final = (
+    f"in {TOKEN_VARIABLE} a read access token (long, with dots in it), "
+    f"or in {KEY_VARIABLE} a v3 key (32 characters); one does not do for the other"
+)
+_REMEDY: Final = "copy it again from https://www.themoviedb.org/settings/api, or unset the variable"
 _LARGEST_ANSWER: Final = 16 * 2**20
 """Bytes; the longest credits of a film are well below one million."""
 _PASSING: Final = (404, 408, 425)
@@ -54,8 +59,11 @@ class TmdbAccess:
 
     @classmethod
     def from_environment(cls) -> Self | None:
-        """What `TMDB_ACCESS_TOKEN` (which wins) or `TMDB_API_KEY` give, None without either."""
-        token, key = (os.environ.get(name, "").strip() or None for name in (TOKEN_VARIABLE, KEY_VARIABLE))
+        """What `TMDB_ACCESS_TOKEN` (which wins) or `TMDB_API_KEY` give, None without either.
+
+        Raises `ConfigError` for one that cannot be a key.
+        """
+        token, key = (_key_in(name) for name in (TOKEN_VARIABLE, KEY_VARIABLE))
         if token is None and key is None:
             return None
         return cls(token, key, os.environ.get(URL_VARIABLE, _DEFAULT_URL).rstrip("/"))
@@ -223,10 +231,18 @@ class TmdbClient:
         given = KEY_VARIABLE if self._access.token is None else TOKEN_VARIABLE
         return ConfigError(
             f"TMDB refuses what {given} holds (status {status})",
-            expected=f"in {TOKEN_VARIABLE} a read access token (long, with dots in it), "
-            f"or in {KEY_VARIABLE} a v3 key (32 characters); one does not do for the other",
-            remedy="copy it again from https://www.themoviedb.org/settings/api, or unset the variable",
+            expected=_EXPECTED,
+            remedy=_REMEDY,
         )
+
+
+def _key_in(variable: str) -> str | None:
+    key = os.environ.get(variable, "").strip()
+    if not re.fullmatch(r"[!-~]*", key):  # Else an error of http.client would show it.
+        raise ConfigError(
+            f"{variable} holds blanks or signs that no key has", expected=_EXPECTED, remedy=_REMEDY
+        )
+    return key or None
 
 
 def _retry_after(headers: CaseInsensitiveDict[str]) -> float | None:

@@ -10,13 +10,18 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from movierank_core.errors import ConfigError
+from movierank_core.paths import Paths
 from movierank_core.schema import LINKS, MOVIES
+from movierank_pipeline.evaluation_run import read_events
+from movierank_pipeline.materialize import materialize
+from movierank_pipeline.settings import Settings
 from movierank_pipeline.sources.tmdb import Metadata, MetadataSettings, read_metadata
 from movierank_pipeline.sources.tmdb_client import RequestPolicy, TmdbAccess
 from tests.support.tmdb_server import ALL_FAULTS, ROOT, TOKEN, Behaviour, TmdbServer, tmdb_server
@@ -86,6 +91,7 @@ def test_ten_thousand_movies_survive_every_fault_and_a_kill(tmp_path: Path) -> N
         long_suffering=500,
         gone_every=97,
         odd_bodies=True,
+        seed=7,
         limit_per_second=rate,
     )
     began = time.monotonic()
@@ -161,3 +167,71 @@ def test_key_that_expires_half_way_stops_at_once_and_keeps_what_came(
     assert len(report.served) == 300
     assert TOKEN not in caplog.text
     assert not any(TOKEN.encode() in path.read_bytes() for path in tmp_path.iterdir())
+
+
+class Sayings:
+    """A reporter that keeps what steps say."""
+
+    def __init__(self) -> None:
+        self.said_by: dict[str, list[str]] = {}
+
+    def started(self, step: str) -> None:
+        pass
+
+    def said(self, step: str, message: str) -> None:
+        self.said_by.setdefault(step, []).append(message)
+
+    def finished(self, step: str, seconds: float) -> None:
+        pass
+
+    def checked(self, asset: str, check: str, passed: bool, figures: Mapping[str, object]) -> None:
+        pass
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("TMDB_ACCESS_TOKEN", "TMDB_API_KEY", "DAGSTER_HOME", "MOVIERANK_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MOVIERANK_ROOT", str(tmp_path))
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "ratings.csv").write_text("userId,movieId,rating,timestamp\n1,1,4.0,1\n")
+    (folder / "movies.csv").write_text("movieId,title,genres\n1,One (1999),Drama\n2,Two (1999),Drama\n")
+    (folder / "links.csv").write_text("movieId,imdbId,tmdbId\n1,1,11\n2,2,12\n")
+    return folder
+
+
+def test_dagsters_log_says_how_it_goes_and_what_came_of_it(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sayings, settings = Sayings(), Settings(data_dir=str(data_dir))
+    with tmdb_server(Behaviour()) as server:
+        monkeypatch.setenv("TMDB_ACCESS_TOKEN", TOKEN)
+        monkeypatch.setenv("MOVIERANK_TMDB_URL", server.url)
+        materialize(settings, Paths.from_environment(), sayings, select="+key:tmdb_movies")
+        assert server.report().served == {11: 0, 12: 0}
+    *_, last, result = sayings.said_by["tmdb_movies"]
+    assert last.startswith("2 of 2 movies, ")
+    assert last.endswith("; 2 found, 0 gone, 0 failed")
+    assert result == "TMDB facts: TMDB API 2, 0 gone (of 2 movies)"
+
+
+def test_without_key_and_file_the_log_says_in_one_line_how_to_get_more(data_dir: Path) -> None:
+    sayings, settings = Sayings(), Settings(data_dir=str(data_dir))
+    materialize(settings, Paths.from_environment(), sayings, select="+key:catalogue")
+    (line,) = sayings.said_by["tmdb_movies"]
+    assert line == (
+        "TMDB facts: none; for posters, plots and people set TMDB_ACCESS_TOKEN or TMDB_API_KEY, or give "
+        "`--tmdb-file`"
+    )
+
+
+def test_evaluation_says_how_it_goes(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = list[str]()
+    with tmdb_server(Behaviour()) as server:
+        monkeypatch.setenv("TMDB_ACCESS_TOKEN", TOKEN)
+        monkeypatch.setenv("MOVIERANK_TMDB_URL", server.url)
+        _, catalogue = read_events(Settings(data_dir=str(data_dir)), Paths.from_environment(), said.append)
+    assert catalogue.frame["overview"].null_count() == 0
+    assert said[-2].endswith("; 2 found, 0 gone, 0 failed")
+    assert said[-1] == "TMDB facts: TMDB API 2, 0 gone (of 2 movies)"

@@ -611,6 +611,49 @@ def test_settings_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.
     )
 
 
+def test_movies_that_failed_before_come_last(tmp_path: Path) -> None:
+    """However many they are: ten failures in a row would end the run."""
+    hopeless = set(range(1, 21))
+
+    def answer(request: Seen) -> Answer:
+        tmdb_id = movie_id_of(request)
+        return error(500, 11) if tmdb_id in hopeless else movie(tmdb_id)
+
+    aged(tmp_path / "c.db", {30: 160})
+    with TmdbCache(tmp_path / "c.db") as cache:
+        for tmdb_id in hopeless:
+            cache.put_failure(tmdb_id, datetime.now(UTC))
+    with serve(answer) as server:
+        access = TmdbAccess(token=SECRET, url=server.url)
+        policy = msgspec.structs.replace(HASTY, patience_seconds=0.2)
+        metadata = read([*hopeless, 30, 31], MetadataSettings(tmp_path / "c.db", access, policy=policy))
+    assert metadata.frame["title"].to_list() == ["Film 30", "Film 31"]
+    assert metadata.counts["failed"] == 20
+
+
+@pytest.mark.parametrize("key", ["two words", "a.b.c…", "a\nb", "schlüssel"])
+def test_key_that_can_be_none_is_refused_without_being_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("TMDB_ACCESS_TOKEN", key)
+    with pytest.raises(ConfigError) as caught:
+        MetadataSettings.from_environment(tmp_path)
+    assert str(caught.value).startswith(
+        "TMDB_ACCESS_TOKEN holds blanks or signs that no key has. Expected: in TMDB_ACCESS_TOKEN a read "
+    )
+    assert key not in str(caught.value)
+
+
+def test_cache_that_breaks_on_the_way(tmp_path: Path) -> None:
+    path = tmp_path / "cache.db"
+    with TmdbCache(path) as cache:
+        cache.put(1, MovieFacts(tmdb_id=1), datetime.now(UTC))
+        with sqlite3.connect(path) as other:
+            other.execute("DROP TABLE answers")
+        with pytest.raises(DataError, match=r"^The TMDB cache .*/cache\.db cannot be used \(no such table"):
+            cache.put(2, MovieFacts(tmdb_id=2), datetime.now(UTC))
+
+
 def test_cache_that_is_something_else(tmp_path: Path) -> None:
     path = tmp_path / "cache.db"
     path.write_text("This is a diary, not a database. " * 40)
