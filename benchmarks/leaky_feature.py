@@ -177,7 +177,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, help="where to write the figures")
     given = parser.parse_args(arguments)
     settings = Settings.from_environment(given={"data_dir": given.data_dir, "tmdb_file": given.tmdb_file})
-    interactions, catalogue = read_events(settings, Paths.from_environment())
+    interactions, catalogue = read_events(settings, Paths.from_environment(), print)
     data = InteractionArrays.from_frame(interactions, catalogue)
     report = measure(data, catalogue, settings.model_parameters, lambda message: print(message, flush=True))
     if given.json is not None:

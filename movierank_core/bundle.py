@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from movierank_core.bundle_manifest import (
     FORMAT_VERSION,
     GOLDEN,
+    IMAGE_BASE_URL,
     MANIFEST,
     EvaluationSummary,
     FeatureInfo,
@@ -71,6 +72,7 @@ def write_bundle(
     config: dict,
     evaluation: EvaluationSummary | None = None,
     seed: int = 1,
+    image_base_url: str = IMAGE_BASE_URL,
 ) -> Manifest:
     """Write a bundle to `folder`, which must not exist; it appears whole or not at all.
 
@@ -110,6 +112,7 @@ def write_bundle(
             config=config,
             library_versions={name: importlib.metadata.version(name) for name in LIBRARIES},
             files={path: _sha256(partial / path) for path in _files(partial)},
+            image_base_url=image_base_url,
         )
         (partial / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
         os.replace(partial, folder)

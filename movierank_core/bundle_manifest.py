@@ -6,6 +6,8 @@ FORMAT_VERSION = 1
 """Raised when a bundle written by this code cannot be read by older code."""
 MANIFEST = "manifest.json"
 GOLDEN = "golden.json"
+IMAGE_BASE_URL = "https://image.tmdb.org/t/p/"
+"""Where TMDB's images are, unless TMDB has said otherwise."""
 
 
 class FeatureInfo(msgspec.Struct, frozen=True):
@@ -76,6 +78,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     library_versions: dict[str, str]
     files: dict[str, str]
     """SHA-256 of every other file, by its path in the bundle."""
+    image_base_url: str = IMAGE_BASE_URL
+    """What stands before the size and the path of a poster of the catalogue."""
 
 
 class GoldenEvent(msgspec.Struct, frozen=True):

@@ -97,9 +97,12 @@ TMDB_MOVIES = _schema(
         "tmdb_popularity_snapshot": pl.Float64,
         "retrieved_at": TIMESTAMP,
         "metadata_source": pl.String,
+        "matched_movie_ids": pl.List(pl.Int64),
     }
 )
-"""One row per TMDB movie. `*_snapshot` columns are the values of `retrieved_at`, never historical."""
+"""One row per TMDB movie; `matched_movie_ids` are movies that were found by title and year, not by a link.
+
+`*_snapshot` columns are the values of `retrieved_at`, never historical."""
 
 CATALOGUE = _schema(
     {

@@ -16,19 +16,31 @@ from movierank_core.errors import DataError
 from movierank_core.history import History
 from movierank_core.interaction_arrays import InteractionArrays
 from movierank_core.model import candidate_rows
+from movierank_core.paths import Paths
 from movierank_core.point_in_time import to_epoch
 from movierank_core.schema import RATINGS, require_schema
 from movierank_core.state import fit_state
 from movierank_pipeline.asset_folders import StoredEvaluation, StoredInteractions, StoredRatings
+from movierank_pipeline.assets.reporting import markdown_table
+from movierank_pipeline.datasets import metadata_settings
+from movierank_pipeline.enrichment_quality import MAX_YEARS_APART, coverage, suspicious_links
 from movierank_pipeline.evaluation.compare import HEADLINE, MAIN
 from movierank_pipeline.gate import POPULARITY
 from movierank_pipeline.ranking_requests import episode_moments
 from movierank_pipeline.settings import Settings
+from movierank_pipeline.sources.tmdb import HOW_TO_GET_MORE
 from movierank_pipeline.training import TrainedRanker
 from movierank_pipeline.training_set import TrainingSet
 
 MIN_TMDB_SHARE = 0.9
 """Films with a TMDB id, below which cards stay without facts; a warning."""
+MIN_COVERED_MOVIES = 0.9
+MIN_COVERED_RATINGS = 0.95
+"""Films and ratings with facts from TMDB, below which there is a warning."""
+MAX_SUSPICIOUS = 0.01
+"""Films whose TMDB facts look like those of another one, above which there is a warning."""
+N_WORST = 20
+"""Of them, so many are listed."""
 N_SAMPLED_REQUESTS = 20
 """Training requests that are recomputed."""
 
@@ -146,6 +158,55 @@ def tmdb_links(catalogue: pl.DataFrame) -> dg.AssetCheckResult:
 
 
 @dg.asset_check(
+    asset="catalogue",
+    name="tmdb_coverage",
+    additional_ins={"ratings": dg.AssetIn("ratings")},
+    description=f"Facts from TMDB for at least {MIN_COVERED_MOVIES:.0%} of the films and"
+    f" {MIN_COVERED_RATINGS:.0%} of the ratings, where there is a key or a file; a warning.",
+)
+def tmdb_coverage(catalogue: pl.DataFrame, ratings: StoredRatings, settings: Settings) -> dg.AssetCheckResult:
+    """What people see of the films: those that are rated most matter most."""
+    of_movies, of_ratings = coverage(catalogue, ratings.frame)
+    sources = metadata_settings(settings, Paths.from_environment())
+    has_source = sources.access is not None or sources.metadata_file is not None
+    by_source = catalogue["metadata_source"].fill_null("none").value_counts(sort=True)
+    return dg.AssetCheckResult(
+        passed=not has_source or (of_movies >= MIN_COVERED_MOVIES and of_ratings >= MIN_COVERED_RATINGS),
+        severity=dg.AssetCheckSeverity.WARN,
+        description=None if has_source else f"No source of TMDB's facts: {HOW_TO_GET_MORE}.",
+        metadata={
+            "share_of_movies": of_movies,
+            "share_of_ratings": of_ratings,
+            "by_source": dg.MetadataValue.md(markdown_table(by_source)),
+        },
+    )
+
+
+@dg.asset_check(
+    asset="catalogue",
+    name="tmdb_mismatches",
+    additional_ins={name: dg.AssetIn(name) for name in ("movies", "tmdb_movies")},
+    description=f"At most {MAX_SUSPICIOUS:.0%} of the films with facts have a TMDB title unlike theirs, or a"
+    f" year more than {MAX_YEARS_APART} off: stale or mistaken links; a warning.",
+)
+def tmdb_mismatches(
+    catalogue: pl.DataFrame, movies: pl.DataFrame, tmdb_movies: pl.DataFrame
+) -> dg.AssetCheckResult:
+    """Links that may lead to another film, the worst of them by name."""
+    found = suspicious_links(movies, catalogue, tmdb_movies)
+    share = found.height / max(1, catalogue["metadata_source"].count())
+    return dg.AssetCheckResult(
+        passed=share <= MAX_SUSPICIOUS,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            "suspicious": found.height,
+            "share": share,
+            "worst": dg.MetadataValue.md(markdown_table(found.head(N_WORST))),
+        },
+    )
+
+
+@dg.asset_check(
     asset="catalogue", name="unique_keys", description="A film has one row, and rows are sorted by movie_id."
 )
 def catalogue_keys(catalogue: pl.DataFrame) -> dg.AssetCheckResult:
@@ -214,4 +275,7 @@ def better_than_popularity(evaluation: StoredEvaluation) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(passed=figures[MAIN] > figures[POPULARITY], metadata=figures)
 
 
-CHECKS = (ratings_checks, tmdb_links, catalogue_keys, training_row_checks, better_than_popularity)
+CHECKS = (
+    *(ratings_checks, tmdb_links, tmdb_coverage, tmdb_mismatches, catalogue_keys),
+    *(training_row_checks, better_than_popularity),
+)

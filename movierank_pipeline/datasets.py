@@ -66,4 +66,6 @@ def metadata_file(settings: Settings, paths: Paths) -> Path | None:
 
 def metadata_settings(settings: Settings, paths: Paths) -> MetadataSettings:
     """Where TMDB facts come from: the API if the environment has a key, and the file of `metadata_file`."""
-    return MetadataSettings.from_environment(paths.home, metadata_file(settings, paths))
+    return MetadataSettings.from_environment(
+        paths.home, metadata_file(settings, paths), settings.request_policy, settings.tmdb_refreshes_a_day
+    )

@@ -34,6 +34,7 @@ from movierank_pipeline.ranking_requests import plan_requests
 from movierank_pipeline.settings import Settings
 from movierank_pipeline.sources.movielens import read_dataset
 from movierank_pipeline.sources.tmdb import read_metadata
+from movierank_pipeline.sources.tmdb_progress import ProgressLines
 from movierank_pipeline.training_set import build_training_set
 from movierank_pipeline.tuning import tune_ranker
 
@@ -57,8 +58,8 @@ def evaluate_dataset(
     """
     config = settings.model_parameters
     require_parts(without)
-    with step("reading"):
-        interactions, catalogue = read_events(settings, paths)
+    with step("reading") as say:
+        interactions, catalogue = read_events(settings, paths, say)
     with _states_folder(paths, is_needed=with_ablations) as folder:
         make_rows, make_holdout = _parts_of(protocol, interactions, catalogue, config, FittedStates(folder))
         with step("training rows") as say:
@@ -81,10 +82,17 @@ def evaluate_dataset(
     return StoredEvaluation.of(report, ranker.importance, scored_requests(holdout, answers), holdout.state)
 
 
-def read_events(settings: Settings, paths: Paths) -> tuple[pl.DataFrame, Catalogue]:
-    """INTERACTIONS of the data set of `settings`, without feedback, and its catalogue."""
+def read_events(
+    settings: Settings, paths: Paths, say: Callable[[str], None]
+) -> tuple[pl.DataFrame, Catalogue]:
+    """INTERACTIONS of the data set of `settings`, without feedback, and its catalogue.
+
+    `say` is told how asking TMDB goes on.
+    """
     dataset = read_dataset(dataset_folder(settings, paths))
-    metadata = read_metadata(dataset.links["tmdb_id"], metadata_settings(settings, paths))
+    report = ProgressLines(say)
+    metadata = read_metadata(dataset.movies, dataset.links, metadata_settings(settings, paths), report)
+    say(f"TMDB facts: {metadata.source}")
     catalogue = Catalogue(build_catalogue(dataset.movies, dataset.links, metadata.frame))
     ratings = settings.within_period(dataset.ratings)
     return build_interactions(ratings, pl.DataFrame(schema=FEEDBACK)), catalogue

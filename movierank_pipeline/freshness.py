@@ -73,11 +73,16 @@ def _events(settings: Settings, paths: Paths) -> object:
 
 def _tmdb(settings: Settings, paths: Paths) -> object:
     sources = metadata_settings(settings, paths)
-    answers: object = None
+    answers: list[object] = []
     if sources.cache_file.is_file():
+        now = datetime.now(UTC)
         with TmdbCache(sources.cache_file) as cache:
-            found, gone = cache.known(datetime.now(UTC))
-            answers = [len(found), len(gone)]
+            found, gone = cache.known(now)
+            answers = [len(found), len(gone), cache.newest()]
+            if sources.access is not None and cache.failed():
+                answers.append(now.strftime("%Y-%m-%d %H"))  # Worth another try, from time to time.
+            if sources.access is not None and cache.n_refreshed(now) < sources.refreshes_a_day:
+                answers.append(bool(cache.to_refresh(now)))
     file = None if sources.metadata_file is None else _file(sources.metadata_file)
     return [file, answers, sources.access is not None]
 

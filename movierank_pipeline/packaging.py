@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movierank_core.bundle import write_bundle
-from movierank_core.bundle_manifest import Manifest
+from movierank_core.bundle_manifest import IMAGE_BASE_URL, Manifest
 from movierank_core.catalogue import Catalogue
 from movierank_core.config import ModelConfig
 from movierank_core.interaction_arrays import InteractionArrays
@@ -30,6 +30,7 @@ def pack_bundle(
     report: EvaluationReport,
     facts: InteractionFacts,
     config: ModelConfig,
+    image_base_url: str = IMAGE_BASE_URL,
 ) -> Manifest:
     """The bundle of a ranker on the state of all events, in `folder`, which must not exist."""
     return write_bundle(
@@ -50,6 +51,7 @@ def pack_bundle(
         evaluation=summary_of(report),
         config=msgspec.to_builtins(config),
         seed=config.seed,
+        image_base_url=image_base_url,
     )
 
 

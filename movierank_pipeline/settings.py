@@ -23,6 +23,8 @@ from movierank_core.config import ModelConfig
 from movierank_core.errors import ConfigError
 from movierank_core.paths import Paths
 from movierank_pipeline.gate_limits import GateLimits
+from movierank_pipeline.sources.tmdb import REFRESHES_A_DAY
+from movierank_pipeline.sources.tmdb_client import RequestPolicy
 
 PREFIX = "MOVIERANK_"
 POLICIES = ("auto", "manual")
@@ -76,7 +78,47 @@ class Settings(dg.ConfigurableResource):
         None, description="Ratings at or after this date (YYYY-MM-DD, UTC) are left out."
     )
     tmdb_file: str | None = Field(
-        None, description="A TMDB metadata file (the Kaggle CSVs or Parquet), used where no API key is set."
+        None,
+        description="A TMDB metadata file (the Kaggle CSVs or Parquet), for films that the API's answers"
+        " leave out.",
+    )
+    tmdb_requests_per_second: float = Field(
+        RequestPolicy().requests_per_second,
+        gt=0,
+        description="Requests that TMDB sees in any second, at most, repeated ones included.",
+    )
+    tmdb_connections: int = Field(
+        RequestPolicy().connections,
+        ge=1,
+        le=256,
+        description="Requests to TMDB under way at a time, at most.",
+    )
+    tmdb_attempts: int = Field(
+        RequestPolicy().attempts,
+        ge=1,
+        description="Requests per film and round, at most; those that TMDB answers with 429 do not count.",
+    )
+    tmdb_connect_seconds: float = Field(
+        RequestPolicy().connect_seconds,
+        gt=0,
+        description="How long a connection to TMDB may take to come about.",
+    )
+    tmdb_read_seconds: float = Field(
+        RequestPolicy().read_seconds, gt=0, description="How long an answer of TMDB may pause."
+    )
+    tmdb_answer_seconds: float = Field(
+        RequestPolicy().answer_seconds, gt=0, description="How long an answer of TMDB may take in all."
+    )
+    tmdb_patience_seconds: float = Field(
+        RequestPolicy().patience_seconds,
+        ge=0,
+        description="How long TMDB may be out of reach, or ask to wait, before it is left alone until the"
+        " next time.",
+    )
+    tmdb_refreshes_a_day: int = Field(
+        REFRESHES_A_DAY,
+        ge=0,
+        description="Films whose old TMDB facts are asked for again, at most, on one day (UTC).",
     )
     tune_seconds: float = Field(
         0,
@@ -146,6 +188,18 @@ class Settings(dg.ConfigurableResource):
             production_margin=self.gate_margin,
             megabytes=self.gate_megabytes,
             latency_ms=self.gate_latency_ms,
+        )
+
+    @property
+    def request_policy(self) -> RequestPolicy:
+        return RequestPolicy(
+            requests_per_second=self.tmdb_requests_per_second,
+            connections=self.tmdb_connections,
+            attempts=self.tmdb_attempts,
+            connect_seconds=self.tmdb_connect_seconds,
+            read_seconds=self.tmdb_read_seconds,
+            answer_seconds=self.tmdb_answer_seconds,
+            patience_seconds=self.tmdb_patience_seconds,
         )
 
     @property

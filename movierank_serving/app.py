@@ -53,7 +53,7 @@ def create_app(settings: Settings, load: Callable[[Path], Ranks] = load_bundle) 
     )
     app.state.world = world
     app.state.access = Access(settings)
-    app.asgi_handler = Observe(app.asgi_handler, metrics, settings)
+    app.asgi_handler = Observe(app.asgi_handler, metrics, settings, world.image_bases)
     return app
 
 

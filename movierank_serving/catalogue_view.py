@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from movierank_core.catalogue import Catalogue
 from movierank_serving.schemas import Movie, MovieCard, RankedResult
-from movierank_serving.settings import Settings
 from movierank_serving.title_search import TitleSearch
 
 _C = TypeVar("_C", bound=MovieCard)
@@ -19,17 +18,20 @@ _C = TypeVar("_C", bound=MovieCard)
 class CatalogueView:
     """Immutable once made."""
 
-    def __init__(self, catalogue: Catalogue, popular_rows: list[int], settings: Settings) -> None:
-        """`popular_rows`: catalogue rows, the most popular first; it need not hold all."""
+    def __init__(self, catalogue: Catalogue, popular_rows: list[int], image_bases: tuple[str, str]) -> None:
+        """`popular_rows`: catalogue rows, the most popular first; it need not hold all.
+
+        `image_bases`: what stands before the path of a poster and of a backdrop.
+        """
         frame = catalogue.frame
         self.catalogue = catalogue
-        self._settings = settings
+        self.image_bases = image_bases
         self._movie_ids: list[int] = frame["movie_id"].to_list()
         self.titles: list[str] = frame["title"].to_list()
         self.release_years: list[int | None] = frame["release_year"].to_list()
         self.genres: list[list[str]] = [genres or [] for genres in frame["genres"].to_list()]
         self._tmdb_ids: list[int | None] = frame["tmdb_id"].to_list()
-        self._posters = [_url(settings.poster_base_url, path) for path in frame["poster_path"].to_list()]
+        self._posters = [_url(image_bases[0], path) for path in frame["poster_path"].to_list()]
         self._row_by_tmdb_id = {
             tmdb_id: row for row, tmdb_id in enumerate(self._tmdb_ids) if tmdb_id is not None
         }
@@ -97,7 +99,7 @@ class CatalogueView:
             tmdb_retrieved_at=None if retrieved_at is None else retrieved_at.isoformat(),
             metadata_source=facts["metadata_source"],
             poster_url=self._posters[row],
-            backdrop_url=_url(self._settings.backdrop_base_url, facts["backdrop_path"]),
+            backdrop_url=_url(self.image_bases[1], facts["backdrop_path"]),
             tmdb_id=facts["tmdb_id"],
             imdb_id=facts["imdb_id"],
         )

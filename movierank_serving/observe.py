@@ -1,9 +1,11 @@
 """What surrounds every request: its id and clock, security headers, metrics and one log line."""
 
+import functools
 import logging
 import re
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -51,11 +53,17 @@ def _set_facts(scope: Any, facts: RequestFacts) -> None:
 class Observe:
     """Wraps the whole application, its 404s and 405s as well."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, settings: Settings) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        settings: Settings,
+        image_bases: Callable[[], tuple[str, str]],
+    ) -> None:
         self._app = app
         self._metrics = metrics
         self._log_requests = settings.log_requests
-        self._headers = _security_headers(settings)
+        self._image_bases = image_bases
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -64,6 +72,7 @@ class Observe:
         facts = RequestFacts(_request_id(scope), time.perf_counter())
         _set_facts(scope, facts)
         request_id = (b"x-request-id", facts.request_id.encode())
+        usual_headers = _security_headers(self._image_bases())
         status = 500
 
         async def send_with_headers(message: Message) -> None:
@@ -71,7 +80,7 @@ class Observe:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 sent = list(message["headers"])
-                own = _SUBRESOURCE_HEADERS if _is_subresource(sent) else self._headers
+                own = _SUBRESOURCE_HEADERS if _is_subresource(sent) else usual_headers
                 message["headers"] = [*sent, request_id, *own]
             await send(message)
 
@@ -111,12 +120,9 @@ def _request_id(scope: Scope) -> str:
     return secrets.token_hex(8)
 
 
-def _security_headers(settings: Settings) -> list[tuple[bytes, bytes]]:
-    images = dict.fromkeys(
-        "://".join(urlsplit(base)[:2])
-        for base in (settings.poster_base_url, settings.backdrop_base_url)
-        if urlsplit(base).netloc
-    )
+@functools.lru_cache(maxsize=4)
+def _security_headers(image_bases: tuple[str, str]) -> list[tuple[bytes, bytes]]:
+    images = dict.fromkeys("://".join(urlsplit(base)[:2]) for base in image_bases if urlsplit(base).netloc)
     policy = "; ".join(
         (
             "default-src 'self'",

@@ -36,10 +36,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How often the registry is asked where the alias points, in seconds."""
     watch_seconds: float = 1.0
     """How often a worker looks for a new model copy or new histories, in seconds."""
-    poster_base_url: str = "https://image.tmdb.org/t/p/w342"
-    """What stands before a poster's path."""
-    backdrop_base_url: str = "https://image.tmdb.org/t/p/w780"
-    """What stands before a backdrop's path."""
+    poster_base_url: str = ""
+    """What stands before a poster's path; empty: where the bundle says that TMDB's images are, and `w342`."""
+    backdrop_base_url: str = ""
+    """What stands before a backdrop's path; empty: where the bundle says that they are, and `w780`."""
     mlflow_url: str = ""
     """Where the MLflow UI answers, for a link on the page; empty for no link."""
     dagster_url: str = ""
@@ -97,6 +97,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def environment(self) -> dict[str, str]:
         """The variables from which another process reads these settings."""
         return {VARIABLES[name]: _write(value) for name, value in msgspec.structs.asdict(self).items()}
+
+    def image_bases(self, image_base_url: str) -> tuple[str, str]:
+        """What stands before the path of (a poster, a backdrop), for a bundle with this place for images."""
+        base = image_base_url.rstrip("/")
+        return self.poster_base_url or f"{base}/w342", self.backdrop_base_url or f"{base}/w780"
 
     @property
     def paths(self) -> Paths:

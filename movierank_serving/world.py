@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from movierank_core.bundle_manifest import Manifest
+from movierank_core.bundle_manifest import IMAGE_BASE_URL, Manifest
 from movierank_core.catalogue import Catalogue
 from movierank_core.errors import BundleError, EventStoreError, HistoriesError
 from movierank_core.events import EventStore, Watermark, open_event_store
@@ -145,6 +145,11 @@ class World:
                     self._store_refusal = (time.monotonic() + REOPEN_AFTER_SECONDS, error)
                     raise
             return self._store
+
+    def image_bases(self) -> tuple[str, str]:
+        """What stands before the path of a poster and of a backdrop."""
+        model = self.model
+        return self.settings.image_bases(IMAGE_BASE_URL) if model is None else model.view.image_bases
 
     def is_loading(self) -> bool:
         """Whether there is no version yet, but one that this worker is about to have."""
@@ -279,6 +284,11 @@ class Watcher:
 
 def _view_of(recommender: Ranks, old: CatalogueView | None, settings: Settings) -> CatalogueView:
     """A view of the recommender's catalogue, the old one where the catalogue is the same."""
-    if old is not None and old.catalogue.frame.equals(recommender.catalogue.frame):
+    bases = settings.image_bases(recommender.manifest.image_base_url)
+    if (
+        old is not None
+        and old.image_bases == bases
+        and old.catalogue.frame.equals(recommender.catalogue.frame)
+    ):
         return old
-    return CatalogueView(recommender.catalogue, recommender.popular(len(recommender.catalogue)), settings)
+    return CatalogueView(recommender.catalogue, recommender.popular(len(recommender.catalogue)), bases)

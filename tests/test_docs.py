@@ -31,6 +31,14 @@ def test_every_setting_of_the_gate_and_of_tuning_is_documented_with_its_default(
         assert f"| `MOVIERANK_{name.upper()}` | `{shown}` |" in document
 
 
+def test_every_setting_of_asking_tmdb_is_documented_with_its_default() -> None:
+    document = (ROOT / "docs" / "tmdb.md").read_text("utf-8")
+    names = [name for name in Settings.model_fields if name.startswith("tmdb_") and name != "tmdb_file"]
+    assert len(names) >= 8
+    for name in names:
+        assert f"| `MOVIERANK_{name.upper()}` | `{Settings.model_fields[name].default:g}` |" in document
+
+
 def test_the_bounds_of_tuning_are_documented() -> None:
     document = (ROOT / "docs" / "operations.md").read_text("utf-8")
     for name, (low, high, _) in SEARCHED.items():

@@ -11,25 +11,27 @@ from movierank_pipeline.datasets import metadata_settings
 from movierank_pipeline.freshness import fingerprint_of_step
 from movierank_pipeline.settings import Settings
 from movierank_pipeline.sources.tmdb import read_metadata
-
-REPORTED_EVERY = 500
+from movierank_pipeline.sources.tmdb_progress import ProgressLines
 
 
 @dg.asset(group_name="enrichment", kinds={"polars", "parquet"}, io_manager_key="parquet")
 def tmdb_movies(
-    context: dg.AssetExecutionContext, links: pl.DataFrame, settings: Settings
+    context: dg.AssetExecutionContext, movies: pl.DataFrame, links: pl.DataFrame, settings: Settings
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """Facts of the films from TMDB: plot, people, runtime, language, poster, and today's votes."""
     paths = Paths.from_environment()
-
-    def report(done: int, total: int) -> None:
-        if done % REPORTED_EVERY == 0:
-            context.log.info(f"{done:,} of {total:,} films asked for")
-
-    metadata = read_metadata(links["tmdb_id"], metadata_settings(settings, paths), report)
+    report = ProgressLines(context.log.info)
+    metadata = read_metadata(movies, links, metadata_settings(settings, paths), report)
+    context.log.info(f"TMDB facts: {metadata.source}")
     return dg.MaterializeResult(
         value=metadata.frame,
-        metadata=describe(metadata.frame, "retrieved_at", source=metadata.source, **metadata.counts),
+        metadata=describe(
+            metadata.frame,
+            "retrieved_at",
+            source=metadata.source,
+            image_base=metadata.image_base,
+            **metadata.counts,
+        ),
         # After asking, so that it covers the answers that came.
         data_version=dg.DataVersion(fingerprint_of_step(context, "tmdb_movies", settings, paths)),
     )

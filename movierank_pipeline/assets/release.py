@@ -15,6 +15,7 @@ from movierank_core.state import RankingState
 from movierank_pipeline.asset_folders import StoredEvaluation, StoredInteractions, VersionFacts
 from movierank_pipeline.assets.features import end_of, events_and_catalogue
 from movierank_pipeline.bundle_facts import BundleFacts, measure_bundle
+from movierank_pipeline.datasets import metadata_settings
 from movierank_pipeline.freshness import fingerprint_of_step
 from movierank_pipeline.gate import judge, require_better_than_popularity
 from movierank_pipeline.model_card import model_card
@@ -23,6 +24,7 @@ from movierank_pipeline.registry import REFUSED, Registry
 from movierank_pipeline.release import Release, log_release, version_bundle
 from movierank_pipeline.rival import Rival, judge_production
 from movierank_pipeline.settings import Settings
+from movierank_pipeline.sources.tmdb import stored_image_base
 from movierank_pipeline.tracking import connect, experiment_id
 from movierank_pipeline.training import TrainedRanker
 
@@ -57,6 +59,7 @@ def model_version(
             report=evaluation.report,
             facts=interactions.facts,
             config=config,
+            image_base_url=stored_image_base(metadata_settings(settings, paths)),
         )
         release = Release(
             bundle=bundle,

@@ -1,12 +1,10 @@
 """TMDB facts for the movies of a data set, from whichever source is there.
 
 In this order, movie by movie: the API's answers (asked for now if there is a key, else those that are
-still on disk), the metadata file, nothing.
+still on disk), the metadata file by its ids, the same by title and year, nothing.
 """
 
 import logging
-from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,9 +12,9 @@ from typing import Final
 
 import polars as pl
 
-from movierank_core.errors import ConfigError
+from movierank_core.bundle_manifest import IMAGE_BASE_URL
 from movierank_core.schema import TMDB_MOVIES
-from movierank_pipeline.sources.tmdb_answers import MovieFacts
+from movierank_pipeline.sources.tmdb_ask import Asked, ask, image_base
 from movierank_pipeline.sources.tmdb_cache import TmdbCache
 from movierank_pipeline.sources.tmdb_client import (
     KEY_VARIABLE,
@@ -24,23 +22,23 @@ from movierank_pipeline.sources.tmdb_client import (
     RequestPolicy,
     TmdbAccess,
     TmdbClient,
-    TmdbUnavailableError,
 )
-from movierank_pipeline.sources.tmdb_file import read_metadata_file
+from movierank_pipeline.sources.tmdb_file import Wanted, read_metadata_file
+from movierank_pipeline.sources.tmdb_progress import Report
+from movierank_pipeline.sources.tmdb_titles import all_titles, match_by_title
 
-_N_THREADS: Final = 8
-_FAILURES_IN_A_ROW: Final = 10
-"""After which TMDB counts as out of reach for this time."""
+REFRESHES_A_DAY: Final = 3_000
+"""Thirty days of it are the films of the largest MovieLens edition."""
+HOW_TO_GET_MORE: Final = (
+    f"for posters, plots and people set {TOKEN_VARIABLE} or {KEY_VARIABLE}, or give `--tmdb-file`"
+)
 
 _log = logging.getLogger(__name__)
-
-CountProgress = Callable[[int, int], None]
-"""Told, as work goes on: movies answered for, movies in all."""
 
 
 @dataclass(frozen=True)
 class MetadataSettings:
-    """Which sources there are. `from_environment` and the arguments of `movierank` fill it."""
+    """Which sources there are."""
 
     cache_file: Path
     """Where answers of the API are kept."""
@@ -49,22 +47,21 @@ class MetadataSettings:
     metadata_file: Path | None = None
     """A file with TMDB facts, for movies that the API's answers leave out."""
     policy: RequestPolicy = field(default_factory=RequestPolicy)
+    refreshes_a_day: int = REFRESHES_A_DAY
+    """Movies a (UTC) day that are asked for again because their answers are old, at most."""
 
     @classmethod
-    def from_environment(cls, home: Path, metadata_file: Path | None = None) -> "MetadataSettings":
+    def from_environment(
+        cls,
+        home: Path,
+        metadata_file: Path | None = None,
+        policy: RequestPolicy | None = None,
+        refreshes_a_day: int = REFRESHES_A_DAY,
+    ) -> "MetadataSettings":
         """The API as `TMDB_ACCESS_TOKEN` or `TMDB_API_KEY` allow, its answers kept below `home`."""
-        return cls(home / "tmdb_cache.db", TmdbAccess.from_environment(), metadata_file)
-
-
-@dataclass
-class Asked:
-    """How asking the API went."""
-
-    n_found: int = 0
-    n_gone: int = 0
-    n_failed: int = 0
-    stopped_because: str | None = None
-    """Why not every movie was asked for, None if all were."""
+        access = TmdbAccess.from_environment()
+        cache_file = home / "tmdb_cache.db"
+        return cls(cache_file, access, metadata_file, policy or RequestPolicy(), refreshes_a_day)
 
 
 @dataclass(frozen=True)
@@ -76,42 +73,90 @@ class Metadata:
     source: str
     """One line: which sources gave how much, or how to get more."""
     counts: dict[str, int]
-    """`wanted`, `from_api`, `from_file`, `gone`, `failed`."""
+    """`wanted` (TMDB ids that links name), `from_api`, `from_file`, `by_title` (movies), `gone`, `failed`,
+    `refreshed`, `erased`."""
+    image_base: str = IMAGE_BASE_URL
+    """What stands before the size and the path of an image."""
 
 
 def read_metadata(
-    tmdb_ids: pl.Series, settings: MetadataSettings, progress: CountProgress | None = None
+    movies: pl.DataFrame, links: pl.DataFrame, settings: MetadataSettings, report: Report | None = None
 ) -> Metadata:
-    """The facts of `tmdb_ids` (nulls and repetitions are passed over), each from its first source.
+    """The facts of `movies` (MOVIES) by their `links` (LINKS), each from its first source.
 
     Failures of single movies leave them out, to be asked for next time. Raises `ConfigError` when TMDB
     refuses the key, `DataError` for a file or a cache that cannot be used.
     """
-    wanted = tmdb_ids.drop_nulls().unique().sort()
-    asked = Asked()
-    frame, n_gone = pl.DataFrame(schema=TMDB_MOVIES), 0
+    wanted = links["tmdb_id"].drop_nulls().unique().sort()
+    asked, n_gone, n_erased, base = Asked(), 0, 0, IMAGE_BASE_URL
+    frame = pl.DataFrame(schema=TMDB_MOVIES)
     if settings.access is not None or settings.cache_file.is_file():
         with TmdbCache(settings.cache_file) as cache:
+            n_erased = cache.erase_old(datetime.now(UTC))
             if settings.access is not None:
-                with TmdbClient(settings.access, settings.policy, _N_THREADS) as client:
-                    asked = ask(client, cache, wanted.to_list(), progress)
+                asked, base = _ask_all(settings.access, cache, wanted.to_list(), settings, report)
+            else:
+                base = image_base(None, cache)
             now = datetime.now(UTC)
             frame = cache.frame(wanted.to_list(), now)
             n_gone = len(cache.known(now)[1].intersection(wanted))
     n_from_api = frame.height
+    films = frame
     if settings.metadata_file is not None:
         rest = wanted.filter(~wanted.is_in(frame["tmdb_id"].implode()))
-        frame = pl.concat([frame, read_metadata_file(settings.metadata_file, rest).frame]).sort("tmdb_id")
+        without = movies.join(links.join(frame, on="tmdb_id", how="semi"), on="movie_id", how="anti")
+        titles = without.select(all_titles(pl.col("title")).alias("title")).explode("title")["title"].unique()
+        in_file = read_metadata_file(settings.metadata_file, Wanted(rest, titles)).frame
+        films = pl.concat([frame, in_file.join(frame, on="tmdb_id", how="anti")])
+        frame = films.filter(pl.col("tmdb_id").is_in(wanted.implode()))
+    n_from_file = frame.height - n_from_api
+    frame, n_by_title = _with_matches(movies, links, frame, films)
     counts = {
         "wanted": len(wanted),
         "from_api": n_from_api,
-        "from_file": frame.height - n_from_api,
+        "from_file": n_from_file,
+        "by_title": n_by_title,
         "gone": n_gone,
         "failed": asked.n_failed,
+        "refreshed": asked.n_refreshed,
+        "erased": n_erased,
     }
-    metadata = Metadata(frame, _described(counts, settings, asked), counts)
+    metadata = Metadata(frame, _described(counts, settings, asked), counts, base)
     _log.info("TMDB facts: %s", metadata.source)
     return metadata
+
+
+def stored_image_base(settings: MetadataSettings) -> str:
+    """Where TMDB's images are, as far as that is known without asking."""
+    if not settings.cache_file.is_file():
+        return IMAGE_BASE_URL
+    with TmdbCache(settings.cache_file) as cache:
+        return image_base(None, cache)
+
+
+def _ask_all(
+    access: TmdbAccess,
+    cache: TmdbCache,
+    tmdb_ids: list[int],
+    settings: MetadataSettings,
+    report: Report | None,
+) -> tuple[Asked, str]:
+    with TmdbClient(access, settings.policy) as client:
+        asked = ask(client, cache, tmdb_ids, report, refreshes_a_day=settings.refreshes_a_day)
+        is_there = asked.stopped_because is None
+        return asked, image_base(client if is_there else None, cache)
+
+
+def _with_matches(
+    movies: pl.DataFrame, links: pl.DataFrame, frame: pl.DataFrame, films: pl.DataFrame
+) -> tuple[pl.DataFrame, int]:
+    """`frame` with those of `films` that movies without a row in it match by title, and their number."""
+    without = movies.join(links.join(frame, on="tmdb_id", how="semi"), on="movie_id", how="anti")["movie_id"]
+    matches = match_by_title(movies, links, without, films)
+    chosen = pl.concat([frame, films.join(matches, on="tmdb_id", how="semi")]).unique("tmdb_id")
+    by_film = matches.group_by("tmdb_id").agg(pl.col("movie_id").sort().alias("matched_movie_ids"))
+    marked = chosen.drop("matched_movie_ids").join(by_film, on="tmdb_id", how="left").sort("tmdb_id")
+    return marked.match_to_schema(TMDB_MOVIES), matches.height
 
 
 def _described(counts: dict[str, int], settings: MetadataSettings, asked: Asked) -> str:
@@ -122,58 +167,8 @@ def _described(counts: dict[str, int], settings: MetadataSettings, asked: Asked)
     if settings.metadata_file is not None:
         parts.append(f"{settings.metadata_file.name} {counts['from_file']:,}")
     if not parts:
-        more = f"set {TOKEN_VARIABLE} or {KEY_VARIABLE}, or give `--tmdb-file`"
-        return f"none; for posters, plots and people {more}"
+        return f"none; {HOW_TO_GET_MORE}"
+    if counts["by_title"]:
+        parts.append(f"{counts['by_title']:,} more by title and year")
     stopped = f"; stopped asking: {asked.stopped_because}" if asked.stopped_because else ""
     return f"{'; '.join(parts)} (of {counts['wanted']:,} movies){stopped}"
-
-
-def ask(
-    client: TmdbClient, cache: TmdbCache, tmdb_ids: list[int], progress: CountProgress | None = None
-) -> Asked:
-    """Asks for those movies whose answers are missing or too old, and keeps each answer as it arrives.
-
-    Gives up when many in a row fail. Raises `ConfigError` when TMDB refuses the key, once the answers that
-    were under way are kept.
-    """
-    found, gone = cache.known(datetime.now(UTC))
-    queue = [tmdb_id for tmdb_id in tmdb_ids if tmdb_id not in found and tmdb_id not in gone]
-    total, upcoming = len(queue), iter(queue)
-    asked, failures_in_a_row, refusal = Asked(), 0, None
-    pending: dict[Future[MovieFacts | None], int] = {}
-    with ThreadPoolExecutor(_N_THREADS, "tmdb") as pool:
-        while True:
-            while refusal is None and asked.stopped_because is None and len(pending) < 2 * _N_THREADS:
-                tmdb_id = next(upcoming, None)
-                if tmdb_id is None:
-                    break
-                pending[pool.submit(client.movie, tmdb_id)] = tmdb_id
-            if not pending:
-                break
-            done, _ = wait(pending, return_when=FIRST_COMPLETED)
-            for future in done:
-                tmdb_id = pending.pop(future)
-                if future.cancelled():
-                    continue
-                try:
-                    facts = future.result()
-                except TmdbUnavailableError as error:
-                    asked.n_failed += 1
-                    failures_in_a_row += 1
-                    if failures_in_a_row >= _FAILURES_IN_A_ROW:
-                        asked.stopped_because = f"{failures_in_a_row} movies in a row failed ({error})"
-                except ConfigError as error:
-                    refusal = error
-                else:
-                    failures_in_a_row = 0
-                    cache.put(tmdb_id, facts, datetime.now(UTC))
-                    asked.n_found += facts is not None
-                    asked.n_gone += facts is None
-                if progress is not None:
-                    progress(asked.n_found + asked.n_gone + asked.n_failed, total)
-            if refusal is not None or asked.stopped_because is not None:
-                for future in pending:
-                    future.cancel()
-    if refusal is not None:
-        raise refusal
-    return asked

@@ -1,9 +1,10 @@
 """The body of one TMDB answer, taken apart field by field.
 
-Asked for with `append_to_response=keywords,credits,release_dates`. A field that is absent, null, empty or
-of another type is unknown and takes nothing else with it.
+A movie is asked for with `append_to_response=keywords,credits,release_dates`. A field that is absent, null,
+empty or of another type is unknown and takes nothing else with it.
 """
 
+import re
 from collections.abc import Iterator
 from datetime import date
 from typing import Final
@@ -15,6 +16,8 @@ APPENDED: Final = "keywords,credits,release_dates"
 _N_CAST: Final = 5
 _CERTIFYING_COUNTRIES: Final = ("US", "GB")
 _THEATRICAL: Final = 3
+_NOT_FOUND: Final = 34
+"""TMDB's own code, beside the status 404."""
 
 
 class MovieFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +77,23 @@ def facts_of(body: object, tmdb_id: int) -> MovieFacts:
     )
 
 
+def is_gone(body: bytes) -> bool:
+    """Whether this is TMDB's own word for a movie that it does not have, not some proxy's 404.
+
+    Raises ValueError for a body that is not JSON.
+    """
+    return _number(msgspec.json.decode(body), "status_code") == _NOT_FOUND
+
+
+def image_base_of(body: object) -> str:
+    """The base of image addresses in an answer of `/configuration`. Raises ValueError if there is none."""
+    images = _object(body, "images")
+    base = _text(images, "secure_base_url") or _text(images, "base_url")
+    if base is None or not re.fullmatch(r"https?://[^\s'\"<>;]+", base):
+        raise ValueError("the answer does not say where images are")
+    return base if base.endswith("/") else f"{base}/"
+
+
 def _get(body: object, name: str) -> object:
     return body.get(name) if isinstance(body, dict) else None
 
@@ -85,7 +105,10 @@ def _text(body: object, name: str) -> str | None:
 
 def _number(body: object, name: str) -> float | None:
     value = _get(body, name)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    try:
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    except OverflowError:
+        return None
 
 
 def _whole(body: object, name: str) -> int | None:

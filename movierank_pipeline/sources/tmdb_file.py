@@ -18,6 +18,7 @@ import polars as pl
 from movierank_core.errors import DataError
 from movierank_core.schema import TMDB_MOVIES
 from movierank_pipeline.sources.tmdb_facts import clean_facts
+from movierank_pipeline.sources.tmdb_titles import comparable
 
 _OUR_NAMES: Final = {
     "id": "tmdb_id",
@@ -48,8 +49,17 @@ class FileFacts:
     """Rows of a movie asked for that an earlier row (with more votes, or equal) outdid."""
 
 
-def read_metadata_file(path: Path, tmdb_ids: pl.Series | None = None) -> FileFacts:
-    """The facts that `path` has of `tmdb_ids` (default: of every movie in it).
+@dataclass(frozen=True)
+class Wanted:
+    """Which movies of a file are read."""
+
+    tmdb_ids: pl.Series
+    titles: pl.Series
+    """Also the movies of these titles or original titles, as `comparable` makes them."""
+
+
+def read_metadata_file(path: Path, wanted: Wanted | None = None) -> FileFacts:
+    """The facts that `path` has of `wanted` (default: of every movie in it).
 
     `metadata_source` names the file where it does not say itself; `retrieved_at` stays null where the
     file has none. Raises `DataError` for a file that is missing, empty, damaged or of no known kind.
@@ -66,9 +76,9 @@ def read_metadata_file(path: Path, tmdb_ids: pl.Series | None = None) -> FileFac
         raise DataError(f"{path} is empty", expected=_KINDS, remedy="get the file again")
     try:
         if start == b"PAR1":
-            raw, kind, n_malformed = _parquet(path, tmdb_ids), "Parquet", 0
+            raw, kind, n_malformed = _parquet(path, wanted), "Parquet", 0
         else:
-            raw, kind, n_malformed = _csv(path, tmdb_ids)
+            raw, kind, n_malformed = _csv(path, wanted)
         facts = clean_facts(raw)
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
         raise DataError(
@@ -78,19 +88,23 @@ def read_metadata_file(path: Path, tmdb_ids: pl.Series | None = None) -> FileFac
         ) from error
     best_first = facts.sort("tmdb_vote_count_snapshot", descending=True, nulls_last=True, maintain_order=True)
     unique = best_first.unique("tmdb_id", keep="first").sort("tmdb_id")
-    named = unique.with_columns(pl.col("metadata_source").fill_null(path.name))
+    named = unique.with_columns(
+        pl.col("metadata_source").fill_null(path.name),
+        # A table of ours may come from another data set.
+        pl.lit(None, TMDB_MOVIES["matched_movie_ids"]).alias("matched_movie_ids"),
+    )
     return FileFacts(named, kind, n_malformed, facts.height - unique.height)
 
 
-def _parquet(path: Path, tmdb_ids: pl.Series | None) -> pl.DataFrame:
+def _parquet(path: Path, wanted: Wanted | None) -> pl.DataFrame:
     table = pl.scan_parquet(path, glob=False)
     present = table.collect_schema().names()
     renamed = {name: ours for name, ours in _OUR_NAMES.items() if name in present and ours not in present}
     _require(path, {"tmdb_id", "title"}, {renamed.get(name, name) for name in present})
-    return _wanted(table.rename(renamed), tmdb_ids).collect()
+    return _only(table.rename(renamed), wanted).collect()
 
 
-def _csv(path: Path, tmdb_ids: pl.Series | None) -> tuple[pl.DataFrame, str, int]:
+def _csv(path: Path, wanted: Wanted | None) -> tuple[pl.DataFrame, str, int]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         header = next(csv.reader([file.readline()]), [])
     is_movies_dataset = "belongs_to_collection" in header
@@ -102,7 +116,7 @@ def _csv(path: Path, tmdb_ids: pl.Series | None) -> tuple[pl.DataFrame, str, int
     )
     table = table.with_columns(pl.col("tmdb_id").cast(pl.Int64, strict=False))
     n_malformed = int(table.select(pl.col("tmdb_id").is_null().sum()).collect().item())
-    raw = _wanted(table.drop_nulls("tmdb_id"), tmdb_ids).collect()
+    raw = _only(table.drop_nulls("tmdb_id"), wanted).collect()
     typed = raw.with_columns(
         pl.col("release_date").str.to_date("%Y-%m-%d", strict=False),
         *(
@@ -124,8 +138,16 @@ def _require(path: Path, required: set[str], present: set[str]) -> None:
         raise DataError(f"{path} lacks the columns {missing}", expected=_KINDS, remedy="give one of these")
 
 
-def _wanted(table: pl.LazyFrame, tmdb_ids: pl.Series | None) -> pl.LazyFrame:
-    return table if tmdb_ids is None else table.filter(pl.col("tmdb_id").is_in(tmdb_ids.implode()))
+def _only(table: pl.LazyFrame, wanted: Wanted | None) -> pl.LazyFrame:
+    if wanted is None:
+        return table
+    titles = [name for name in ("title", "original_title") if name in table.collect_schema().names()]
+    return table.filter(
+        pl.any_horizontal(
+            pl.col("tmdb_id").is_in(wanted.tmdb_ids.implode()),
+            *(comparable(pl.col(name)).is_in(wanted.titles.implode()) for name in titles),
+        )
+    )
 
 
 def _parsed(

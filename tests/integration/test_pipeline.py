@@ -65,6 +65,8 @@ def test_every_asset_is_made_and_every_check_passes(finished: tuple[Path, Record
             "ratings: unique_keys",
             "ratings: rating_range",
             "catalogue: tmdb_links",
+            "catalogue: tmdb_coverage",
+            "catalogue: tmdb_mismatches",
             "catalogue: unique_keys",
             "ranker: no_future",
             "ranker: same_as_serving",

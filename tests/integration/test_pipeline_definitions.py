@@ -168,7 +168,7 @@ def test_the_default_executor_of_the_ui_runs_the_job_in_several_processes(root: 
             assert len(process_ids) > 10
             evaluations = result.get_asset_check_evaluations()
     assert [entry.check_name for entry in evaluations if not entry.passed] == []
-    assert len(evaluations) == 8
+    assert len(evaluations) == 10
 
 
 QUERY = """{ repositoriesOrError { ... on RepositoryConnection {

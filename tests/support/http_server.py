@@ -16,6 +16,8 @@ class Seen:
     path: str
     """With its query."""
     headers: Message
+    port: int
+    """The client's, the same for requests on one connection."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def serve(answer: Callable[[Seen], Answer]) -> Iterator[LocalServer]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            request = Seen(self.command, self.path, self.headers)
+            request = Seen(self.command, self.path, self.headers, self.client_address[1])
             seen.append(request)
             reply = answer(request)
             self.send_response(reply.status)

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from movierank_core.bundle import RETRAIN, read_bundle, write_bundle
+from movierank_core.bundle import RETRAIN, read_bundle, read_manifest, write_bundle
 from movierank_core.bundle_manifest import FORMAT_VERSION
 from movierank_core.errors import BundleError
 from movierank_core.history import EVENT_TYPES, History
@@ -63,6 +63,16 @@ def write(folder: Path, world: World, ranker: TrainedRanker) -> None:
         metrics={},
         config={},
     )
+
+
+def test_place_of_images_is_in_the_manifest_and_older_bundles_have_the_usual_one(
+    bundle: Path, copy: Path
+) -> None:
+    assert read_manifest(bundle).image_base_url == "https://image.tmdb.org/t/p/"
+    manifest = json.loads((copy / "manifest.json").read_bytes())
+    assert manifest.pop("image_base_url")
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    assert read_manifest(copy).image_base_url == "https://image.tmdb.org/t/p/"
 
 
 @pytest.fixture

@@ -1,7 +1,11 @@
 """Asking a TMDB that misbehaves, over real HTTP; and which source a movie's facts come from."""
 
+import contextlib
+import dataclasses
 import json
 import logging
+import socket
+import sqlite3
 import threading
 import time
 from collections import Counter
@@ -11,29 +15,34 @@ from email.utils import format_datetime
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 import polars as pl
 import pytest
 
+from movierank_core.bundle_manifest import IMAGE_BASE_URL
 from movierank_core.errors import ConfigError, DataError
-from movierank_core.schema import TMDB_MOVIES
-from movierank_pipeline.sources.tmdb import Metadata, MetadataSettings, read_metadata
+from movierank_core.schema import LINKS, MOVIES, TMDB_MOVIES
+from movierank_pipeline.sources.tmdb import Metadata, MetadataSettings, read_metadata, stored_image_base
 from movierank_pipeline.sources.tmdb_answers import MovieFacts
 from movierank_pipeline.sources.tmdb_cache import TmdbCache
 from movierank_pipeline.sources.tmdb_client import (
-    Pace,
     RequestPolicy,
     TmdbAccess,
+    TmdbBusyError,
     TmdbClient,
     TmdbUnavailableError,
 )
+from movierank_pipeline.sources.tmdb_progress import AskProgress, Report
 from tests.support.http_server import Answer, LocalServer, Seen, serve
 
 SECRET = "0123456789abcdef0123456789abcdef"
-HASTY = RequestPolicy(rate_per_second=5_000, attempts=3, first_pause_seconds=0.001)
+HASTY = RequestPolicy(requests_per_second=5_000, attempts=3, first_pause_seconds=0.001, connections=8)
 
 
 def movie_id_of(request: Seen) -> int:
-    return int(urlsplit(request.path).path.rsplit("/", 1)[-1])
+    """0 for what is not a movie."""
+    last = urlsplit(request.path).path.rsplit("/", 1)[-1]
+    return int(last) if last.isdigit() else 0
 
 
 def movie(tmdb_id: int) -> Answer:
@@ -134,6 +143,13 @@ def test_missing_movie_is_none() -> None:
     assert len(server.seen) == 1
 
 
+@pytest.mark.parametrize("body", [b"", b"<html>no such page</html>", b'{"status_code": 9}', b"[34]"])
+def test_404_that_is_not_tmdbs_own_is_outlasted(body: bytes) -> None:
+    facts, server = ask_once(in_turn(Answer(404, body), Answer(404, body), movie(550)))
+    assert facts is not None
+    assert len(server.seen) == 3
+
+
 @pytest.mark.parametrize("as_date", [False, True])
 def test_retry_after_is_waited_for(as_date: bool) -> None:
     wish = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True) if as_date else "1"
@@ -142,17 +158,110 @@ def test_retry_after_is_waited_for(as_date: bool) -> None:
     assert 0.9 <= time.monotonic() - began < 4.0
 
 
-def test_retry_after_has_a_limit_of_ours() -> None:
-    policy = RequestPolicy(5_000, 2, 0.001, longest_pause_seconds=0.05)
+@pytest.mark.parametrize("wish", ["0", "-3", "soon", "Mon, 01 Jan 2001 00:00:00 GMT", ""])
+def test_retry_after_that_says_nothing_is_as_none(wish: str) -> None:
+    facts, server = ask_once(in_turn(*[error(429, 25, {"Retry-After": wish})] * 6, movie(550)))
+    assert facts is not None
+    assert len(server.seen) == 7
+
+
+def test_too_many_requests_do_not_use_up_the_attempts() -> None:
+    facts, server = ask_once(in_turn(*[error(429, 25), error(500, 11)] * 2, error(429, 25), movie(550)))
+    assert facts is not None
+    assert len(server.seen) == 6
+
+
+def test_too_many_requests_are_outlasted_for_as_long_as_the_policy_says() -> None:
+    policy = msgspec.structs.replace(HASTY, patience_seconds=0.3, longest_pause_seconds=0.05)
     began = time.monotonic()
-    ask_once(in_turn(error(429, 25, {"Retry-After": "86400"}), movie(550)), policy)
-    assert time.monotonic() - began < 2.0
+    with pytest.raises(TmdbBusyError, match=r"^status 429, which asks to wait for 0 s$"):
+        ask_once(lambda _: error(429, 25), policy)
+    assert 0.2 < time.monotonic() - began < 3.0
 
 
-def test_slow_drip_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("movierank_pipeline.sources.tmdb_client._ANSWER_SECONDS", -1.0)
-    with pytest.raises(TmdbUnavailableError, match=r"^ReadTimeout$"):
-        ask_once(lambda _: movie(550))
+@pytest.mark.parametrize("status", [429, 503])
+def test_pause_beyond_our_patience_ends_it_at_once(status: int) -> None:
+    with pytest.raises(TmdbBusyError, match=rf"^status {status}, which asks to wait for 86,400 s$"):
+        ask_once(in_turn(error(status, 25, {"Retry-After": "86400"})))
+
+
+def test_everybody_waits_when_one_is_told_to(tmp_path: Path) -> None:
+    lock, told, seen = threading.Lock(), list[float](), list[float]()
+
+    def answer(request: Seen) -> Answer:
+        with lock:
+            seen.append(time.monotonic())
+            if len(seen) == 20:
+                told.append(time.monotonic())
+                return error(429, 25, {"Retry-After": "1"})
+        return movie(movie_id_of(request))
+
+    with serve(answer) as server:
+        settings = MetadataSettings(
+            tmp_path / "cache.db", TmdbAccess(token=SECRET, url=server.url), policy=HASTY
+        )
+        assert read(list(range(1, 101)), settings).frame.height == 100
+    quiet = [moment - told[0] for moment in seen if 0.2 < moment - told[0] < 0.95]
+    assert quiet == []
+    assert max(seen) - told[0] > 0.95
+
+
+def drip(pieces: list[bytes], pause: float) -> tuple[str, threading.Thread]:
+    """A server that sends `pieces` with pauses to the first who asks."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def work() -> None:
+        with listener, listener.accept()[0] as connection:
+            connection.recv(65_536)
+            with contextlib.suppress(OSError):
+                for piece in pieces:
+                    connection.sendall(piece)
+                    time.sleep(pause)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return f"http://127.0.0.1:{listener.getsockname()[1]}", thread
+
+
+@pytest.mark.parametrize("where", ["header", "body"])
+def test_slow_drip_ends_at_the_deadline(where: str) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n"
+    pieces = [b"HTTP/1.1 200 OK\r\nX: ", *[b"x"] * 60] if where == "header" else [head, *[b" "] * 60]
+    url, thread = drip(pieces, 0.05)
+    policy = msgspec.structs.replace(HASTY, attempts=1, answer_seconds=0.4, read_seconds=10.0)
+    began = time.monotonic()
+    with (
+        TmdbClient(TmdbAccess(token=SECRET, url=url), policy) as client,
+        pytest.raises(TmdbUnavailableError, match=r"^a time-out$"),
+    ):
+        client.movie(550)
+    assert 0.3 < time.monotonic() - began < 1.5
+    thread.join()
+
+
+def test_answer_that_does_not_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("movierank_pipeline.sources.tmdb_client._LARGEST_ANSWER", 1_000)
+    with pytest.raises(TmdbUnavailableError, match=r"^an answer without end$"):
+        ask_once(lambda _: Answer(body=b" " * 1_001))
+
+
+def test_connection_is_used_again_with_its_own_time_out() -> None:
+    ports = set()
+
+    def answer(request: Seen) -> Answer:
+        ports.add(request.port)
+        return movie(movie_id_of(request))
+
+    with serve(answer) as server, TmdbClient(TmdbAccess(token=SECRET, url=server.url), HASTY) as client:
+        assert [client.movie(tmdb_id) is not None for tmdb_id in range(1, 6)] == [True] * 5
+    assert len(ports) == 1
+
+
+def test_netrc_does_not_take_the_place_of_the_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login somebody password else")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    _, server = ask_once(in_turn(movie(550)))
+    assert server.seen[0].headers["Authorization"] == f"Bearer {SECRET}"
 
 
 def test_refused_key_stops_and_says_which_variable_takes_what() -> None:
@@ -175,7 +284,7 @@ def test_key_is_in_no_log_error_repr_or_cache(tmp_path: Path, caplog: pytest.Log
     with serve(answer) as server:
         access = TmdbAccess(key=SECRET, url=server.url)
         settings = MetadataSettings(tmp_path / "cache.db", access, policy=HASTY)
-        metadata = read_metadata(pl.Series([1, 2]), settings)
+        metadata = read([1, 2], settings)
         with TmdbClient(access, HASTY) as client, pytest.raises(TmdbUnavailableError) as caught:
             client.movie(2)
     assert "GET /movie/1" in caplog.text
@@ -202,25 +311,21 @@ def test_key_is_in_no_log_error_repr_or_cache(tmp_path: Path, caplog: pytest.Log
         assert SECRET not in text
 
 
-def test_pace_is_never_faster_than_the_rate() -> None:
-    pace, passed, lock = Pace(rate_per_second=200), [], threading.Lock()
-
-    def work() -> None:
-        for _ in range(10):
-            pace.wait()
-            with lock:
-                passed.append(time.monotonic())
-
-    threads = [threading.Thread(target=work) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert max(passed) - min(passed) >= 59 / 200 - 0.02
+def read(tmdb_ids: list[int | None], settings: MetadataSettings, report: Report | None = None) -> Metadata:
+    """What is known of movies 1001, 1002, … with these links."""
+    movie_ids = [1001 + place for place in range(len(tmdb_ids))]
+    movies = pl.DataFrame(
+        {"movie_id": movie_ids, "title": [f"Movie {one}" for one in movie_ids]}, strict=False
+    ).match_to_schema(MOVIES, missing_columns="insert")
+    links = pl.DataFrame({"movie_id": movie_ids, "tmdb_id": tmdb_ids}).match_to_schema(
+        LINKS, missing_columns="insert"
+    )
+    return read_metadata(movies, links, settings, report)
 
 
-def read(tmdb_ids: list[int | None], settings: MetadataSettings) -> Metadata:
-    return read_metadata(pl.Series(tmdb_ids, dtype=pl.Int64), settings)
+def asked_for(server: LocalServer) -> Counter[int]:
+    """How often each movie was asked for."""
+    return Counter(movie_id_of(request) for request in server.seen if "/movie/" in request.path)
 
 
 def test_answers_are_kept_and_nothing_is_asked_twice(tmp_path: Path) -> None:
@@ -232,9 +337,9 @@ def test_answers_are_kept_and_nothing_is_asked_twice(tmp_path: Path) -> None:
             tmp_path / "cache.db", TmdbAccess(token=SECRET, url=server.url), policy=HASTY
         )
         first = read([1, 2, 3, None, 2], settings)
-        assert Counter(map(movie_id_of, server.seen)) == {1: 1, 2: 1, 3: 1}
+        assert asked_for(server) == {1: 1, 2: 1, 3: 1}
         second = read([1, 2, 3, 4], settings)
-        assert Counter(map(movie_id_of, server.seen)) == {1: 1, 2: 1, 3: 1, 4: 1}
+        assert asked_for(server) == {1: 1, 2: 1, 3: 1, 4: 1}
     assert first.frame.schema == TMDB_MOVIES
     assert first.frame["tmdb_id"].to_list() == [1, 2]
     assert first.frame["genres"].to_list() == [["Sci-Fi"], ["Sci-Fi"]]
@@ -242,7 +347,8 @@ def test_answers_are_kept_and_nothing_is_asked_twice(tmp_path: Path) -> None:
     assert first.frame["metadata_source"].to_list() == ["TMDB API", "TMDB API"]
     age = datetime.now(UTC) - first.frame["retrieved_at"][0]
     assert timedelta(0) <= age < timedelta(minutes=1)
-    assert first.counts == {"wanted": 3, "from_api": 2, "from_file": 0, "gone": 1, "failed": 0}
+    nothing = dict.fromkeys(("from_file", "by_title", "failed", "refreshed", "erased"), 0)
+    assert first.counts == {"wanted": 3, "from_api": 2, "gone": 1, **nothing}
     assert first.source == "TMDB API 2, 1 gone (of 3 movies)"
     assert second.frame["tmdb_id"].to_list() == [1, 2, 4]
 
@@ -255,18 +361,166 @@ def test_without_key_the_answers_on_disk_still_count(tmp_path: Path) -> None:
     assert metadata.source == "TMDB API 1, 0 gone (of 2 movies)"
 
 
-def test_old_answers_are_asked_for_again(tmp_path: Path) -> None:
+def aged(path: Path, days: dict[int, float], *, gone: bool = False) -> None:
+    """A cache with answers of these ages."""
     now = datetime.now(UTC)
-    with TmdbCache(tmp_path / "cache.db") as cache:
-        for tmdb_id, days in ((1, 179), (2, 181)):
-            cache.put(tmdb_id, MovieFacts(tmdb_id=tmdb_id, title="Old"), now - timedelta(days=days))
-        for tmdb_id, days in ((3, 29), (4, 31)):
-            cache.put(tmdb_id, None, now - timedelta(days=days))
+    with TmdbCache(path) as cache:
+        for tmdb_id, age in days.items():
+            facts = None if gone else MovieFacts(tmdb_id=tmdb_id, title=f"Old {tmdb_id}")
+            cache.put(tmdb_id, facts, now - timedelta(days=age))
+
+
+def test_old_answers_are_asked_for_again_oldest_first_within_the_budget_of_the_day(tmp_path: Path) -> None:
+    path = tmp_path / "cache.db"
+    aged(path, {1: 149, 2: 151, 3: 170, 4: 179, 5: 160, 6: 181, 99: 179})
+    one_by_one = msgspec.structs.replace(HASTY, connections=1)
     with serve(lambda request: movie(movie_id_of(request))) as server:
         access = TmdbAccess(token=SECRET, url=server.url)
-        metadata = read([1, 2, 3, 4], MetadataSettings(tmp_path / "cache.db", access, policy=HASTY))
-        assert sorted(map(movie_id_of, server.seen)) == [2, 4]
-    assert metadata.frame.select("tmdb_id", "title").rows() == [(1, "Old"), (2, "Film 2"), (4, "Film 4")]
+        settings = MetadataSettings(path, access, policy=one_by_one, refreshes_a_day=3)
+        first = read([1, 2, 3, 4, 5, 6, 7], settings)
+        # What is missing comes first and does not count; 99 belongs to another data set.
+        assert list(asked_for(server)) == [6, 7, 4, 3, 5]
+        assert (first.counts["refreshed"], first.counts["erased"]) == (3, 1)
+        assert first.frame["title"].to_list() == [
+            *("Old 1", "Old 2", "Film 3", "Film 4", "Film 5", "Film 6", "Film 7")
+        ]
+        read([1, 2, 3, 4, 5, 6, 7], settings)
+        assert len(asked_for(server)) == 5
+        read([1, 2, 3, 4, 5, 6, 7], dataclasses.replace(settings, refreshes_a_day=4))
+        assert asked_for(server) == dict.fromkeys([2, 3, 4, 5, 6, 7], 1)
+
+
+def test_budget_is_that_of_a_day(tmp_path: Path) -> None:
+    noon = datetime(2025, 3, 1, 12, tzinfo=UTC)
+    with TmdbCache(tmp_path / "cache.db") as cache:
+        cache.count_refresh(noon)
+        cache.count_refresh(noon + timedelta(hours=11))
+        assert cache.n_refreshed(noon) == 2
+        assert cache.n_refreshed(noon + timedelta(hours=12)) == 0
+
+
+def test_what_cannot_be_refreshed_is_used_until_its_day_and_then_erased(tmp_path: Path) -> None:
+    path = tmp_path / "cache.db"
+    aged(path, {1: 179.9, 2: 180.1})
+    with serve(lambda _: error(500, 11)) as server:
+        access = TmdbAccess(token=SECRET, url=server.url)
+        metadata = read([1, 2], MetadataSettings(path, access, policy=HASTY))
+    assert metadata.frame["title"].to_list() == ["Old 1"]
+    assert (metadata.counts["failed"], metadata.counts["erased"]) == (2, 1)
+    assert [row[0] for row in sqlite3.connect(path).execute("SELECT tmdb_id FROM answers")] == [1]
+
+
+def test_without_a_key_old_answers_are_erased_too(tmp_path: Path) -> None:
+    path = tmp_path / "cache.db"
+    aged(path, {1: 100, 2: 181})
+    assert read([1, 2], MetadataSettings(path)).frame["tmdb_id"].to_list() == [1]
+    assert [row[0] for row in sqlite3.connect(path).execute("SELECT tmdb_id FROM answers")] == [1]
+
+
+def test_gone_movies_are_asked_for_again_after_thirty_days(tmp_path: Path) -> None:
+    aged(tmp_path / "cache.db", {3: 29, 4: 31}, gone=True)
+    with serve(lambda request: movie(movie_id_of(request))) as server:
+        access = TmdbAccess(token=SECRET, url=server.url)
+        metadata = read([3, 4], MetadataSettings(tmp_path / "cache.db", access, policy=HASTY))
+        assert asked_for(server) == {4: 1}
+    assert metadata.counts["gone"] == 1
+
+
+def test_movie_that_has_gone_since_loses_its_facts(tmp_path: Path) -> None:
+    aged(tmp_path / "cache.db", {1: 160})
+    with serve(lambda _: error(404, 34)) as server:
+        access = TmdbAccess(token=SECRET, url=server.url)
+        metadata = read([1], MetadataSettings(tmp_path / "cache.db", access, policy=HASTY))
+    assert (metadata.frame.height, metadata.counts["gone"]) == (0, 1)
+
+
+def test_movies_that_failed_are_asked_for_again_at_the_end_while_that_brings_some(tmp_path: Path) -> None:
+    tries = Counter[int]()
+
+    def answer(request: Seen) -> Answer:
+        tmdb_id = movie_id_of(request)
+        tries[tmdb_id] += 1
+        # Film 5 needs two rounds, film 6 three, film 7 is hopeless.
+        bad = {5: HASTY.attempts + 1, 6: 2 * HASTY.attempts + 1, 7: 1_000}.get(tmdb_id, 0)
+        return error(500, 11) if tries[tmdb_id] <= bad else movie(tmdb_id)
+
+    with serve(answer) as server:
+        access = TmdbAccess(token=SECRET, url=server.url)
+        metadata = read(list(range(1, 30)), MetadataSettings(tmp_path / "c.db", access, policy=HASTY))
+    assert metadata.frame.height == 28
+    assert metadata.counts["failed"] == 1
+    # The first round, two with progress, two without.
+    assert tries[7] == 5 * HASTY.attempts
+
+
+def test_outage_in_the_middle_is_outlasted(tmp_path: Path) -> None:
+    """Longer than the attempts of any movie last, and shorter than our patience."""
+    began = list[float]()
+    lock = threading.Lock()
+
+    def answer(request: Seen) -> Answer:
+        with lock:
+            began.append(time.monotonic())
+            is_away = len(began) > 50 and began[-1] - began[50] < 1.0
+        return error(502, 43) if is_away else movie(movie_id_of(request))
+
+    policy = msgspec.structs.replace(HASTY, longest_pause_seconds=0.3)
+    with serve(answer) as server:
+        settings = MetadataSettings(
+            tmp_path / "c.db", TmdbAccess(token=SECRET, url=server.url), policy=policy
+        )
+        metadata = read(list(range(1, 301)), settings)
+        assert metadata.source == "TMDB API 300, 0 gone (of 300 movies)"
+        assert len(server.seen) < 700
+
+
+def test_pause_beyond_our_patience_stops_the_run(tmp_path: Path) -> None:
+    with serve(lambda _: error(429, 25, {"Retry-After": "3600"})) as server:
+        access = TmdbAccess(token=SECRET, url=server.url)
+        metadata = read(list(range(1, 1_001)), MetadataSettings(tmp_path / "c.db", access, policy=HASTY))
+        assert len(server.seen) <= HASTY.connections
+    assert metadata.source.endswith(
+        "(of 1,000 movies); stopped asking: status 429, which asks to wait for 3,600 s"
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "base"),
+    [
+        (b'{"images": {"secure_base_url": "https://pictures.test/t/p"}}', "https://pictures.test/t/p/"),
+        (b'{"images": {"base_url": "http://pictures.test/t/p/"}}', "http://pictures.test/t/p/"),
+        (b'{"images": {"secure_base_url": "javascript:alert(1)"}}', IMAGE_BASE_URL),
+        (b'{"images": null}', IMAGE_BASE_URL),
+        (b"<html>", IMAGE_BASE_URL),
+    ],
+)
+def test_image_base_is_asked_for_once(tmp_path: Path, body: bytes, base: str) -> None:
+    def answer(request: Seen) -> Answer:
+        return Answer(body=body) if "/configuration" in request.path else movie(movie_id_of(request))
+
+    with serve(answer) as server:
+        settings = MetadataSettings(tmp_path / "c.db", TmdbAccess(token=SECRET, url=server.url), policy=HASTY)
+        assert read([1], settings).image_base == base
+        n_before = len(server.seen)
+        assert read([1], settings).image_base == base
+        assert len(server.seen) == n_before or base == IMAGE_BASE_URL
+    # Nor is it forgotten where there is no key any more.
+    assert read([1], MetadataSettings(tmp_path / "c.db")).image_base == base
+    assert stored_image_base(MetadataSettings(tmp_path / "c.db")) == base
+    assert stored_image_base(MetadataSettings(tmp_path / "none.db")) == IMAGE_BASE_URL
+
+
+def test_progress_counts_every_movie(tmp_path: Path) -> None:
+    def answer(request: Seen) -> Answer:
+        tmdb_id = movie_id_of(request)
+        return error(404, 34) if tmdb_id == 3 else error(500, 11) if tmdb_id == 4 else movie(tmdb_id)
+
+    told = list[AskProgress]()
+    with serve(answer) as server:
+        access = TmdbAccess(token=SECRET, url=server.url)
+        read([1, 2, 3, 4], MetadataSettings(tmp_path / "c.db", access, policy=HASTY), told.append)
+    assert told[-1] == AskProgress(total=4, n_found=2, n_gone=1, n_failed=1)
+    assert [progress.n_done for progress in told] == sorted(progress.n_done for progress in told)
 
 
 def test_movies_that_fail_are_left_out_and_asked_for_next_time(tmp_path: Path) -> None:
@@ -355,6 +609,49 @@ def test_settings_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.
     assert MetadataSettings.from_environment(tmp_path).access == TmdbAccess(
         token="a.b.c", key=SECRET, url="http://127.0.0.1:1/3"
     )
+
+
+def test_movies_that_failed_before_come_last(tmp_path: Path) -> None:
+    """However many they are: ten failures in a row would end the run."""
+    hopeless = set(range(1, 21))
+
+    def answer(request: Seen) -> Answer:
+        tmdb_id = movie_id_of(request)
+        return error(500, 11) if tmdb_id in hopeless else movie(tmdb_id)
+
+    aged(tmp_path / "c.db", {30: 160})
+    with TmdbCache(tmp_path / "c.db") as cache:
+        for tmdb_id in hopeless:
+            cache.put_failure(tmdb_id, datetime.now(UTC))
+    with serve(answer) as server:
+        access = TmdbAccess(token=SECRET, url=server.url)
+        policy = msgspec.structs.replace(HASTY, patience_seconds=0.2, longest_pause_seconds=0.05)
+        metadata = read([*hopeless, 30, 31], MetadataSettings(tmp_path / "c.db", access, policy=policy))
+    assert metadata.frame["title"].to_list() == ["Film 30", "Film 31"]
+    assert metadata.counts["failed"] == 20
+
+
+@pytest.mark.parametrize("key", ["two words", "a.b.c…", "a\nb", "schlüssel"])
+def test_key_that_can_be_none_is_refused_without_being_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("TMDB_ACCESS_TOKEN", key)
+    with pytest.raises(ConfigError) as caught:
+        MetadataSettings.from_environment(tmp_path)
+    assert str(caught.value).startswith(
+        "TMDB_ACCESS_TOKEN holds blanks or signs that no key has. Expected: in TMDB_ACCESS_TOKEN a read "
+    )
+    assert key not in str(caught.value)
+
+
+def test_cache_that_breaks_on_the_way(tmp_path: Path) -> None:
+    path = tmp_path / "cache.db"
+    with TmdbCache(path) as cache:
+        cache.put(1, MovieFacts(tmdb_id=1), datetime.now(UTC))
+        with sqlite3.connect(path) as other:
+            other.execute("DROP TABLE answers")
+        with pytest.raises(DataError, match=r"^The TMDB cache .*/cache\.db cannot be used \(no such table"):
+            cache.put(2, MovieFacts(tmdb_id=2), datetime.now(UTC))
 
 
 def test_cache_that_is_something_else(tmp_path: Path) -> None:
