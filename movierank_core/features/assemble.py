@@ -41,7 +41,7 @@ def assemble(
 def _retrieval(columns: dict, candidates: Candidates) -> None:
     n = len(candidates.rows)
     ranks = np.log(np.arange(1, n + 1)).astype(np.float32)
-    scores = np.array(list(candidates.scores.values()), np.float32).reshape(-1, n)
+    scores = np.array(list(candidates.scores.values()), np.float32).reshape(len(candidates.scores), n)
     log_ranks = np.empty_like(scores)
     if n:
         np.put_along_axis(log_ranks, descending(scores), np.broadcast_to(ranks, scores.shape), axis=1)
