@@ -29,7 +29,7 @@ from movierank_core.model import RankingModel
 from movierank_core.paths import Paths
 from movierank_core.retrieval.content import Content
 from movierank_core.state import fit_state
-from movierank_pipeline.evaluation.compare import paired_differences, system_intervals
+from movierank_pipeline.evaluation.bootstrap import bootstrap_intervals
 from movierank_pipeline.evaluation.holdout import temporal_questions
 from movierank_pipeline.evaluation.metrics import hits_of, ndcg, recall
 from movierank_pipeline.evaluation_run import read_events
@@ -120,19 +120,23 @@ def measure(data: InteractionArrays, catalogue: Catalogue, config: ModelConfig) 
         "measures": {},
     }
     first, second = SYSTEMS
-    for metric in next(iter(values.values())):
-        answered = ~np.isnan(values[first][metric])
-        of_metric = {name: {metric: by_metric[metric][answered]} for name, by_metric in values.items()}
-        of_metric = {"movierank": of_metric.pop(first), **of_metric}
-        users = user_ids[answered]
-        intervals = system_intervals(of_metric, users, config.seed)
+    for metric in values[first]:
+        of_users = (
+            pl.DataFrame({"user_id": user_ids, first: values[first][metric], second: values[second][metric]})
+            .filter(~pl.col(first).is_nan())
+            .group_by("user_id", maintain_order=True)
+            .mean()
+        )
+        means = [of_users[first].to_numpy(), of_users[second].to_numpy()]
+        columns = np.stack([*means, means[0] - means[1]], axis=1)
+        intervals = bootstrap_intervals(columns, config.seed)
         report["measures"][metric] = {
-            "n_requests": int(answered.sum()),
-            first: msgspec.to_builtins(intervals["movierank"][metric]),
-            second: msgspec.to_builtins(intervals[second][metric]),
-            "difference": msgspec.to_builtins(
-                paired_differences(of_metric, users, config.seed)[metric][second]
-            ),
+            "n_requests": int((~np.isnan(values[first][metric])).sum()),
+            "n_users": len(of_users),
+            **{
+                name: msgspec.to_builtins(interval)
+                for name, interval in zip((first, second, "difference"), intervals, strict=True)
+            },
         }
     return report
 
