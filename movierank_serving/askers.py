@@ -100,7 +100,7 @@ def _require_sense(filters: Filters | None) -> None:
     """Numbers of a filter must fit the columns that they are compared with, and leave something between."""
     if filters is None:
         return
-    for name in ("year_min", "year_max", "runtime_min", "runtime_max", "min_votes"):
+    for name in ("year_min", "year_max", "runtime_min", "runtime_max", "min_votes", "max_votes"):
         value = getattr(filters, name)
         if value is not None and abs(value) > _GREATEST:
             raise invalid(f"filters.{name}", f"Expected `int` between -{_GREATEST} and {_GREATEST}")

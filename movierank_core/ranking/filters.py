@@ -27,6 +27,8 @@ class Filters(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
     """ISO 639-1 codes of the original language."""
     min_votes: int | None = None
     """Events (ratings and feedback) that the movie has, at least."""
+    max_votes: int | None = None
+    """And at most: what few know, found by what it is like."""
     exclude_movie_ids: list[int] | None = None
 
 
@@ -59,6 +61,8 @@ def admitted(filters: Filters, catalogue: Catalogue, n_events: NDArray[np.float3
         mask &= passes.to_numpy()
     if filters.min_votes is not None:
         mask &= n_events >= filters.min_votes
+    if filters.max_votes is not None:
+        mask &= n_events <= filters.max_votes
     return mask
 
 

@@ -1,7 +1,7 @@
 """Content neighbours: movies described like the ones that the history prefers, rated often or never."""
 
 from functools import lru_cache
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 import polars as pl
@@ -15,11 +15,23 @@ from movierank_core.retrieval.query import Query
 from movierank_core.retrieval.selection import best_of
 from movierank_core.retrieval.sparse_rows import SparseRows
 
-TOKEN_WEIGHTS = {"genre": 1.0, "director": 1.5, "cast": 0.7, "keyword": 0.7, "decade": 0.7, "language": 0.5}
+TOKEN_WEIGHTS: Final = {
+    "genre": 0.5,
+    "director": 1.5,
+    "cast": 0.7,
+    "keyword": 0.7,
+    "decade": 0.4,
+    "language": 0.5,
+    "word": 0.6,
+}
+"""Chosen on likes of withheld movies before the test period: recall@100 among those movies rose from 0.20
+without words to 0.27; chance finds 0.10."""
+MAX_WORD_SHARE: Final = 0.02
+"""Words in more overviews than this say nothing of a film, and cost most of the time."""
 
 
 class Content(ItemToItem):
-    """Cosine of TF-IDF over genres, directors, cast, keywords, decade and language.
+    """Cosine of TF-IDF over genres, directors, cast, keywords, decade, language and words of the overview.
 
     The history weighs each movie by 1 plus its centred rating. Movies that nobody rated have neighbours
     like all others, so this is the source that finds them.
@@ -102,6 +114,7 @@ def _tokens(frame: pl.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.str_], N
     decade = pl.format("{}", (pl.col("release_year") // 10) * 10)
     parts.append(("decade", numbered.select("row", decade.alias("token"))))
     parts.append(("language", numbered.select("row", pl.col("original_language").alias("token"))))
+    parts.append(("word", _words(numbered)))
     table = pl.concat(
         part.drop_nulls()
         .unique(maintain_order=True)
@@ -117,3 +130,14 @@ def _tokens(frame: pl.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.str_], N
         table["token"].to_numpy().astype(np.str_),
         table["weight"].to_numpy(),
     )
+
+
+def _words(numbered: pl.DataFrame) -> pl.DataFrame:
+    """Every (row, token) of the overviews: words of four letters and more, but for the most common ones."""
+    words = (
+        numbered.select("row", token=pl.col("overview").str.to_lowercase().str.extract_all(r"\p{L}{4,}"))
+        .explode("token", empty_as_null=True, keep_nulls=True)
+        .drop_nulls()
+        .unique(maintain_order=True)
+    )
+    return words.filter(pl.len().over("token") <= MAX_WORD_SHARE * len(numbered))

@@ -59,6 +59,7 @@ GOOD: list[tuple[dict[str, Any], Callable[[Movie], bool]]] = [
     ({"runtime_max": 100}, lambda m: m["runtime_minutes"] <= 100),
     ({"languages": ["FR"]}, lambda m: m["original_language"] == "fr"),
     ({"min_votes": 20}, lambda m: m["votes"] >= 20),
+    ({"max_votes": 20}, lambda m: m["votes"] <= 20),
     ({"exclude_movie_ids": list(range(10, 410, 10))}, lambda m: m["movie_id"] > 400),
     (
         {"genres_none": ["drama"], "languages": ["en"], "year_min": 1985, "runtime_max": 130},
@@ -125,6 +126,7 @@ BAD = [
     ),
     ({"languages": [None]}, "filters.languages[0]", "Expected `str`, got `null`"),
     ({"min_votes": "many"}, "filters.min_votes", "Expected `int | null`, got `str`"),
+    ({"max_votes": 2.5}, "filters.max_votes", "Expected `int | null`, got `float`"),
     ({"exclude_movie_ids": ["550"]}, "filters.exclude_movie_ids[0]", "Expected `int`, got `str`"),
     ({"directors": ["x"]}, "filters.directors", "unknown field"),
 ]

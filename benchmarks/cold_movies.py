@@ -1,0 +1,174 @@
+"""What the content source does for movies that nobody has rated.
+
+    PYTHONPATH=. python benchmarks/cold_movies.py --data-dir DIR [--tmdb-file FILE] [--json OUT.json]
+
+All events of a tenth of the movies are withheld: from fitting, from training, and from the histories of those
+who ask. Then the requests of the temporal protocol are answered with the content source and without it: once
+from all movies, judged by the other movies' likes (nDCG@10) and by the withheld ones (recall@100), and once
+from the movies without an event alone, as a request with `filters.max_votes` 0 is. A tenth of the catalogue
+is made up of movies of every popularity, so that finding them is harder than finding what is merely new.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from movierank_core.catalogue import Catalogue
+from movierank_core.config import ModelConfig
+from movierank_core.history import History
+from movierank_core.interaction_arrays import InteractionArrays
+from movierank_core.model import RankingModel
+from movierank_core.paths import Paths
+from movierank_core.retrieval.content import Content
+from movierank_core.state import fit_state
+from movierank_pipeline.evaluation.bootstrap import bootstrap_intervals
+from movierank_pipeline.evaluation.holdout import temporal_questions
+from movierank_pipeline.evaluation.metrics import hits_of, ndcg, recall
+from movierank_pipeline.evaluation_run import read_events
+from movierank_pipeline.ranking_requests import plan_requests, split_time
+from movierank_pipeline.settings import Settings
+from movierank_pipeline.training import train_ranker
+from movierank_pipeline.training_set import build_training_set
+
+SHARE: Final = 0.1
+DEPTH: Final = 100
+SYSTEMS: Final = {"with content": (), "without content": (f"source:{Content.name}",)}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request, and the likes that are to be found, by catalogue row."""
+
+    user_id: int
+    as_of: int
+    history: History
+    warm: NDArray[np.int64]
+    cold: NDArray[np.int64]
+
+
+def asked(
+    data: InteractionArrays, catalogue: Catalogue, config: ModelConfig, is_cold: NDArray[np.bool_]
+) -> Iterator[Asked]:
+    """The test requests of the temporal protocol, without the withheld movies in their histories."""
+    requests = plan_requests(data, catalogue, config).filter(pl.col("role") == "test")
+    for question in temporal_questions(requests, data, catalogue):
+        events = question.history
+        kept = ~is_cold[catalogue.rows_of(events.movie_ids)]
+        yield Asked(
+            question.user_id,
+            question.as_of,
+            History(
+                events.movie_ids[kept],
+                events.ratings[kept],
+                events.timestamps[kept],
+                events.event_codes[kept],
+            ),
+            question.targets[~is_cold[question.targets]],
+            question.targets[is_cold[question.targets]],
+        )
+
+
+def values_of(
+    model: RankingModel, questions: list[Asked], is_unknown: NDArray[np.bool_]
+) -> dict[str, NDArray[np.float64]]:
+    """Per measure one value per request; NaN where there is nothing to be found."""
+    lists, among_unknown = (np.full((len(questions), DEPTH), -1, np.int64) for _ in range(2))
+    for place, question in enumerate(questions):
+        for ranked, mask in ((lists, None), (among_unknown, is_unknown)):
+            rows = model.score(question.history, as_of=question.as_of, admitted=mask).rows[:DEPTH]
+            ranked[place, : len(rows)] = rows
+    warm, cold = [question.warm for question in questions], [question.cold for question in questions]
+    n_warm, n_cold = (np.array([len(rows) for rows in targets]) for targets in (warm, cold))
+    return {
+        "others: ndcg@10": ndcg(hits_of(lists, warm), n_warm, 10),
+        "withheld: recall@100": recall(hits_of(lists, cold), n_cold, DEPTH),
+        "withheld, asked for: recall@100": recall(hits_of(among_unknown, cold), n_cold, DEPTH),
+    }
+
+
+def measure(data: InteractionArrays, catalogue: Catalogue, config: ModelConfig) -> dict[str, Any]:
+    rng = np.random.default_rng(config.seed)
+    is_cold = np.zeros(len(catalogue), np.bool_)
+    is_cold[rng.choice(len(catalogue), round(SHARE * len(catalogue)), replace=False)] = True
+    known = data.select(~is_cold[data.rows])
+    split = split_time(data, config)
+    requests = plan_requests(known, catalogue, config)
+    state = fit_state(known, catalogue, split, config)
+    is_unknown = ~state.is_known
+    questions = list(asked(data, catalogue, config, is_cold))
+    user_ids = np.array([question.user_id for question in questions])
+    values = {}
+    for name, without in SYSTEMS.items():
+        print(f"{name}: training", flush=True)
+        ranker = train_ranker(
+            build_training_set(known, requests, catalogue, config, without=without), config, without=without
+        )
+        values[name] = values_of(ranker.on(catalogue, state), questions, is_unknown)
+    report: dict[str, Any] = {
+        "n_requests": len(questions),
+        "n_withheld_movies": int(is_cold.sum()),
+        "n_unknown_movies": int(is_unknown.sum()),
+        "chance_among_unknown": DEPTH / int(is_unknown.sum()),
+        "measures": {},
+    }
+    first, second = SYSTEMS
+    for metric in values[first]:
+        of_users = (
+            pl.DataFrame({"user_id": user_ids, first: values[first][metric], second: values[second][metric]})
+            .filter(~pl.col(first).is_nan())
+            .group_by("user_id", maintain_order=True)
+            .mean()
+        )
+        means = [of_users[first].to_numpy(), of_users[second].to_numpy()]
+        columns = np.stack([*means, means[0] - means[1]], axis=1)
+        intervals = bootstrap_intervals(columns, config.seed)
+        report["measures"][metric] = {
+            "n_requests": int((~np.isnan(values[first][metric])).sum()),
+            "n_users": len(of_users),
+            **{
+                name: msgspec.to_builtins(interval)
+                for name, interval in zip((first, second, "difference"), intervals, strict=True)
+            },
+        }
+    return report
+
+
+def table(report: dict[str, Any]) -> str:
+    """Markdown."""
+    first, second = SYSTEMS
+    lines = [f"| | requests | {first} | {second} | difference |", "|---|---|---|---|---|"]
+    for metric, found in report["measures"].items():
+        cells = [
+            f"{found[part]['mean']:.4f} [{found[part]['low']:.4f}, {found[part]['high']:.4f}]"
+            for part in (first, second, "difference")
+        ]
+        lines.append(f"| {metric} | {found['n_requests']} | {' | '.join(cells)} |")
+    n_unknown, chance = report["n_unknown_movies"], report["chance_among_unknown"]
+    return "\n".join([*lines, "", f"{n_unknown} movies without an event; chance finds {chance:.4f} of them."])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--data-dir", required=True, help="a folder with the files of any MovieLens edition")
+    parser.add_argument("--tmdb-file", help="a TMDB metadata file")
+    parser.add_argument("--json", type=Path, help="where to write the figures")
+    given = parser.parse_args()
+    settings = Settings.from_environment(given={"data_dir": given.data_dir, "tmdb_file": given.tmdb_file})
+    interactions, catalogue = read_events(settings, Paths.from_environment())
+    data = InteractionArrays.from_frame(interactions, catalogue)
+    report = measure(data, catalogue, settings.model_parameters)
+    if given.json is not None:
+        given.json.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
+    print(table(report))
+
+
+if __name__ == "__main__":
+    main()
