@@ -73,7 +73,7 @@ GOOD: list[tuple[dict[str, Any], Callable[[Movie], bool]]] = [
 ]
 
 
-@pytest.mark.parametrize(("filters", "passes"), GOOD, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("filters", "passes"), GOOD, ids=[str(filters)[:40] for filters, _ in GOOD])
 def test_only_what_passes_is_shown_and_the_list_is_filled_up_with_it(
     client: TestClient[Litestar], movies: dict[int, Movie], filters: Any, passes: Callable[[Movie], bool]
 ) -> None:
