@@ -162,7 +162,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where to write the figures")
     given = parser.parse_args()
     settings = Settings.from_environment(given={"data_dir": given.data_dir, "tmdb_file": given.tmdb_file})
-    interactions, catalogue = read_events(settings, Paths.from_environment())
+    interactions, catalogue = read_events(settings, Paths.from_environment(), print)
     data = InteractionArrays.from_frame(interactions, catalogue)
     report = measure(data, catalogue, settings.model_parameters)
     if given.json is not None:

@@ -122,6 +122,7 @@ def train_ranker(
     progress: Callable[[str], None] | None = None,
     *,
     without: tuple[str, ...] = (),
+    unless_asked: tuple[str, ...] = DEFAULT_WITHOUT,
     after_model: Callable[[int, float], None] | None = None,
 ) -> TrainedRanker:
     """The ranker of `training_set`, less the groups of features and the sources (`source:als`) `without`.
@@ -132,12 +133,13 @@ def train_ranker(
     number of trees, up to `n_trees`, with which the sum has the best validation nDCG@10; the score
     calibration is fitted on the validation rows that their user went on to rate. No tree saw either.
     `after_model` is told each model's number and its own best validation nDCG@10 (NaN without validation
-    requests); what it raises ends the training. The rows must have been made without the same sources.
+    requests); what it raises ends the training. The groups of `unless_asked` are left out as well. The rows
+    must have been made without the same sources.
     Raises DataError where there are too few requests.
     """
     import lightgbm
 
-    features = feature_list(without=(*DEFAULT_WITHOUT, *without))
+    features = feature_list(without=(*unless_asked, *without))
     names = [feature.name for feature in features]
     frame = training_set.frame
     train = _Rows.of(frame.filter(pl.col("role") == "train"), names)

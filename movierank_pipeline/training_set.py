@@ -133,7 +133,7 @@ class TrainingRows:
         ]
         self._catalogue = catalogue
         self._depth = config.training_depth
-        self._features = feature_list()
+        self._features = feature_list(without=())  # Those that a ranker leaves out as well.
         self._fusion: dict[str, float] | None = None
         self._requests: list[Request] = []
         self._sizes: list[int] = []

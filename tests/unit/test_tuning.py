@@ -28,7 +28,7 @@ def rows(world: World) -> TrainingSet:
 
 @pytest.fixture(scope="module")
 def tuned(rows: TrainingSet) -> TrainedRanker:
-    return tune_ranker(rows, CONFIG, 600, max_trials=12)
+    return tune_ranker(rows, CONFIG, 600, max_trials=24)
 
 
 def test_it_is_off_by_default_and_then_nothing_is_tried(
