@@ -266,6 +266,7 @@ export default {
   "system.item_neighbours": "Neighbouring films",
   "system.user_neighbours": "Neighbouring people",
   "system.transitions": "What followed what",
+  "system.context_neighbours": "Watched some time after",
   "system.next_item": "The next film (linear)",
 
   "data.label": "Which data this is",

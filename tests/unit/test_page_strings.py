@@ -1,0 +1,18 @@
+"""What the page says in words keeps up with what the service sends in codes."""
+
+import re
+from pathlib import Path
+
+from movierank_core.features.definitions import ALL_FEATURES
+from movierank_core.retrieval.sources import SOURCE_TYPES
+
+STRINGS = (Path(__file__).parents[2] / "ui" / "strings" / "en.js").read_text("utf-8")
+KEYS = set(re.findall(r'^\s*"([^"]+)":', STRINGS, re.MULTILINE))
+
+
+def test_every_source_has_a_name() -> None:
+    assert {f"system.{name}" for name in SOURCE_TYPES} <= KEYS
+
+
+def test_every_family_of_features_has_a_name() -> None:
+    assert {f"family.{feature.family}" for feature in ALL_FEATURES} <= KEYS
