@@ -1,6 +1,6 @@
 """Why a movie is where it is, in short codes that follow from the model's own attribution.
 
-A result's contributions (one per feature, exact Shapley values over the trees) are summed by family; the
+A result's contributions (one per feature, Shapley values over the trees) are summed by family; the
 families that raise the score most, in order, become codes.
 """
 
@@ -31,7 +31,10 @@ def sum_by_family(
     contributions: NDArray[np.float64], family_numbers: NDArray[np.int64], n_families: int
 ) -> NDArray[np.float64]:
     """[n_results, n_families] from contributions [n_results, n_features]."""
-    return contributions @ np.eye(n_families)[family_numbers]
+    sums = np.zeros((n_families, len(contributions)))
+    # Not by a product of matrices, whose last bit depends on how many results there are.
+    np.add.at(sums, family_numbers, contributions.T)
+    return sums.T
 
 
 def reason_codes(

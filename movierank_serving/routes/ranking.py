@@ -26,7 +26,7 @@ from movierank_serving.world import LoadedModel, World
     status_code=200,
     tags=["ranking"],
     summary="Rank movies for a user or a visitor",
-    responses=problems(400, 413, 415, 503),
+    responses=problems(400, 404, 413, 415, 503),
 )
 async def rank(request: Request[Any, Any, Any], data: JSONBody[RankRequest]) -> RankResponse:
     facts = facts_of(request.scope)

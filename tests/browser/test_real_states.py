@@ -169,11 +169,13 @@ def test_back_and_forward_and_a_shared_address_lead_to_the_same(
     assert listed(page, 12) == ranked(**recent)
     page.go_forward()
     expect(film).to_be_visible()
+    before = ranked(**recent)
     somebody = browser.new_page(viewport=DESKTOP, locale="en-GB")
     somebody.goto(address)
     expect(somebody.get_by_role("dialog", name=titles[0], exact=True)).to_be_visible()
     somebody.get_by_role("button", name="Close").click()
-    assert listed(somebody, 12) == ranked(**recent)
+    # Opening the film is an event as well, which comes before or after the list is asked for.
+    assert listed(somebody, 12) in (before, ranked(**recent))
     somebody.close()
 
 

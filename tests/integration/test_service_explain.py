@@ -73,7 +73,7 @@ def test_the_sources_of_a_candidate_are_those_that_propose_it(client: TestClient
         for name, source in model.state.sources.items()
         if model.state.fusion.get(name, 1.0) > 0
     }
-    rows, _ = fuse(proposals, model.state.fusion, len(mask), model.state.n_candidates)
+    rows, _, _ = fuse(proposals, model.state.fusion, len(mask), model.state.n_candidates)
     for row in [*rows[:5], *rows[-5:]]:
         answer = explain(client, int(model.catalogue.movie_ids[row]))
         assert [view["name"] for view in answer["sources"]] == list(model.state.sources)

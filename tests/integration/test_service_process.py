@@ -195,7 +195,11 @@ def leaves_that_are_no_numbers(bundle: Path) -> None:
 
 def other_leaves(bundle: Path) -> None:
     model = bundle / "ranker" / "model_0.txt"
-    model.write_text(re.sub(r"leaf_value=\S+", "leaf_value=0.5", model.read_text(), count=1))
+
+    def moved(line: re.Match[str]) -> str:
+        return "leaf_value=" + " ".join(str(float(value) + 0.5) for value in line[1].split())
+
+    model.write_text(re.sub(r"leaf_value=(.+)", moved, model.read_text(), count=1))
     reseal(bundle)
 
 
