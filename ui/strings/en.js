@@ -268,7 +268,6 @@ export default {
   "system.transitions": "What followed what",
   "system.context_neighbours": "Watched some time after",
   "system.next_item": "The next film (linear)",
-
   "data.label": "Which data this is",
   "data.simulated": "Sample data: the films are real, the audience and its ratings are simulated.",
   "data.strip": "Sample data: real films, simulated ratings.",
