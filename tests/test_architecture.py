@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.python_source import parsed
+
 ROOT = Path(__file__).resolve().parent.parent
 FORBIDDEN = {
     "movierank_core": {
@@ -21,7 +23,7 @@ TOP_LEVEL_ALLOWED = {"movierank_pipeline/pyfunc_model.py": {"mlflow"}}
 
 def imports(path: Path) -> list[tuple[str, bool]]:
     """(top-level package, whether it is imported at the module's top) of every import."""
-    tree = ast.parse(path.read_text("utf-8"))
+    tree = parsed(path)
     typing_only = {
         id(node)
         for block in ast.walk(tree)

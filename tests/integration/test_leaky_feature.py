@@ -11,6 +11,7 @@ from benchmarks.leaky_feature import LEAKS, LOOKS, TRUTH, main
 from movierank_core.paths import Paths
 from movierank_pipeline.evaluation_run import evaluate_dataset
 from movierank_pipeline.settings import Settings
+from tests.support.python_source import parsed
 from tests.support.tiny_pipeline import environment, write_tiny_ratings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -54,7 +55,7 @@ def test_leaks_look_better_than_they_are(
 @pytest.mark.parametrize("package", ["core", "pipeline", "serving", "cli"])
 def test_no_leak_can_be_reached_from_the_product(package: str) -> None:
     for path in (ROOT / f"movierank_{package}").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in ast.walk(parsed(path)):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.module:
                 names = [node.module]

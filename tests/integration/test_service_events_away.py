@@ -178,14 +178,28 @@ def test_an_event_that_a_store_hangs_on_is_not_acknowledged(
         assert stored(place.direct_url) == ["before", "hung"]
 
 
+def fill_disk_of_every_connection(client: TestClient[Litestar], monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on no connection may add a page to the file: those that are open are replaced."""
+    store = client.app.state.world.store()
+    with store._connections.use("measure") as connection:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    database = store._connections._database
+    connect = database.connect
+
+    def connect_to_full_disk() -> Any:
+        connection = connect()
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+        return connection
+
+    monkeypatch.setattr(database, "connect", connect_to_full_disk)
+    store.close()
+
+
 def test_a_disk_that_is_full_acknowledges_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = Sqlite(tmp_path)
     with client_of(prepared(tmp_path, place.url)) as client:
         assert like(client, 603, "before").status_code == 202
-        store = client.app.state.world.store()
-        with store._connections.use("limit") as connection:
-            pages = connection.execute("PRAGMA page_count").fetchone()[0]
-            connection.execute(f"PRAGMA max_page_count = {pages}")
+        fill_disk_of_every_connection(client, monkeypatch)
         statuses = [like(client, 604, f"full-{number}" + "x" * 50).status_code for number in range(300)]
         assert set(statuses) <= {202, 503}
         acknowledged = statuses.count(202)

@@ -1,8 +1,10 @@
 import errno
+import gc
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -46,6 +48,13 @@ def input_of(name: str, kind: type) -> dg.InputContext:
         upstream_output=output(name),
         dagster_type=dg.PythonObjectDagsterType(kind),
     )
+
+
+@pytest.fixture(autouse=True)
+def contexts_finalized_here() -> Iterator[None]:
+    """Dagster's contexts close their instances when collected, which is noisy in the middle of other tests."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture
