@@ -239,11 +239,11 @@ class Recommender:
 
     def _results(self, scored: Scored, chosen: NDArray[np.int64], *, explain: bool) -> list[RankedMovie]:
         assert scored.features is not None
-        # Codes name the largest contributions, which a rough value tells as well as an exact one.
+        # Codes name what counts most, which Banzhaf values tell as well, and sooner.
         trees = self.model.trees
         features = scored.features[chosen]
         per_feature, base = (
-            trees.shapley_values(features) if explain else (trees.rough_shapley_values(features), trees.base)
+            trees.shapley_values(features) if explain else (trees.banzhaf_values(features), trees.base)
         )
         per_family = sum_by_family(per_feature, self._family_numbers, len(self._families))
         rows = scored.rows[chosen]

@@ -1,6 +1,7 @@
 """Who may ask, and how often: keys for writing and administrative routes, a rate for every client.
 
-Both are guards of routes: they decide before the body of a request is read.
+Both are guards of routes: they decide before the body of a request is read. They are coroutines because
+Litestar hands any other guard to a thread.
 """
 
 import hashlib
@@ -67,13 +68,13 @@ class Access:
             )
 
 
-def needs_key(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+async def needs_key(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
     """Guard of routes that write or administer."""
     access: Access = connection.app.state.access
     access.require_key(connection.headers.get("authorization"))
 
 
-def limits_rate(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+async def limits_rate(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
     """Guard of every route of the API but the probes of machines."""
     if connection.scope.get("path_template") in PROBES:
         return

@@ -5,12 +5,12 @@ split, an unknown one goes both ways in proportion to the training rows. Where e
 probability t, a leaf is reached with probability prod_j (t o_j + (1 - t) z_j) over the features on its
 path, with o_j = 1 if the row agrees with all splits on j and z_j the share of training rows that do.
 A Shapley value is the integral over t from 0 to 1 of what knowing the feature changes (Owen 1972): a
-polynomial, so that a few Gauss-Legendre points integrate it exactly, and two integrate it well. Per point
-the products go down the tree once and the sums come up once, for many rows at a time.
+polynomial, so that a few Gauss-Legendre points integrate it exactly. Per point the products go down the tree
+once and the sums come up once, for many rows at a time.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -49,11 +49,11 @@ class TreePaths:
     """The share of `previous`; 1 without one."""
     value: NDArray[np.float64]
     """Of a leaf, weighted; 1 for other nodes."""
-    factors: NDArray[np.floating]
+    factors: NDArray[np.float64]
     """[n_nodes, 3, n_points]: what the product above is multiplied by, at each point, for a row that agrees
     with none of the edges on this feature, or not even with those down to `previous`; what is added to that
     if it agrees with all down to here; and if it agrees down to `previous` only."""
-    changes: NDArray[np.floating]
+    changes: NDArray[np.float64]
     """[n_nodes, 3, n_points]: in the same way, what knowing the feature changes, as a share of the product
     below, less what was counted at `previous`; times the weight of the point."""
 
@@ -86,18 +86,14 @@ class TreePaths:
             *_coefficients(previous == 0, share, share_before, value, np.repeat(n_points, np.diff(offsets))),
         )
 
-    def rougher(self, n_points: int) -> "TreePaths":
-        """The same with `n_points` per tree at most, in single precision: approximately right."""
-        fewer = np.minimum(self.n_points, n_points)
-        factors, changes = _coefficients(
+    def coefficients(self, n_points: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """`factors` and `changes` with another number of points per tree."""
+        return _coefficients(
             self.previous == 0,
             self.share,
             self.previous_share,
             self.value,
-            np.repeat(fewer, np.diff(self.tree_offset)),
-        )
-        return replace(
-            self, n_points=fewer, factors=factors.astype(np.float32), changes=changes.astype(np.float32)
+            np.repeat(n_points, np.diff(self.tree_offset)),
         )
 
 

@@ -6,7 +6,8 @@ instead of once per node, by replacing what a split sends left with -inf and wha
 so that one split is applied to all rows at once): every split that a row answers with "right" strikes
 out the leaves on its left, and the first leaf left standing is the one the row reaches. That is more
 comparisons than walking down, but they are the same for all rows, without a branch, and vectorised:
-20 times faster than walking for 500 rows and 300 trees of 31 leaves.
+20 times faster than walking for 500 rows and 300 trees of 31 leaves. The lowest bit standing is a power of
+two, so its number is the exponent of the same value as a float, which is vectorised as well.
 """
 
 from typing import Final
@@ -18,14 +19,6 @@ _BLOCK_ROWS: Final = 512
 """Rows scored at a time: their columns stay in the second-level cache."""
 _ZERO: Final = float(np.float32(1e-35))
 """LightGBM's kZeroThreshold, a float32 widened: not farther from 0 than this counts as 0."""
-
-_DE_BRUIJN: Final = np.uint64(0x03F79D71B4CB0A89)
-_SHIFT: Final = np.uint64(58)
-_ONE: Final = np.uint64(1)
-# The number of the lowest set bit, from the top six bits of (that bit × the de Bruijn number).
-_BIT_NUMBER: Final = np.zeros(64, np.int64)
-for _bit in range(64):
-    _BIT_NUMBER[((int(_DE_BRUIJN) << _bit) & (2**64 - 1)) >> int(_SHIFT)] = _bit
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -51,7 +44,7 @@ def score_by_masks(  # type: ignore[no-untyped-def]
     X, column_feature, column_fill, column_zero_is_missing, column_is_bounded, tree_offset, split_column,
     threshold, keep_mask, leaf_value, scores,
 ):  # fmt: skip
-    everything = keep_mask.dtype.type(0xFFFFFFFFFFFFFFFF)
+    everything, one = keep_mask.dtype.type(0xFFFFFFFFFFFFFFFF), keep_mask.dtype.type(1)
     for begin in range(0, len(X), _BLOCK_ROWS):
         n = min(_BLOCK_ROWS, len(X) - begin)
         columns = np.empty((len(column_feature), n), X.dtype)
@@ -59,6 +52,9 @@ def score_by_masks(  # type: ignore[no-untyped-def]
             X, begin, column_feature, column_fill, column_zero_is_missing, column_is_bounded, columns
         )
         standing = np.empty(n, keep_mask.dtype)
+        lowest = np.empty(n, np.float32)
+        exponents = lowest.view(np.uint32)
+        of_block = scores[begin : begin + n]
         for t in range(len(tree_offset) - 1):
             standing[:] = everything
             i = tree_offset[t]
@@ -81,11 +77,11 @@ def score_by_masks(  # type: ignore[no-untyped-def]
                 for r in range(n):
                     standing[r] &= k0 if x0[r] > t0 else everything
                 i += 1
-            first_leaf = tree_offset[t] + t
+            leaves = leaf_value[tree_offset[t] + t : tree_offset[t + 1] + t + 1]
             for r in range(n):
-                mask = np.uint64(standing[r])
-                lowest = mask & (~mask + _ONE)
-                scores[begin + r] += leaf_value[first_leaf + _BIT_NUMBER[(lowest * _DE_BRUIJN) >> _SHIFT]]
+                lowest[r] = np.float32(standing[r] & (~standing[r] + one))
+            for r in range(n):
+                of_block[r] += leaves[(exponents[r] >> np.uint32(23)) - np.uint32(127)]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

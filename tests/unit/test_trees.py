@@ -1,14 +1,17 @@
 """The numba scorer is LightGBM, exactly; its contributions add up to the score."""
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
 from typing import Any
 
 import lightgbm as lgb
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from numpy.typing import NDArray
 
 from movierank_core.errors import BundleError
+from movierank_core.ranking.lightgbm_text import Tree, parse_lightgbm_text
 from movierank_core.ranking.trees import TreeEnsemble
 from tests.support.lightgbm_models import BY_HAND, edge_rows, random_matrix, train
 
@@ -52,6 +55,7 @@ def test_no_rows_have_no_scores() -> None:
     ensemble = TreeEnsemble.from_texts([BY_HAND], [1.0])
     assert ensemble.predict(np.empty((0, 2))).shape == (0,)
     assert ensemble.shapley_values(np.empty((0, 2)))[0].shape == (0, 2)
+    assert ensemble.banzhaf_values(np.empty((0, 2))).shape == (0, 2)
 
 
 SETTINGS: list[dict[str, Any]] = [
@@ -99,16 +103,54 @@ def test_scores_equal_lightgbm_bit_for_bit_and_shapley_values_its_treeshap(setti
         np.testing.assert_allclose(base, exact[:, -1], rtol=0, atol=1e-9)
 
 
-def test_rough_shapley_values_are_near_the_exact_ones() -> None:
+def expected_score(tree: Tree, row: NDArray[np.float64], known: set[int], node: int = 0) -> float:
+    """Of one tree where only some features are known; unknown ones go both ways by training rows."""
+    if node < 0:
+        return float(tree.leaf_value[~node])
+    left, right = int(tree.left[node]), int(tree.right[node])
+    feature = int(tree.split_feature[node])
+    if feature in known:
+        child = left if row[feature] <= tree.threshold[node] else right
+        return expected_score(tree, row, known, child)
+    n_left, n_right = n_training_rows(tree, left), n_training_rows(tree, right)
+    below = (expected_score(tree, row, known, child) for child in (left, right))
+    return float(np.average(list(below), weights=[n_left, n_right]))
+
+
+def n_training_rows(tree: Tree, node: int) -> float:
+    if node < 0:
+        return float(tree.leaf_count[~node])
+    return n_training_rows(tree, int(tree.left[node])) + n_training_rows(tree, int(tree.right[node]))
+
+
+def test_a_banzhaf_value_is_the_mean_change_over_all_sets_of_other_features() -> None:
+    rng = np.random.default_rng(9)
+    training, rows = rng.normal(size=(600, 4)), rng.normal(size=(40, 4))
+    text = train(rng, training, num_leaves=12, n_trees=5)[1]
+    ensemble = TreeEnsemble.from_texts([text], [2.0])
+    trees = parse_lightgbm_text(text).trees
+    assert ensemble.paths.n_points.max() > 1, "or a Shapley value would be the same"
+    for row, values in zip(rows, ensemble.banzhaf_values(rows), strict=True):
+        for feature in range(4):
+            others = [number for number in range(4) if number != feature]
+            changes = [
+                2.0 * (expected_score(tree, row, {*known, feature}) - expected_score(tree, row, set(known)))
+                for size in range(4)
+                for known in combinations(others, size)
+                for tree in trees
+            ]
+            assert values[feature] == pytest.approx(sum(changes) / 2**3, abs=1e-5)
+
+
+def test_banzhaf_values_are_near_shapley_values_also_where_values_are_missing() -> None:
     rng = np.random.default_rng(9)
     _, text = train(rng, random_matrix(rng, 1200, N_FEATURES), num_leaves=15)
     ensemble = TreeEnsemble.from_texts([text], [1.0])
-    assert ensemble.paths.n_points.max() > 2, "or there is nothing to be rough about"
-    rows = random_matrix(rng, 200, N_FEATURES)
-    exact, _ = ensemble.shapley_values(rows)
-    rough = ensemble.rough_shapley_values(rows)
-    assert np.abs(rough - exact).max() < 0.01 * np.abs(exact).max()
-    assert not np.array_equal(rough, exact)
+    for rows in (random_matrix(rng, 200, N_FEATURES), random_matrix(rng, 3, N_FEATURES).astype(np.float32)):
+        exact, _ = ensemble.shapley_values(rows)
+        values = ensemble.banzhaf_values(rows)
+        assert np.abs(values - exact).max() < 0.15 * np.abs(exact).max()
+        assert np.corrcoef(values.ravel(), exact.ravel())[0, 1] > 0.999
 
 
 def test_a_weighted_sum_of_models_is_that_of_their_scores() -> None:

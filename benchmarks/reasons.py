@@ -1,6 +1,6 @@
-"""How often the rough Shapley values behind the reasons agree with the exact ones.
+"""How often the Banzhaf values behind the reasons agree with exact Shapley values.
 
-    PYTHONPATH=. python benchmarks/rough_reasons.py --bundle FOLDER --histories FOLDER [--results 1000]
+    PYTHONPATH=. python benchmarks/reasons.py --bundle FOLDER --histories FOLDER [--results 1000]
 
 Ranks ten movies for users drawn from the published histories with a real version, and compares for every
 result the sums per family by both: the family that adds most, its sign, and the codes that a client gets.
@@ -30,7 +30,7 @@ def main() -> None:
     families, numbers = families_of(recommender.model.features)
     trees = recommender.model.trees
     users = np.random.default_rng(1).choice(histories.user_ids(), -(-arguments.results // K))
-    same_family, same_sign, same_reasons, seconds = [], [], [], {"exact": 0.0, "rough": 0.0}
+    same_family, same_sign, same_reasons, seconds = [], [], [], {"exact": 0.0, "banzhaf": 0.0}
     for user in users.tolist():
         history = histories.history_of(user)
         assert history is not None, "a published user has a history"
@@ -40,20 +40,20 @@ def main() -> None:
         started = time.perf_counter()
         exact = sum_by_family(trees.shapley_values(scored.features[:K])[0], numbers, len(families))
         between = time.perf_counter()
-        rough = sum_by_family(trees.rough_shapley_values(scored.features[:K]), numbers, len(families))
+        banzhaf = sum_by_family(trees.banzhaf_values(scored.features[:K]), numbers, len(families))
         seconds["exact"] += between - started
-        seconds["rough"] += time.perf_counter() - between
+        seconds["banzhaf"] += time.perf_counter() - between
         top = np.abs(exact).argmax(axis=1)
-        same_family += (np.abs(rough).argmax(axis=1) == top).tolist()
+        same_family += (np.abs(banzhaf).argmax(axis=1) == top).tolist()
         places = np.arange(len(top))
-        same_sign += (np.sign(rough[places, top]) == np.sign(exact[places, top])).tolist()
-        three = np.argsort(-exact, axis=1)[:, :3] == np.argsort(-rough, axis=1)[:, :3]
+        same_sign += (np.sign(banzhaf[places, top]) == np.sign(exact[places, top])).tolist()
+        three = np.argsort(-exact, axis=1)[:, :3] == np.argsort(-banzhaf, axis=1)[:, :3]
         same_reasons += three.all(axis=1).tolist()
     print(
         f"{len(top)} results a request, {len(same_family)} in all: the same top family in "
         f"{np.mean(same_family):.2%}, its sign in {np.mean(same_sign):.2%}, the same three families that "
         f"raise the score most, in order, in {np.mean(same_reasons):.2%}; "
-        f"{seconds['rough'] / seconds['exact']:.2f} of the time of exact ones"
+        f"{seconds['banzhaf'] / seconds['exact']:.2f} of the time of Shapley values"
     )
 
 
