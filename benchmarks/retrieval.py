@@ -1,9 +1,9 @@
 """How long all candidate sources take for one request, at the size of the largest MovieLens set.
 
 The state is made of parts with the shapes that `ml-32m` gives: 87,585 movies, of which the 20,000 most
-rated have 300 neighbours in each collaborative source (10,000 in those that know an order) and 48 factors,
-and each movie has 150 content neighbours. Neighbours are drawn by popularity, values at random: the work is
-that of a real state, the recommendations are not. Histories have the lengths of MovieLens users.
+rated have 300 neighbours in each collaborative source (10,000 in those that know an order), 10,000 have 48
+factors, and each movie has 150 content neighbours. Neighbours are drawn by popularity, values at random: the
+work is that of a real state, the recommendations are not. Histories have the lengths of MovieLens users.
 
 One thread. The baseline, in the same run, is the same sources with every score looked at by numpy, a
 partition and a sort, which is how a list of the best is usually made.
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from benchmarks.serving_world import FULL, sources_of
+from benchmarks.serving_world import CONFIG, FULL, sources_of
 from movierank_core.retrieval.candidates import find_candidates
 from movierank_core.retrieval.query import Query
 from movierank_core.retrieval.source import Source
@@ -37,17 +37,19 @@ def make_queries(rng: np.random.Generator, weight: NDArray[np.float64]) -> list[
     queries = []
     for length in lengths:
         rows = rng.choice(N_MOVIES, length, replace=False, p=weight)
-        ratings = rng.integers(1, 11, length).astype(np.float32) / 2
+        latest = rows[-CONFIG.max_history :]
+        ratings = rng.integers(1, 11, len(latest)).astype(np.float32) / 2
         queries.append(
             Query(
-                rows=rows,
-                timestamps=np.arange(length),
+                rows=latest,
+                timestamps=np.arange(len(latest)),
                 ratings=ratings,
                 centred=(ratings - ratings.mean()).astype(np.float32),
                 is_liked=ratings >= 4,
-                is_presence=np.ones(length, np.bool_),
+                is_presence=np.ones(len(latest), np.bool_),
                 excluded=rows,
                 hidden=rows[:0],
+                n_events=length,
                 mean_rating=3.5,
                 like_share=0.5,
                 as_of=length,

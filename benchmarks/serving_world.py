@@ -65,6 +65,7 @@ class Size:
     n_ratings: int = 32_000_000
     n_collaborative: int = CONFIG.max_collaborative_movies
     n_sequence: int = CONFIG.max_sequence_movies
+    n_factored: int = CONFIG.max_factored_movies
     n_neighbours: int = CONFIG.n_neighbours
     n_content_neighbours: int = CONFIG.n_content_neighbours
     n_factors: int = CONFIG.als_factors
@@ -79,6 +80,7 @@ TINY: Final = Size(
     n_ratings=20_000,
     n_collaborative=800,
     n_sequence=500,
+    n_factored=600,
     n_neighbours=40,
     n_content_neighbours=20,
     n_factors=8,
@@ -97,12 +99,14 @@ def sources_of(rng: np.random.Generator, weight: NDArray[np.float64], size: Size
     """Every source, with arrays of the shapes of a real one.
 
     The `n_collaborative` most rated movies have `n_neighbours` neighbours in each collaborative source (the
-    `n_sequence` most rated in those that know an order) and `n_factors` factors, and each movie has
-    `n_content_neighbours` content neighbours. Neighbours are drawn by popularity, values at random.
+    `n_sequence` most rated in those that know an order), the `n_factored` most rated have `n_factors` factors,
+    and each movie has `n_content_neighbours` content neighbours. Neighbours are drawn by popularity, values at
+    random.
     """
     by_popularity = np.argsort(-weight)
     collaborative = np.sort(by_popularity[: size.n_collaborative])
     ordered = np.sort(by_popularity[: size.n_sequence])
+    factored = np.sort(by_popularity[: size.n_factored])
     counts = (weight * size.n_ratings).astype(np.float32)
 
     def neighbours(movies: NDArray[np.int64], n: int) -> SparseRows:
@@ -127,8 +131,8 @@ def sources_of(rng: np.random.Generator, weight: NDArray[np.float64], size: Size
         ContextNeighbours(neighbours(ordered, size.n_neighbours)),
         NextItem(neighbours(ordered, size.n_neighbours)),
         ImplicitALS(
-            collaborative,
-            rng.normal(0, 0.1, (len(collaborative), size.n_factors)).astype(np.float32),
+            factored,
+            rng.normal(0, 0.1, (len(factored), size.n_factors)).astype(np.float32),
             CONFIG.als_alpha,
             CONFIG.als_l2,
             size.n_movies,
@@ -332,6 +336,7 @@ def _write_version(
         as_of=as_of,
         n_per_source=CONFIG.n_per_source,
         n_candidates=CONFIG.n_candidates,
+        max_history=CONFIG.max_history,
     )
     features = feature_list()
     users = rng.choice(size.n_users, size.n_training_requests, replace=False)

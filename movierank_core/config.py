@@ -31,6 +31,9 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     training_depth: int = 150
     """Best-fused candidates kept per training request; the rest, rarely liked, cost time and memory."""
 
+    max_history: int = 500
+    """Latest events of a history that say what a person likes; older ones only count as seen. Bounds what a
+    request costs."""
     n_candidates: int = 500
     """Movies that the ranker scores per request."""
     n_per_source: int = 200
@@ -42,6 +45,8 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The most-rated movies kept by EASE, whose dense inverse grows with the square of their number."""
     max_sequence_movies: int = 10_000
     """The most-rated movies kept by the sources that know an order; the regression needs two such squares."""
+    max_factored_movies: int = 10_000
+    """The most-rated movies kept by the matrix factorisation; each costs a product per request."""
     n_neighbours: int = 300
     """Neighbours stored per movie by the item-to-item sources, at least."""
     max_neighbours: int = 1_000

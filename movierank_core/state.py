@@ -30,6 +30,7 @@ class RankingState:
     """Only events strictly before this (seconds since 1970) are in it."""
     n_per_source: int
     n_candidates: int
+    max_history: int
     fusion: dict[str, float] = field(default_factory=dict)
     """What each source's proposals weigh when they are fused; 1 where it is not named."""
 
@@ -44,7 +45,12 @@ class RankingState:
 
     def query(self, history: History, catalogue: Catalogue, as_of: int) -> Query:
         return Query.of(
-            history, catalogue, as_of, self.movies.mean_rating_of_all, self.movies.like_share_of_all
+            history,
+            catalogue,
+            as_of,
+            self.movies.mean_rating_of_all,
+            self.movies.like_share_of_all,
+            self.max_history,
         )
 
     def candidates(self, query: Query, eligible: NDArray[np.bool_]) -> Candidates:
@@ -74,6 +80,7 @@ class RankingState:
             "as_of": self.as_of,
             "n_per_source": self.n_per_source,
             "n_candidates": self.n_candidates,
+            "max_history": self.max_history,
             "sources": list(self.sources),
             "fusion": self.fusion,
         }
@@ -91,6 +98,7 @@ class RankingState:
             as_of=facts["as_of"],
             n_per_source=facts["n_per_source"],
             n_candidates=facts["n_candidates"],
+            max_history=facts["max_history"],
             fusion=facts["fusion"],
         )
 
@@ -123,4 +131,5 @@ def fit_state(
         as_of=as_of,
         n_per_source=config.n_per_source,
         n_candidates=config.n_candidates,
+        max_history=config.max_history,
     )

@@ -61,7 +61,7 @@ def _user(columns: dict, query: Query, state: MovieState) -> None:
     years = state.release_year[query.rows]
     years = years[~np.isnan(years)]
     idle_days = (query.as_of - int(query.timestamps[-1])) / DAY if len(query) else MAX_IDLE_DAYS
-    columns["user_log_events"] = np.log1p(len(query))
+    columns["user_log_events"] = np.log1p(query.n_events)
     columns["user_mean_rating"] = query.mean_rating
     columns["user_like_share"] = query.like_share
     columns["user_rating_std"] = float(rated.std()) if len(rated) > 1 else 0.0

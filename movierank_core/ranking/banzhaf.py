@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from movierank_core.ranking.shapley import TreePaths
 from movierank_core.ranking.tree_kernels import fill_columns
 
-_LANES: Final = np.uint64(32)
-"""Rows attributed at a time: a page of results in one go. Unsigned, as all that places are made of: whether
-an index may be negative is asked for each, and keeps loops from being vectorised."""
+_N_LANES: Final = 32
+"""Rows attributed at a time: a page of results in one go."""
+_LANES: Final = np.uint64(_N_LANES)
+"""Unsigned, as all that places are made of: whether an index may be negative would be asked for each, and
+keep loops from being vectorised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ def _attribute(  # type: ignore[no-untyped-def]  # numba
     n_nodes = 1
     for tree in range(len(tree_offset) - 1):
         n_nodes = max(n_nodes, tree_offset[tree + 1] - tree_offset[tree] + 1)
-    lanes = np.int64(_LANES)
+    lanes = _N_LANES
     one, zero = np.float32(1), np.float32(0)
     product = np.ones(n_nodes * lanes, np.float32)
     agrees = np.zeros(n_nodes * lanes, np.float32)

@@ -37,7 +37,7 @@ class ImplicitALS:
 
     @classmethod
     def fit(cls, data: InteractionArrays, n_movies: int, config: ModelConfig) -> Self:
-        movies = movies_with_events(data, n_movies, config)
+        movies = movies_with_events(data, n_movies, config, config.max_factored_movies)
         position = positions_of(movies, n_movies)
         kept = position[data.rows] >= 0
         if not kept.any():

@@ -4,7 +4,7 @@ Each is one sparse matrix W of neighbours and a rule for weighting the history h
 score(j) = sum over history items i of h(i) * W[i, j].
 """
 
-from typing import ClassVar, Self
+from typing import ClassVar, Final, Self
 
 import numpy as np
 from numba import njit
@@ -15,6 +15,9 @@ from movierank_core.interaction_arrays import InteractionArrays
 from movierank_core.retrieval.query import Query
 from movierank_core.retrieval.source import Arrays
 from movierank_core.retrieval.sparse_rows import SparseRows
+
+FAINTEST: Final = 1e-3
+"""Of recency weights, those that are worth adding up."""
 
 
 class ItemToItem:
@@ -76,9 +79,10 @@ def n_neighbours_kept(n_movies: int, config: ModelConfig) -> int:
 
 
 def recency_weights(query: Query, decay: float) -> NDArray[np.float32]:
-    """`decay` to the number of steps back, for what the user chose; 0 for the rest."""
+    """`decay` to the number of steps back, for what the user chose; 0 for the rest, and below `FAINTEST`."""
     n_later: NDArray[np.int64] = np.cumsum(query.is_presence[::-1])[::-1] - query.is_presence
-    return np.where(query.is_presence, decay**n_later, 0.0).astype(np.float32)
+    weights = decay**n_later
+    return np.where(query.is_presence & (weights >= FAINTEST), weights, 0.0).astype(np.float32)
 
 
 @njit(cache=True, nogil=True)

@@ -14,7 +14,7 @@ MEAN_PRIOR_WEIGHT = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Oldest first; movies that the catalogue does not know are left out."""
+    """The latest part of a history, oldest first; movies that the catalogue does not know are left out."""
 
     rows: NDArray[np.int64]
     timestamps: NDArray[np.int64]
@@ -27,13 +27,15 @@ class Query:
     is_presence: NDArray[np.bool_]
     """The user chose the movie at some time (hidden ones were not chosen)."""
     excluded: NDArray[np.int64]
-    """Rows that the user has seen or hidden."""
+    """Rows that the user has seen or hidden, in the whole history."""
     hidden: NDArray[np.int64]
-    """Rows that the user has hidden."""
+    """Rows that the user has hidden, in the whole history."""
+    n_events: int
+    """Known movies in the whole history."""
     mean_rating: float
-    """The user's mean rating, shrunken towards the global mean."""
+    """The mean rating of the whole history, shrunken towards the global mean."""
     like_share: float
-    """The share of the user's ratings that are likes, shrunken towards the global share."""
+    """The share of the ratings of the whole history that are likes, shrunken towards the global share."""
     as_of: int
 
     def __len__(self) -> int:
@@ -41,9 +43,15 @@ class Query:
 
     @classmethod
     def of(
-        cls, history: History, catalogue: Catalogue, as_of: int, global_mean: float, global_like_share: float
+        cls,
+        history: History,
+        catalogue: Catalogue,
+        as_of: int,
+        global_mean: float,
+        global_like_share: float,
+        max_events: int | None = None,
     ) -> "Query":
-        """The part of `history` strictly before `as_of` (seconds since 1970)."""
+        """The part of `history` strictly before `as_of` (seconds since 1970), its latest `max_events`."""
         history = history.before(as_of)
         rows = catalogue.rows_of(history.movie_ids)
         known = rows >= 0
@@ -55,15 +63,18 @@ class Query:
         likes = int((opinions >= LIKE_THRESHOLD).sum())
         share = (likes + MEAN_PRIOR_WEIGHT * global_like_share) / (n + MEAN_PRIOR_WEIGHT)
         hidden = history.is_hidden[known]
+        latest = slice(0 if max_events is None else max(0, len(rows) - max_events), None)
+        ratings = ratings[latest]
         return cls(
-            rows=rows,
-            timestamps=history.timestamps[known],
+            rows=rows[latest],
+            timestamps=history.timestamps[known][latest],
             ratings=ratings,
-            centred=np.where(has_opinion, ratings - np.float32(mean), np.float32(0)).astype(np.float32),
+            centred=np.where(has_opinion[latest], ratings - np.float32(mean), 0).astype(np.float32),
             is_liked=ratings >= LIKE_THRESHOLD,
-            is_presence=~hidden,
+            is_presence=~hidden[latest],
             excluded=rows[history.is_seen[known] | hidden],
             hidden=rows[hidden],
+            n_events=len(rows),
             mean_rating=mean,
             like_share=share,
             as_of=as_of,

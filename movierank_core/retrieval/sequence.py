@@ -144,7 +144,8 @@ class NextItem(ItemToItem):
 @njit(cache=True, nogil=True)
 def _add_where_positive(scores, added, rows):  # type: ignore[no-untyped-def]  # numba
     """Adds to the scores of `rows` that are above 0; the others score 0. No other row scores anything."""
-    for row in rows:
+    for signed in rows:
+        row = np.uint64(signed)
         scores[row] = scores[row] + added[row] if scores[row] > 0 else np.float32(0)
 
 

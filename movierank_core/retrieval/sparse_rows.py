@@ -60,8 +60,9 @@ def _accumulate(offsets, indices, values, rows, weights, out):  # type: ignore[n
         weight = weights[i]
         if weight == 0.0:
             continue
-        for j in range(offsets[rows[i]], offsets[rows[i] + 1]):
-            out[indices[j]] += weight * values[j]
+        # Unsigned, or each place would be asked whether it counts from the end.
+        for j in range(np.uint64(offsets[rows[i]]), np.uint64(offsets[rows[i] + 1])):
+            out[np.uint64(np.uint32(indices[j]))] += weight * values[j]
 
 
 def strongest_per_row(

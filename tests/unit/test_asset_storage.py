@@ -52,7 +52,7 @@ def input_of(name: str, kind: type) -> dg.InputContext:
 
 @pytest.fixture(autouse=True)
 def contexts_finalized_here() -> Iterator[None]:
-    """Dagster's contexts close their instances when collected, which is noisy in the middle of other tests."""
+    """Dagster's contexts close their instances when collected: not in the middle of other tests."""
     yield
     gc.collect()
 
