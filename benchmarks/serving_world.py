@@ -99,8 +99,8 @@ def sources_of(rng: np.random.Generator, weight: NDArray[np.float64], size: Size
     """Every source, with arrays of the shapes of a real one.
 
     The `n_collaborative` most rated movies have `n_neighbours` neighbours in each collaborative source (the
-    `n_sequence` most rated in those that know an order), the `n_factored` most rated have `n_factors` factors,
-    and each movie has `n_content_neighbours` content neighbours. Neighbours are drawn by popularity, values at
+    `n_sequence` most rated in those that know an order), the `n_factored` most rated `n_factors` factors, and
+    each movie has `n_content_neighbours` content neighbours. Neighbours are drawn by popularity, values at
     random.
     """
     by_popularity = np.argsort(-weight)
