@@ -42,6 +42,7 @@ from movierank_core.point_in_time import from_epoch
 from movierank_core.ranking.score_calibration import ScoreCalibration
 from movierank_core.ranking.trees import TreeEnsemble
 from movierank_core.recommender import Recommender
+from movierank_core.resting import rest
 from movierank_core.state import RankingState
 
 TOLERANCE = 1e-9
@@ -203,6 +204,7 @@ def _replay(folder: Path, recommender: Recommender) -> None:
     model = recommender.model
     golden = msgspec.json.decode((folder / GOLDEN).read_bytes(), type=list[GoldenRequest])
     for number, request in enumerate(golden):
+        rest()
         history = History.from_events(
             Event(event.movie_id, event.event_type, event.timestamp, event.rating)
             for event in request.history
@@ -274,5 +276,9 @@ def _files(folder: Path) -> list[str]:
 
 
 def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while part := file.read(1 << 20):
+            digest.update(part)
+            rest()
+    return digest.hexdigest()

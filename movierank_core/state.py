@@ -14,6 +14,7 @@ from movierank_core.config import ModelConfig
 from movierank_core.features.movie_state import MovieState
 from movierank_core.history import History
 from movierank_core.interaction_arrays import InteractionArrays
+from movierank_core.resting import rest
 from movierank_core.retrieval.candidates import Candidates, find_candidates
 from movierank_core.retrieval.query import Query
 from movierank_core.retrieval.source import Arrays, Source
@@ -104,6 +105,7 @@ class RankingState:
 
 
 def _read_arrays(folder: Path, name: str) -> Arrays:
+    rest()
     return {
         path.name.removeprefix(f"{name}.").removesuffix(".npy"): np.asarray(
             np.load(path, mmap_mode="r", allow_pickle=False)

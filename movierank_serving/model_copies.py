@@ -4,12 +4,16 @@
     CURRENT                     which of them to serve
     CHALLENGER                  which of them to hold beside it, where that is wanted
     status.json                 what `sync` found when it last looked
+    LOADING                     held by the worker that loads a version beside requests
 
 These files are replaced atomically, so a reader sees an old one or a new one and never half of one.
 """
 
+import fcntl
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -61,6 +65,7 @@ class ModelCopies:
         self.current_file = folder / "CURRENT"
         self.challenger_file = folder / "CHALLENGER"
         self.status_file = folder / "status.json"
+        self._lock_file = folder / "LOADING"
 
     def current(self) -> CurrentVersion | None:
         """The version to serve, None if there was none yet. BundleError if CURRENT is damaged."""
@@ -76,6 +81,13 @@ class ModelCopies:
 
     def folder_of(self, version: CurrentVersion) -> Path:
         return self.versions / version.folder
+
+    @contextmanager
+    def one_at_a_time(self) -> Iterator[None]:
+        """In this block, no other process is in it."""
+        with self._lock_file.open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def set_current(self, version: CurrentVersion) -> None:
         self.name(self.current_file, version)

@@ -33,6 +33,8 @@ COPIES_KEPT: Final = 3
 RETRY_AFTER: Final = timedelta(minutes=5)
 """How long a refused version is left alone before it is tried again."""
 REFUSALS_KEPT: Final = 5
+_NICENESS: Final = 10
+"""Copying and verifying gives way to requests."""
 _NOT_THERE: Final = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """How MLflow's stores say that no version carries an alias."""
 _log = logging.getLogger("movierank.sync")
@@ -114,6 +116,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     set_up_logs()
+    os.nice(_NICENESS)
     run_sync(Settings.from_environment(), stop)
 
 

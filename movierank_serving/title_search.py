@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from movierank_core.resting import rest
 from movierank_serving.fuzzy import MAX_WORD, distances
 
 MAX_WORDS: Final = 12
@@ -50,6 +51,11 @@ def fold(text: str) -> str:
     return " ".join(kept.split())
 
 
+def _folded(title: str) -> str:
+    rest()
+    return fold(title)
+
+
 def _without_article(text: str) -> str:
     return next((text[len(article) :] for article in _ARTICLES if text.startswith(article)), text)
 
@@ -65,10 +71,11 @@ class TitleSearch:
         popularity: NDArray[np.float64],
     ) -> None:
         """One entry per catalogue row; `popularity` in [0, 1]."""
-        self._folded = [fold(title) for title in titles]
+        self._folded = [_folded(title) for title in titles]
         self._popularity = popularity
         rows_by_word: dict[str, list[int]] = {}
         for row, (title, other, year) in enumerate(zip(self._folded, other_titles, years, strict=True)):
+            rest()
             words = set(title.split())
             if other is not None:
                 words.update(fold(other).split())
@@ -166,6 +173,7 @@ def _letters_of(words: list[str]) -> tuple[NDArray[np.uint16], NDArray[np.int64]
     letters = np.zeros((len(words), MAX_WORD), np.uint16)
     lengths = np.zeros(len(words), np.int64)
     for row, word in enumerate(words):
+        rest()
         codes = np.frombuffer(word[:MAX_WORD].encode("utf-32-le"), np.uint32)
         letters[row, : len(codes)] = codes & 0xFFFF
         lengths[row] = len(codes)
@@ -180,6 +188,7 @@ def _masks_of(letters: NDArray[np.uint16]) -> NDArray[np.uint64]:
     folded = letters % 64
     occurrence = np.zeros(letters.shape, np.int64)
     for column in range(1, letters.shape[1]):
+        rest()
         occurrence[:, column] = (folded[:, :column] == folded[:, column : column + 1]).sum(axis=1)
     bits = np.left_shift(np.uint64(1), folded.astype(np.uint64))
     return np.stack(

@@ -23,6 +23,7 @@ from movierank_core.histories import CURRENT, Histories, open_histories
 from movierank_core.history import History
 from movierank_core.ladder import LeftOut, Pace, Strict
 from movierank_core.recommender import Ranking, RankOptions
+from movierank_core.resting import resting
 from movierank_serving.catalogue_view import CatalogueView
 from movierank_serving.impressions import ImpressionLog
 from movierank_serving.metrics import Metrics
@@ -222,8 +223,15 @@ class World:
 
     def _loaded(self, version: CurrentVersion) -> LoadedModel:
         """A version from its copy; BundleError if that cannot be used."""
-        recommender = self._load(self._copies.folder_of(version))
-        old = None if self.model is None else self.model.view
+        folder = self._copies.folder_of(version)
+        if self.model is None:
+            return self._loaded_from(folder, version, None)
+        # Beside requests: slower, so that they are not, and one worker at a time.
+        with self._copies.one_at_a_time(), resting():
+            return self._loaded_from(folder, version, self.model.view)
+
+    def _loaded_from(self, folder: Path, version: CurrentVersion, old: CatalogueView | None) -> LoadedModel:
+        recommender = self._load(folder)
         return LoadedModel(
             version=version.version,
             run_id=version.run_id,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movierank_core.errors import BundleError
+from movierank_core.resting import rest
 
 _CATEGORICAL = 1
 _DEFAULT_LEFT = 2
@@ -76,6 +77,7 @@ def parse_lightgbm_text(text: str) -> TextModel:
 
 
 def _parse_tree(block: str, index: int, n_features: int) -> Tree:
+    rest()
     where = f"tree {index}"
     # The first blank line ends a tree; after the last one come importances and parameters.
     fields = dict(_fields(block.split("\n\n", 1)[0]))

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from movierank_core.ranking.lightgbm_text import Tree
 from movierank_core.ranking.tree_kernels import fill_columns
+from movierank_core.resting import rest
 
 _LANES: Final = 32
 """Rows attributed at a time: a page of results in one go."""
@@ -63,6 +64,7 @@ class TreePaths:
         nodes: list[_Node] = []
         offsets, n_points, n_splits = [0], [], 0
         for tree, weight in zip(trees, weights, strict=True):
+            rest()
             of_tree, n_features = _nodes(tree, weight, n_splits)
             nodes += of_tree
             n_splits += len(tree.left)

@@ -16,6 +16,7 @@ from movierank_core.ranking.banzhaf import HalfwayPaths
 from movierank_core.ranking.lightgbm_text import TextModel, Tree, parse_lightgbm_text
 from movierank_core.ranking.shapley import TreePaths, attribute
 from movierank_core.ranking.tree_kernels import score_by_masks, score_by_walking
+from movierank_core.resting import rest
 
 _MAX_MASKED_LEAVES: Final = 64
 
@@ -175,6 +176,7 @@ def _left_to_right(tree: Tree) -> Tree:
 
     Where leaves without training rows leave means undefined, all leaves count alike.
     """
+    rest()
     order: list[int] = []
     pending = [0] if len(tree.left) else [-1]
     while pending:
@@ -204,6 +206,7 @@ def _flatten(trees: list[Tree], weights: list[float]) -> dict[str, Any]:
     keep_mask: list[int] = []
     base = 0.0
     for tree, weight in zip(trees, weights, strict=True):
+        rest()
         keys = map(
             _Column,
             tree.split_feature.tolist(),

@@ -26,9 +26,12 @@ class ItemToItem:
     name: ClassVar[str]
     is_personal: ClassVar[bool] = True
 
-    def __init__(self, neighbours: SparseRows) -> None:
+    def __init__(self, neighbours: SparseRows, support: NDArray[np.int64] | None = None) -> None:
+        """`support`: the rows that are a neighbour of any, ascending; looked for where it is not given."""
         self.neighbours = neighbours
-        self.support = np.flatnonzero(np.bincount(neighbours.indices, minlength=len(neighbours)))
+        if support is None:
+            support = np.flatnonzero(np.bincount(neighbours.indices, minlength=len(neighbours)))
+        self.support = support
 
     def history_weights(self, query: Query) -> NDArray[np.float32]:
         """One weight per item of the history; here 1 for what the user chose."""
@@ -42,11 +45,12 @@ class ItemToItem:
             "offsets": self.neighbours.offsets,
             "indices": self.neighbours.indices,
             "values": self.neighbours.values,
+            "support": self.support,
         }
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
-        return cls(SparseRows(arrays["offsets"], arrays["indices"], arrays["values"]))
+        return cls(SparseRows(arrays["offsets"], arrays["indices"], arrays["values"]), arrays["support"])
 
 
 def movies_with_events(

@@ -32,8 +32,14 @@ class Transitions(ItemToItem):
 
     name = "transitions"
 
-    def __init__(self, neighbours: SparseRows, log_popularity: NDArray[np.float32], decay: float) -> None:
-        super().__init__(neighbours)
+    def __init__(
+        self,
+        neighbours: SparseRows,
+        log_popularity: NDArray[np.float32],
+        decay: float,
+        support: NDArray[np.int64] | None = None,
+    ) -> None:
+        super().__init__(neighbours, support)
         self.log_popularity = log_popularity
         """Per catalogue row log p, shifted so that the least is 0."""
         self.decay = decay
@@ -74,7 +80,7 @@ class Transitions(ItemToItem):
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
         neighbours = SparseRows(arrays["offsets"], arrays["indices"], arrays["values"])
-        return cls(neighbours, arrays["log_popularity"], float(arrays["decay"][0]))
+        return cls(neighbours, arrays["log_popularity"], float(arrays["decay"][0]), arrays["support"])
 
 
 class ContextNeighbours(ItemToItem):
