@@ -11,6 +11,7 @@ import shutil
 import signal
 import tempfile
 import threading
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +19,7 @@ from typing import Any, Final
 from movierank_core.bundle_manifest import MANIFEST
 from movierank_core.errors import BundleError, MovierankError
 from movierank_core.model_store import BUNDLE_IN_MODEL, CHALLENGER, READY, STATE_TAG, follow_move
+from movierank_core.resting import resting
 from movierank_serving.logs import set_up_logs
 from movierank_serving.model_copies import (
     CurrentVersion,
@@ -33,8 +35,6 @@ COPIES_KEPT: Final = 3
 RETRY_AFTER: Final = timedelta(minutes=5)
 """How long a refused version is left alone before it is tried again."""
 REFUSALS_KEPT: Final = 5
-_NICENESS: Final = 10
-"""Copying and verifying gives way to requests."""
 _NOT_THERE: Final = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 """How MLflow's stores say that no version carries an alias."""
 _log = logging.getLogger("movierank.sync")
@@ -116,7 +116,6 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     set_up_logs()
-    os.nice(_NICENESS)
     run_sync(Settings.from_environment(), stop)
 
 
@@ -156,12 +155,15 @@ def _is_left_alone(refused: list[Refusal], version: str, run_id: str) -> bool:
 def _switch_to(settings: Settings, copies: ModelCopies, pointer: Path, version: str, run_id: str) -> None:
     """Raises BundleError if the version is unusable, RegistryUnavailable if it cannot be fetched."""
     folder = copies.versions / f"{version}-{run_id[:8]}"
-    if not _is_usable(folder):
+    with _courtesy(copies):
+        is_usable = _is_usable(folder)
+    if not is_usable:
         copies.versions.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=copies.versions))
         try:
             bundle = _download(settings, version, partial)
-            load_bundle(bundle)
+            with _courtesy(copies):
+                load_bundle(bundle)
             if folder.exists():
                 folder.rename(partial / "replaced")
             bundle.rename(folder)
@@ -183,6 +185,11 @@ def _is_usable(folder: Path) -> bool:
         return False
     os.utime(folder)
     return True
+
+
+def _courtesy(copies: ModelCopies) -> AbstractContextManager[None]:
+    """Verifying takes its time where a version is served meanwhile."""
+    return nullcontext() if _named(copies, copies.current_file) is None else resting()
 
 
 def _delete_old(copies: ModelCopies) -> None:
