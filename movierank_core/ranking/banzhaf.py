@@ -27,13 +27,14 @@ class HalfwayPaths:
     """`TreePaths` with what there is to say at t = 1/2, in single precision, in as few bytes as will do."""
 
     tree_offset: NDArray[np.int64]
-    split: NDArray[np.uint32]
+    threshold: NDArray[np.float64]
+    threshold_float32: NDArray[np.float32]
     column: NDArray[np.uint16]
     feature: NDArray[np.uint16]
     is_right: NDArray[np.bool_]
-    parent: NDArray[np.uint32]
-    previous: NDArray[np.uint32]
-    first_child: NDArray[np.uint32]
+    parent: NDArray[np.uint16]
+    previous: NDArray[np.uint16]
+    first_child: NDArray[np.uint16]
     factors: NDArray[np.float32]
     """[n_nodes, 3]"""
     changes: NDArray[np.float32]
@@ -41,27 +42,32 @@ class HalfwayPaths:
 
     @classmethod
     def of(
-        cls, paths: TreePaths, split_column: NDArray[np.int64], column_feature: NDArray[np.int64]
+        cls,
+        paths: TreePaths,
+        split_column: NDArray[np.int64],
+        column_feature: NDArray[np.int64],
+        threshold: NDArray[np.float64],
+        threshold_float32: NDArray[np.float32],
     ) -> "HalfwayPaths":
+        """`threshold` and what else there is per split or column are those of the ensemble."""
         factors, changes = paths.coefficients(np.ones_like(paths.n_points))
         column = split_column[paths.split]
         return cls(
             paths.tree_offset,
-            paths.split.astype(np.uint32),
+            threshold[paths.split],
+            threshold_float32[paths.split],
             column.astype(np.uint16),
             column_feature[column].astype(np.uint16),
             paths.is_right,
-            paths.parent.astype(np.uint32),
-            paths.previous.astype(np.uint32),
-            paths.first_child.astype(np.uint32),
+            _short(paths.parent),
+            _short(paths.previous),
+            _short(paths.first_child),
             np.ascontiguousarray(factors[:, :, :1].reshape(-1, 3), np.float32),
             np.ascontiguousarray(changes[:, :, :1].reshape(-1, 3), np.float32),
         )
 
-    def values(
-        self, X: NDArray[Any], columns: tuple[NDArray[Any], ...], threshold: NDArray[Any]
-    ) -> NDArray[np.float64]:
-        """[n_rows, n_features]; `columns` are the `column_*` of the ensemble, `threshold` is per split."""
+    def values(self, X: NDArray[Any], columns: tuple[NDArray[Any], ...]) -> NDArray[np.float64]:
+        """[n_rows, n_features]; `columns` are the `column_*` of the ensemble."""
         added = np.zeros(X.shape)
         _attribute(
             X,
@@ -69,7 +75,7 @@ class HalfwayPaths:
             self.tree_offset,
             self.column,
             self.feature,
-            threshold[self.split],
+            self.threshold_float32 if X.dtype == np.float32 else self.threshold,
             self.is_right,
             self.parent,
             self.previous,
@@ -79,6 +85,13 @@ class HalfwayPaths:
             added,
         )
         return added
+
+
+def _short(numbers: NDArray[np.int64]) -> NDArray[np.uint16]:
+    """Numbers of nodes within a tree; ValueError where one has too many to be served."""
+    if numbers.max(initial=0) > np.iinfo(np.uint16).max:
+        raise ValueError(f"a tree has {numbers.max()} nodes; expected at most {np.iinfo(np.uint16).max}")
+    return numbers.astype(np.uint16)
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})

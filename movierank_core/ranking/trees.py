@@ -134,7 +134,7 @@ class TreeEnsemble:
         of the time; they do not add up to the raw score.
         """
         X = np.ascontiguousarray(self._matrix(X))
-        return self.halfway_paths.values(X, self._columns(), self._thresholds(X))
+        return self.halfway_paths.values(X, self._columns())
 
     def _matrix(self, X: NDArray[Any]) -> NDArray[Any]:
         if X.ndim != 2 or X.shape[1] != len(self.feature_names):
@@ -221,6 +221,7 @@ def _flatten(trees: list[Tree], weights: list[float]) -> dict[str, Any]:
         ]
         base += weight * float(np.average(tree.leaf_value, weights=tree.leaf_count))
     threshold = np.minimum(_joined([tree.threshold for tree in trees], np.float64), np.finfo(np.float64).max)
+    threshold_float32 = _rounded_down(threshold)
     most_leaves = max((tree.n_leaves for tree in trees), default=1)
     masks = np.array(keep_mask if most_leaves <= _MAX_MASKED_LEAVES else [], np.uint64)
     paths = TreePaths.of(trees, weights)
@@ -234,7 +235,7 @@ def _flatten(trees: list[Tree], weights: list[float]) -> dict[str, Any]:
         "tree_offset": np.cumsum([0, *(len(tree.left) for tree in trees)], dtype=np.int64),
         "split_column": split_columns,
         "threshold": threshold,
-        "threshold_float32": _rounded_down(threshold),
+        "threshold_float32": threshold_float32,
         # Masks of 32 bits take half the instructions where registers are short.
         "keep_mask": masks.astype(np.uint32) if most_leaves <= 32 else masks,
         "left": _joined([tree.left for tree in trees], np.int64),
@@ -244,7 +245,7 @@ def _flatten(trees: list[Tree], weights: list[float]) -> dict[str, Any]:
         ),
         "base": base,
         "paths": paths,
-        "halfway_paths": HalfwayPaths.of(paths, split_columns, column_features),
+        "halfway_paths": HalfwayPaths.of(paths, split_columns, column_features, threshold, threshold_float32),
     }
 
 

@@ -64,17 +64,18 @@ def _keys_above_floor(bits, eligible, among, n):  # type: ignore[no-untyped-def]
     step = len(among) // SAMPLE
     sample = np.empty(SAMPLE, np.int32)
     for place in range(SAMPLE):
-        row = among[place * step]
+        row = np.uint64(among[place * step])
         sample[place] = bits[row] if eligible[row] else np.int32(0)
     above = min(3 * n * SAMPLE // len(among) + 1, SAMPLE - 1)
     floor = max(np.partition(sample, SAMPLE - 1 - above)[SAMPLE - 1 - above], np.int32(0))
     keys = np.empty(8 * n, np.uint64)
     size = 0
-    for row in among:
+    for signed in among:
+        row = np.uint64(signed)  # An unsigned one is not asked whether it counts from the end.
         if bits[row] > floor and eligible[row]:
             if size == len(keys):
                 return keys[:0]
-            keys[size] = np.uint64(0x7FFFFFFF - bits[row]) << np.uint64(32) | np.uint64(row)
+            keys[size] = np.uint64(0x7FFFFFFF - bits[row]) << np.uint64(32) | row
             size += 1
     # With a floor of 0 these are all that there are, even if fewer than asked for.
     return keys[:size] if size >= n or floor == 0 else keys[:0]
