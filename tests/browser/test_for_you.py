@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenPage
 from tests.support.browser import match_of, titles_of
-from tests.support.fake_api import FakeService
+from tests.support.fake_api import N_USERS, FakeService, n_votes
 
 pytestmark = pytest.mark.browser
 
@@ -171,6 +171,27 @@ def test_rows_below_the_list_load_when_scrolled_to(open_page: OpenPage) -> None:
     page.mouse.wheel(0, 4000)
     row = page.get_by_role("region", name=re.compile("^Because you liked"))
     expect(row.get_by_role("link").first).to_be_visible()
+
+
+def test_the_long_tail_is_what_few_people_have_seen(open_page: OpenPage, service: FakeService) -> None:
+    page = cards(open_page("?user=42"))
+    page.locator("mr-rows").scroll_into_view_if_needed()
+    page.mouse.wheel(0, 6000)
+    row = page.get_by_role("region", name="From the long tail")
+    row.get_by_role("link").first.wait_for()
+    most = max(5, round(0.02 * N_USERS))
+    asked = [
+        body["filters"]["max_votes"]
+        for _, path, body in service.requests
+        if path == "/rank" and "filters" in body and "max_votes" in body["filters"]
+    ]
+    assert asked == [most]
+    shown = [
+        service.films[int(link.get_attribute("data-movie") or 0)] for link in row.get_by_role("link").all()
+    ]
+    assert shown
+    assert all(n_votes(film) <= most for film in shown)
+    assert not {film.title for film in shown} & set(titles_of(page))
 
 
 def test_history_and_tastes_of_a_user(open_page: OpenPage, service: FakeService) -> None:

@@ -456,6 +456,11 @@ class FakeService:
         raise Problem(404, "not-found", "There is no such route. See /schema.")
 
 
+def n_votes(film: Film) -> int:
+    """How many people have an event with a film: one in seven has none."""
+    return film.movie_id % 7 * 4
+
+
 def passes(film: Film, filters: Json) -> bool:
     """The business filters the page can set; a film without a fact fails a constraint on it."""
     checks = [
@@ -464,6 +469,7 @@ def passes(film: Film, filters: Json) -> bool:
         ("year_max", lambda value: film.release_year <= value),
         ("runtime_max", lambda value: 0 < film.runtime_minutes <= value),
         ("languages", lambda value: film.original_language in value),
+        ("max_votes", lambda value: n_votes(film) <= value),
     ]
     return all(check(filters[name]) for name, check in checks if filters.get(name) is not None)
 

@@ -61,7 +61,7 @@ export default {
   "row.because": "Because you liked {title}",
   "row.fresh": "New releases for you",
   "row.tail": "From the long tail",
-  "row.tail.hint": "Good matches that few people have seen",
+  "row.tail.hint": "The best matches among films that at most 2 % of people have seen",
   "row.back": "Scroll back",
   "row.on": "Scroll on",
 

@@ -9,7 +9,7 @@ import { factsOf } from "../card/facts.js";
 import "../poster/poster.js";
 
 const LENGTH = 14;
-const COMMON = ["high_popularity", "popular_lately", "newcomer", "newcomer_popular"];
+const FEW_OF_PEOPLE = 0.02;
 
 /** A row of small posters that scrolls sideways; `films` are cards. */
 export const filmRow = (title, films, hint) => html`<section class="row" aria-label="${title}">
@@ -59,9 +59,11 @@ const ROWS = [
     return { title: t("row.fresh"), films: results.filter(({ movie_id }) => !shown.slice(0, 12).includes(movie_id)) };
   },
   async ({ audience, knobs, shown, signal }) => {
-    const { results } = await api.rank(audience.body({ ...knobs, k: 200 }), signal);
-    const rare = results.filter(({ movie_id, reasons }) => !shown.includes(movie_id) && !reasons.some((code) => COMMON.includes(code)));
-    return { title: t("row.tail"), hint: t("row.tail.hint"), films: rare };
+    const { n_users } = await api.model(signal);
+    const body = audience.body({ ...knobs, k: LENGTH + shown.length });
+    const filters = { ...body.filters, max_votes: Math.max(5, Math.round(FEW_OF_PEOPLE * n_users)) };
+    const { results } = await api.rank({ ...body, filters }, signal);
+    return { title: t("row.tail"), hint: t("row.tail.hint"), films: results.filter(({ movie_id }) => !shown.includes(movie_id)) };
   },
 ];
 
