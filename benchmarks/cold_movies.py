@@ -1,18 +1,19 @@
-"""What the content source does for movies that nobody has rated.
+"""What the content source and the places reserved for its finds do for movies that nobody has rated.
 
     PYTHONPATH=. python benchmarks/cold_movies.py --data-dir DIR [--tmdb-file FILE] [--json OUT.json]
 
 All events of a tenth of the movies are withheld: from fitting, from training, and from the histories of those
-who ask. Then the requests of the temporal protocol are answered with the content source and without it: once
-from all movies, judged by the other movies' likes (nDCG@10) and by the withheld ones (recall@100), and once
-from the movies without an event alone, as a request with `filters.max_votes` 0 is. A tenth of the catalogue
-is made up of movies of every popularity, so that finding them is harder than finding what is merely new.
+who ask. Then the requests of the temporal protocol are answered as served, by the same model without reserved
+places, and by one without the content source: once from all movies, judged by the other movies' likes
+(nDCG@10, recall@100) and by the withheld ones (recall@100), and once from the movies without an event alone,
+as a request with `filters.max_votes` 0 is. A tenth of the catalogue is made up of movies of every popularity,
+so that finding them is harder than finding what is merely new.
 """
 
 import argparse
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,7 +41,8 @@ from movierank_pipeline.training_set import build_training_set
 
 SHARE: Final = 0.1
 DEPTH: Final = 100
-SYSTEMS: Final = {"with content": (), "without content": (f"source:{Content.name}",)}
+AS_SERVED, UNRESERVED, WITHOUT = "as served", "nothing reserved", "without content"
+COLUMNS: Final = (AS_SERVED, UNRESERVED, WITHOUT, "less nothing reserved", "less without content")
 
 
 @dataclass(frozen=True)
@@ -83,12 +85,13 @@ def values_of(
     lists, among_unknown = (np.full((len(questions), DEPTH), -1, np.int64) for _ in range(2))
     for place, question in enumerate(questions):
         for ranked, mask in ((lists, None), (among_unknown, is_unknown)):
-            rows = model.score(question.history, as_of=question.as_of, admitted=mask).rows[:DEPTH]
+            rows = model.score(question.history, as_of=question.as_of, admitted=mask).listed[:DEPTH]
             ranked[place, : len(rows)] = rows
     warm, cold = [question.warm for question in questions], [question.cold for question in questions]
     n_warm, n_cold = (np.array([len(rows) for rows in targets]) for targets in (warm, cold))
     return {
         "others: ndcg@10": ndcg(hits_of(lists, warm), n_warm, 10),
+        "others: recall@100": recall(hits_of(lists, warm), n_warm, DEPTH),
         "withheld: recall@100": recall(hits_of(lists, cold), n_cold, DEPTH),
         "withheld, asked for: recall@100": recall(hits_of(among_unknown, cold), n_cold, DEPTH),
     }
@@ -106,12 +109,15 @@ def measure(data: InteractionArrays, catalogue: Catalogue, config: ModelConfig) 
     questions = list(asked(data, catalogue, config, is_cold))
     user_ids = np.array([question.user_id for question in questions])
     values = {}
-    for name, without in SYSTEMS.items():
+    for name, without in ((AS_SERVED, ()), (WITHOUT, (f"source:{Content.name}",))):
         print(f"{name}: training", flush=True)
         ranker = train_ranker(
             build_training_set(known, requests, catalogue, config, without=without), config, without=without
         )
         values[name] = values_of(ranker.on(catalogue, state), questions, is_unknown)
+        if name == AS_SERVED:
+            unreserved = ranker.on(catalogue, replace(state, n_little_known=0))
+            values[UNRESERVED] = values_of(unreserved, questions, is_unknown)
     report: dict[str, Any] = {
         "n_requests": len(questions),
         "n_withheld_movies": int(is_cold.sum()),
@@ -119,36 +125,31 @@ def measure(data: InteractionArrays, catalogue: Catalogue, config: ModelConfig) 
         "chance_among_unknown": DEPTH / int(is_unknown.sum()),
         "measures": {},
     }
-    first, second = SYSTEMS
-    for metric in values[first]:
+    for metric in values[AS_SERVED]:
         of_users = (
-            pl.DataFrame({"user_id": user_ids, first: values[first][metric], second: values[second][metric]})
-            .filter(~pl.col(first).is_nan())
+            pl.DataFrame({"user_id": user_ids, **{name: found[metric] for name, found in values.items()}})
+            .filter(~pl.col(AS_SERVED).is_nan())
             .group_by("user_id", maintain_order=True)
             .mean()
         )
-        means = [of_users[first].to_numpy(), of_users[second].to_numpy()]
-        columns = np.stack([*means, means[0] - means[1]], axis=1)
+        ours, *others = (of_users[name].to_numpy() for name in (AS_SERVED, UNRESERVED, WITHOUT))
+        columns = np.stack([ours, *others, *(ours - other for other in others)], axis=1)
         intervals = bootstrap_intervals(columns, config.seed)
         report["measures"][metric] = {
-            "n_requests": int((~np.isnan(values[first][metric])).sum()),
+            "n_requests": int((~np.isnan(values[AS_SERVED][metric])).sum()),
             "n_users": len(of_users),
-            **{
-                name: msgspec.to_builtins(interval)
-                for name, interval in zip((first, second, "difference"), intervals, strict=True)
-            },
+            **dict(zip(COLUMNS, msgspec.to_builtins(intervals), strict=True)),
         }
     return report
 
 
 def table(report: dict[str, Any]) -> str:
     """Markdown."""
-    first, second = SYSTEMS
-    lines = [f"| | requests | {first} | {second} | difference |", "|---|---|---|---|---|"]
+    lines = [f"| | requests | {' | '.join(COLUMNS)} |", "|---|" + "---|" * (len(COLUMNS) + 1)]
     for metric, found in report["measures"].items():
         cells = [
             f"{found[part]['mean']:.4f} [{found[part]['low']:.4f}, {found[part]['high']:.4f}]"
-            for part in (first, second, "difference")
+            for part in COLUMNS
         ]
         lines.append(f"| {metric} | {found['n_requests']} | {' | '.join(cells)} |")
     n_unknown, chance = report["n_unknown_movies"], report["chance_among_unknown"]

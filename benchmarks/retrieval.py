@@ -96,10 +96,18 @@ def main() -> None:
     weight = 1.0 / (np.arange(N_MOVIES) + 50.0) ** 1.3
     weight = rng.permutation(weight / weight.sum())
     sources, queries = sources_of(rng, weight), make_queries(rng, weight)
+    little_known = np.sort(np.argsort(weight)[: N_MOVIES // 4])
 
     def ours(query: Query) -> object:
         return find_candidates(
-            query, sources, eligible_for(query), fusion={}, n_per_source=200, n_candidates=500
+            query,
+            sources,
+            eligible_for(query),
+            fusion={},
+            n_per_source=200,
+            n_candidates=500,
+            little_known=little_known,
+            n_little_known=20,
         )
 
     with threadpool_limits(1):

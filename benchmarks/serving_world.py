@@ -55,7 +55,7 @@ VERSIONS: Final = ("1", "2")
 """Two copies of one bundle, so that there is something to swap to."""
 FIRST_RATING: Final = int(datetime(1996, 1, 1, tzinfo=UTC).timestamp())
 LAST_RATING: Final = int(datetime(2023, 10, 1, tzinfo=UTC).timestamp())
-_WORLD_FORMAT: Final = 2
+_WORLD_FORMAT: Final = 3
 """Raised when the same size would be made differently."""
 
 
@@ -345,6 +345,8 @@ def _write_version(
         n_per_source=CONFIG.n_per_source,
         n_candidates=CONFIG.n_candidates,
         max_history=CONFIG.max_history,
+        min_movie_events=CONFIG.min_movie_events,
+        n_little_known=CONFIG.n_little_known,
     )
     features = feature_list()
     users = rng.choice(size.n_users, size.n_training_requests, replace=False)

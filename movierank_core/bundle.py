@@ -210,9 +210,9 @@ def _replay(folder: Path, recommender: Recommender) -> None:
             for event in request.history
         )
         scored = model.score(history, as_of=request.as_of)
-        movie_ids = model.catalogue.movie_ids[scored.rows[: len(request.movie_ids)]].tolist()
-        raw = scored.raw_scores[: len(request.raw_scores)]
-        probabilities = scored.probabilities[: len(request.scores)]
+        shown = scored.shown[: len(request.movie_ids)]
+        movie_ids = model.catalogue.movie_ids[scored.rows[shown]].tolist()
+        raw, probabilities = scored.raw_scores[shown], scored.probabilities[shown]
         if (
             movie_ids != request.movie_ids
             or not np.allclose(raw, request.raw_scores, rtol=0, atol=TOLERANCE)
@@ -259,15 +259,16 @@ def _golden(model: RankingModel, history: History, predict_raw: PredictRaw) -> G
             expected=f"at most {TOLERANCE}",
             remedy="report this with the model text; it is a defect",
         )
+    shown = scored.shown[:GOLDEN_DEPTH]
     return GoldenRequest(
         history=[
             GoldenEvent(event.movie_id, event.event_type, event.timestamp, event.rating)
             for event in history.events()
         ],
         as_of=as_of,
-        movie_ids=model.catalogue.movie_ids[scored.rows[:GOLDEN_DEPTH]].tolist(),
-        raw_scores=raw[:GOLDEN_DEPTH].tolist(),
-        scores=scored.probabilities[:GOLDEN_DEPTH].tolist(),
+        movie_ids=model.catalogue.movie_ids[scored.rows[shown]].tolist(),
+        raw_scores=raw[shown].tolist(),
+        scores=scored.probabilities[shown].tolist(),
     )
 
 

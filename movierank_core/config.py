@@ -35,9 +35,13 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Latest events of a history that say what a person likes; older ones only count as seen. Bounds what a
     request costs."""
     n_candidates: int = 500
-    """Movies that the ranker scores per request."""
+    """Movies that the sources propose together, and the ranker scores, per request."""
     n_per_source: int = 200
     """Movies that each candidate source proposes, at most."""
+    n_little_known: int = 20
+    """Movies with fewer than `min_movie_events` events, none over a year old, that are scored beside the
+    `n_candidates`: those most like the history. Of every twenty places one at least, the last, goes to one of
+    them while there are any (docs/evaluation.md); 0 reserves no place."""
 
     min_movie_events: int = 3
     """Movies with fewer events are left out of the collaborative sources; content covers them."""

@@ -48,11 +48,11 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     filtered_by: list[str]
     """Every rule that keeps the movie out: `seen`, `hidden`, `filters.<field>`."""
     is_candidate: bool
-    """Whether it is among the fused candidates, or would be if no rule kept it out."""
+    """Whether it is among the candidates, or would be if no rule kept it out."""
     rank: int | None
-    """Its place by score in the ranking of this request, from 1; None if it is not in it."""
+    """Its place in the ranking of this request without diversity, from 1; None if it is not in it."""
     would_rank: int
-    """Its place by score if no rule kept it out and it were a candidate in any case."""
+    """Its place there if no rule kept it out and it were a candidate in any case."""
     n_candidates: int
     """How many candidates it is compared with, itself included."""
     score: float
@@ -103,7 +103,7 @@ def source_views(
 
 
 def with_candidate(candidates: Candidates, row: int, views: list[SourceView]) -> Candidates:
-    """The candidates with `row` behind the last, where fusion would have put it; the same if it is one."""
+    """The candidates with `row` behind the last, where it changes nothing for them; the same if it is one."""
     if row in candidates.rows:
         return candidates
     return replace(

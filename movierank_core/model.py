@@ -5,6 +5,7 @@ Training rows, offline evaluation and `/rank` all come through here.
 
 import time
 from dataclasses import dataclass
+from functools import cached_property
 
 import msgspec
 import numpy as np
@@ -17,6 +18,7 @@ from movierank_core.features.definitions import Feature
 from movierank_core.history import History
 from movierank_core.ladder import STRICT, ServedBy, Strict
 from movierank_core.ranking.newcomers import NEWCOMER_WEIGHTS, decreasing_fit
+from movierank_core.ranking.reserved_places import with_reserved_places
 from movierank_core.ranking.score_calibration import ScoreCalibration
 from movierank_core.ranking.trees import TreeEnsemble
 from movierank_core.retrieval.candidates import Candidates
@@ -25,9 +27,9 @@ from movierank_core.retrieval.sources import fuse, proposals_of
 from movierank_core.state import RankingState
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Scored:
-    """Candidates of one request in ranked order, best first."""
+    """Candidates of one request in the order of their scores, best first."""
 
     query: Query
     rows: NDArray[np.int64]
@@ -36,10 +38,28 @@ class Scored:
     probabilities: NDArray[np.float64]
     """P(the user likes it | they rate it), never increasing down the list."""
     features: NDArray[np.float32] | None
-    """[n, n_features] in ranked order; None where the ranker was not asked."""
+    """[n, n_features] by position; None where the ranker was not asked."""
     served_by: ServedBy
     """`model`, or `popularity` for an empty history; see `movierank_core.ladder` for the rest."""
     stage_ms: dict[str, float]
+    reserved: NDArray[np.int64]
+    """Positions of the little-known movies that may stand above their score, in the order of their claim."""
+    is_little_known: NDArray[np.bool_]
+    """By position."""
+
+    def in_places(self, order: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """An order of the positions with places reserved, and whether a movie was moved up to each place."""
+        return with_reserved_places(order, self.is_little_known, self.reserved)
+
+    @cached_property
+    def shown(self) -> NDArray[np.int64]:
+        """Positions in the order of the list: by score, but for the reserved places."""
+        return self.in_places(np.arange(len(self.rows)))[0]
+
+    @property
+    def listed(self) -> NDArray[np.int64]:
+        """Catalogue rows in the order of the list."""
+        return self.rows[self.shown]
 
 
 @dataclass(frozen=True)
@@ -97,18 +117,25 @@ class RankingModel:
         order = np.argsort(-raw, kind="stable")
         probabilities = self.calibration.probabilities(raw[order], query.like_share)
         clock.lap("ranker")
+        rows = candidates.rows[order]
+        place_of = np.empty_like(order)
+        place_of[order] = np.arange(len(order))
         return Scored(
             query=query,
-            rows=candidates.rows[order],
+            rows=rows,
             raw_scores=raw[order],
             probabilities=probabilities,
             features=matrix[order],
             served_by="model",
             stage_ms=clock.laps,
+            reserved=place_of[candidates.reserved],
+            is_little_known=self.state.is_little_known[rows],
         )
 
     def _by_fusion(self, query: Query, candidates: Candidates, clock: "_Clock") -> Scored:
-        return self._unranked(query, candidates.rows, candidates.fused, "candidates", clock)
+        return self._unranked(
+            query, candidates.rows, candidates.fused, "candidates", clock, reserved=candidates.reserved
+        )
 
     def by_popularity(self, query: Query, mask: NDArray[np.bool_], clock: "_Clock | None" = None) -> Scored:
         """The rows of `mask` in the order of recent popularity."""
@@ -129,6 +156,7 @@ class RankingModel:
         fused: NDArray[np.float32],
         served_by: ServedBy,
         clock: "_Clock",
+        reserved: NDArray[np.int64] | None = None,
     ) -> Scored:
         """In the order of the fused scores, each with the share of its raters who liked it."""
         return Scored(
@@ -139,6 +167,8 @@ class RankingModel:
             features=None,
             served_by=served_by,
             stage_ms=clock.laps,
+            reserved=np.zeros(0, np.int64) if reserved is None else reserved,
+            is_little_known=self.state.is_little_known[rows],
         )
 
 

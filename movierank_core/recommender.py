@@ -23,7 +23,7 @@ from movierank_core.model import RankingModel, Scored
 from movierank_core.ranking.diversity import diversify
 from movierank_core.ranking.exploration import draw_ranking
 from movierank_core.ranking.filters import Filters, admitted
-from movierank_core.ranking.reasons import families_of, reason_codes, sum_by_family
+from movierank_core.ranking.reasons import MAX_REASONS, families_of, reason_codes, sum_by_family
 from movierank_core.retrieval.content import Content
 from movierank_core.retrieval.ease import EaseLikes, EasePresence
 from movierank_core.retrieval.item_to_item import ItemToItem, strongest_history_item
@@ -34,6 +34,9 @@ from movierank_core.retrieval.selection import best_rows
 
 BECAUSE_SOURCES = (EaseLikes.name, ItemNeighbours.name, EasePresence.name)
 """Sources asked, in this order, which history item counted most for a movie."""
+
+RESERVED_REASONS = ("few_ratings", "content_match")
+"""Of a movie at a reserved place: it is little known, and content proposes it."""
 
 _FAMILY_OF_FUSED = {"popularity": "popular_lately", "candidates": "candidates"}
 """What a fused score is called among the contributions, by what it orders."""
@@ -117,7 +120,7 @@ class Recommender:
         scored = self.model.score(
             history, as_of=as_of, exclude_seen=options.exclude_seen, admitted=mask, ladder=ladder
         )
-        chosen, propensities = self._chosen(scored, k, options)
+        chosen, is_moved, propensities = self._chosen(scored, k, options)
         results = (
             None
             if scored.features is None
@@ -125,6 +128,7 @@ class Recommender:
         )
         if results is None:
             results = self._plain(scored, chosen, explain=options.explain)
+        results = _with_reserved_reasons(results, is_moved)
         if options.explore > 0:
             results = [
                 msgspec.structs.replace(movie, propensity=propensity)
@@ -139,19 +143,23 @@ class Recommender:
 
     def _chosen(
         self, scored: Scored, k: int, options: RankOptions
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Positions of `scored` in the order in which they are shown, and the propensity of each."""
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.float64]]:
+        """Positions of `scored` in the order in which they are shown, whether each was moved up to a reserved
+        place, and the propensity of each."""
         if options.explore > 0:
             if options.diversity > 0:
                 raise ValueError("explore and diversity are both above 0, so that no propensity is known")
             rng = np.random.default_rng(options.seed)
-            return draw_ranking(scored.raw_scores, k, options.explore, rng)
+            # Nothing is reserved: a draw gives everything its chance, and a known one.
+            drawn, propensities = draw_ranking(scored.raw_scores, k, options.explore, rng)
+            return drawn, np.zeros(len(drawn), np.bool_), propensities
+        order = np.arange(len(scored.rows))
         if options.diversity > 0:
             vectors = self.model.state.movies.genres[scored.rows]
-            chosen = diversify(scored.probabilities, vectors, k, options.diversity)
-        else:
-            chosen = np.arange(min(k, len(scored.rows)))
-        return chosen, np.ones(len(chosen))
+            taken = diversify(scored.probabilities, vectors, k, options.diversity)
+            order = np.concatenate([taken, np.delete(order, taken)])
+        shown, is_moved = scored.in_places(order)
+        return shown[:k], is_moved[:k], np.ones(min(k, len(shown)))
 
     def explain(
         self, history: History, *, as_of: int, row: int, options: RankOptions = DEFAULT_OPTIONS
@@ -182,8 +190,10 @@ class Recommender:
             is_candidate = row in scored.rows
             scored = scored if is_candidate else _with_last(scored, row)
         position = np.flatnonzero(scored.rows == row)[:1]
-        [movie] = self._described(scored, position, explain=True)
-        place = int(position[0]) + 1
+        shown, is_moved = scored.in_places(np.arange(len(scored.rows)))
+        at = np.flatnonzero(shown == position)
+        [movie] = _with_reserved_reasons(self._described(scored, position, explain=True), is_moved[at])
+        place = int(at[0]) + 1
         assert movie.contributions is not None
         return Explanation(
             served_by=scored.served_by,
@@ -316,6 +326,19 @@ class Recommender:
         return best_rows(counts, np.ones(len(self.catalogue), np.bool_), k).tolist()
 
 
+def _with_reserved_reasons(results: list[RankedMovie], is_moved: NDArray[np.bool_]) -> list[RankedMovie]:
+    """The same, and for those that stand at a reserved place that it is one, and why it is theirs."""
+    return [
+        msgspec.structs.replace(
+            movie,
+            reasons=list(dict.fromkeys([*RESERVED_REASONS, *movie.reasons]))[:MAX_REASONS],
+        )
+        if moved
+        else movie
+        for movie, moved in zip(results, is_moved.tolist(), strict=True)
+    ]
+
+
 def _with_last(scored: Scored, row: int) -> Scored:
     """The same with a movie that nobody asked for lately, at the end."""
     return replace(
@@ -323,4 +346,5 @@ def _with_last(scored: Scored, row: int) -> Scored:
         rows=np.append(scored.rows, row),
         raw_scores=np.append(scored.raw_scores, 0.0),
         probabilities=np.append(scored.probabilities, scored.probabilities.min(initial=1.0)),
+        is_little_known=np.append(scored.is_little_known, False),
     )

@@ -4,7 +4,9 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,9 @@ from movierank_core.retrieval.query import Query
 from movierank_core.retrieval.source import Arrays, Source
 from movierank_core.retrieval.sources import SOURCE_TYPES, fit_sources
 
+LITTLE_KNOWN_DAYS: Final = 365
+"""Days after a movie's first event in which few events do not count against it."""
+
 
 @dataclass(frozen=True)
 class RankingState:
@@ -34,6 +39,10 @@ class RankingState:
     max_history: int
     fusion: dict[str, float] = field(default_factory=dict)
     """What each source's proposals weigh when they are fused; 1 where it is not named."""
+    min_movie_events: int = 0
+    """Movies with fewer events may be little known."""
+    n_little_known: int = 0
+    """Little-known movies that are candidates in any case, and have places reserved."""
 
     def with_fusion(self, weights: dict[str, float]) -> "RankingState":
         """The same state with other weights of its sources."""
@@ -43,6 +52,20 @@ class RankingState:
     def is_known(self) -> NDArray[np.bool_]:
         """Per catalogue row, whether anybody had an event with the movie before `as_of`."""
         return self.movies.n_events > 0
+
+    @cached_property
+    def is_little_known(self) -> NDArray[np.bool_]:
+        """Per catalogue row, whether it has fewer than `min_movie_events` events, none over a year old.
+
+        One with as few in more time had its chance.
+        """
+        is_old = self.movies.days_known > LITTLE_KNOWN_DAYS  # NaN, and so not old, without an event.
+        return (self.movies.n_events < self.min_movie_events) & ~is_old
+
+    @cached_property
+    def little_known(self) -> NDArray[np.int64]:
+        """The rows of the little-known movies, ascending."""
+        return np.flatnonzero(self.is_little_known)
 
     def query(self, history: History, catalogue: Catalogue, as_of: int) -> Query:
         return Query.of(
@@ -62,6 +85,8 @@ class RankingState:
             fusion=self.fusion,
             n_per_source=self.n_per_source,
             n_candidates=self.n_candidates,
+            little_known=self.little_known,
+            n_little_known=self.n_little_known,
         )
 
     def save(self, folder: Path) -> None:
@@ -84,6 +109,8 @@ class RankingState:
             "max_history": self.max_history,
             "sources": list(self.sources),
             "fusion": self.fusion,
+            "min_movie_events": self.min_movie_events,
+            "n_little_known": self.n_little_known,
         }
         (folder / "state.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
 
@@ -101,6 +128,9 @@ class RankingState:
             n_candidates=facts["n_candidates"],
             max_history=facts["max_history"],
             fusion=facts["fusion"],
+            # States that were saved before there were reserved places have none.
+            min_movie_events=facts.get("min_movie_events", 0),
+            n_little_known=facts.get("n_little_known", 0),
         )
 
 
@@ -134,4 +164,6 @@ def fit_state(
         n_per_source=config.n_per_source,
         n_candidates=config.n_candidates,
         max_history=config.max_history,
+        min_movie_events=config.min_movie_events,
+        n_little_known=config.n_little_known,
     )

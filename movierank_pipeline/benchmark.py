@@ -306,7 +306,7 @@ def _rank_all(
             name: proposals_of(source, source.scores(scored.query), mask, depth)
             for name, source in model.state.sources.items()
         }
-        lists[MAIN] = scored.rows
+        lists[MAIN] = scored.listed
         lists[RANDOM] = rng.permutation(np.flatnonzero(mask))
         for name, rows in lists.items():
             n = min(len(rows), depth)

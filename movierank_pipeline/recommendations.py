@@ -31,10 +31,11 @@ def recommend_all(
         if progress is not None and user % REPORTED_EVERY == 0:
             progress(f"user {user:,} of {n_users:,}")
         scored = model.score(data.history(user, as_of), as_of=as_of)
-        n = min(k, len(scored.rows))
+        shown = scored.shown[:k]
+        n = len(shown)
         n_shown[user] = n
-        movie_ids[user, :n] = model.catalogue.movie_ids[scored.rows[:n]]
-        scores[user, :n] = scored.probabilities[:n]
+        movie_ids[user, :n] = model.catalogue.movie_ids[scored.rows[shown]]
+        scores[user, :n] = scored.probabilities[shown]
     is_shown = np.arange(k) < n_shown[:, None]
     return pl.DataFrame(
         {

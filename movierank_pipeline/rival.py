@@ -96,6 +96,7 @@ def judge_production(
             state,
             sources={name: state.sources[name] for name in served.state.sources},
             fusion=served.state.fusion,
+            n_little_known=served.state.n_little_known,
         ),
         served.features,
         served.trees,

@@ -70,6 +70,7 @@ def build_training_set(
     did not. A training request keeps its `training_depth` best-fused candidates, liked or not: thinning out
     negatives alone, as is often done, tells the ranker that low-ranked movies are liked more than they
     are (docs/why.md). Training requests none of whose rows is a target teach nothing and are left out.
+    Little-known movies that are candidates in any case are not kept: hardly ever could they be targets.
     Validation requests keep all candidates, as in serving. How much each source weighs in the fusion is
     measured on the requests of the first origin; the sources among `without` (`source:als`) propose nothing.
     """
@@ -159,7 +160,9 @@ class TrainingRows:
     def _add(self, state: RankingState, example: Example) -> None:
         request = example.request
         found = candidate_rows(state, self._catalogue, example.history, request.as_of, self._features)
-        depth = self._depth if request.role == "train" else len(found.matrix)
+        depth = len(found.matrix)
+        if request.role == "train":
+            depth = min(self._depth, found.candidates.n_fused)
         rows = found.candidates.rows[:depth]
         is_target = np.isin(rows, example.targets)
         if request.role == "train" and not is_target.any():

@@ -137,9 +137,9 @@ class ExplainResponse(msgspec.Struct, frozen=True, kw_only=True):
     sources: list[SourceView]
     """What each candidate source says of it."""
     rank: int | None
-    """Its place by score, from 1; null if it is not in the ranking."""
+    """Its place in the ranking, `diversity` aside, from 1; null if it is not in it."""
     would_rank: int
-    """Its place by score if no rule kept it out and it were a candidate in any case."""
+    """Its place there if no rule kept it out and it were a candidate in any case."""
     n_candidates: int
     """How many candidates it is compared with, itself included."""
     score: float

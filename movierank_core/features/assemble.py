@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movierank_core.features.definitions import Feature
-from movierank_core.features.kernels import director_preferences, era_shares, match_genres
+from movierank_core.features.kernels import director_preferences, era_shares, match_genres, ranks_among
 from movierank_core.features.movie_state import DAY, FACTS, MovieState
 from movierank_core.retrieval.candidates import Candidates
 from movierank_core.retrieval.query import Query
@@ -39,16 +39,23 @@ def assemble(
 
 
 def _retrieval(columns: dict, candidates: Candidates) -> None:
+    """Every candidate is compared with the fused ones: what is added to them does not move their features."""
     n = len(candidates.rows)
-    ranks = np.log(np.arange(1, n + 1)).astype(np.float32)
+    n_fused = candidates.n_fused or n
+    ranks = np.log(np.minimum(np.arange(1, n + 1), n_fused + 1)).astype(np.float32)
     scores = np.array(list(candidates.scores.values()), np.float32).reshape(len(candidates.scores), n)
     log_ranks = np.empty_like(scores)
     if n:
-        np.put_along_axis(log_ranks, descending(scores), np.broadcast_to(ranks, scores.shape), axis=1)
+        fused = scores[:, :n_fused]
+        of_fused = np.broadcast_to(ranks[:n_fused], fused.shape)
+        np.put_along_axis(log_ranks, descending(fused), of_fused, axis=1)
+        if n > n_fused:
+            ranks_among(fused, scores[:, n_fused:], log_ranks[:, n_fused:])
         # In double precision, or equal scores would not come out as equal to their mean.
-        centred = scores - scores.mean(axis=1, keepdims=True, dtype=np.float64)
-        deviation = np.sqrt((centred**2).mean(axis=1, keepdims=True))
-        scores = centred * np.divide(1, deviation, out=np.zeros_like(deviation), where=deviation > 1e-9)
+        mean = fused.mean(axis=1, keepdims=True, dtype=np.float64)
+        deviation = np.sqrt(((fused - mean) ** 2).mean(axis=1, keepdims=True))
+        scale = np.divide(1, deviation, out=np.zeros_like(deviation), where=deviation > 1e-9)
+        scores = (scores - mean) * scale
     for number, name in enumerate(candidates.scores):
         columns[f"{name}_z"] = scores[number]
         columns[f"{name}_log_rank"] = log_ranks[number]

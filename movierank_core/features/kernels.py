@@ -12,6 +12,18 @@ _NEARNESS: Final = np.exp(-0.5 * (np.arange(_WIDEST + 1) / ERA_WIDTH_YEARS) ** 2
 
 
 @njit(cache=True, nogil=True)
+def ranks_among(scores, added, out):  # type: ignore[no-untyped-def]  # numba
+    """Fills out [n_sources, n_added] with the log of the rank that each added score would have among `scores`
+    [n_sources, n], from 1; equal scores come before it."""
+    for source in range(len(scores)):
+        for place in range(added.shape[1]):
+            n_before = 0
+            for score in scores[source]:
+                n_before += score >= added[source, place]
+            out[source, place] = np.log(n_before + 1.0)
+
+
+@njit(cache=True, nogil=True)
 def match_genres(genres, rows, n_genres, taste, recent_taste, preferences, out):  # type: ignore[no-untyped-def]  # numba
     """Fills out [4, n] with the cosines with both tastes, and the mean and the least preference.
 

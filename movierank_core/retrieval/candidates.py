@@ -5,17 +5,24 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from movierank_core.retrieval.content import Content
 from movierank_core.retrieval.query import Query
+from movierank_core.retrieval.selection import add_rows, best_rows
 from movierank_core.retrieval.source import Source
 from movierank_core.retrieval.sources import fuse, proposals_of
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Best-fused first."""
+    """The fused ones, best first, then those that are candidates in another way."""
 
     rows: NDArray[np.int64]
     fused: NDArray[np.float32]
+    """The fused scores; 0 for what is not fused."""
+    n_fused: int
+    """How many are fused. What a source says of a candidate is compared with these, whatever comes after."""
+    reserved: NDArray[np.int64]
+    """Places in `rows` of the little-known movies that content proposes, the most like the history first."""
     scores: dict[str, NDArray[np.float32]]
     """Per source, one score per candidate, whether or not the source proposed it."""
     n_sources: NDArray[np.float32]
@@ -30,10 +37,14 @@ def find_candidates(
     fusion: dict[str, float],
     n_per_source: int,
     n_candidates: int,
+    little_known: NDArray[np.int64],
+    n_little_known: int,
 ) -> Candidates:
     """What the sources propose among the `eligible` rows, fused; fewer than asked if there are fewer.
 
-    `fusion` is each source's weight; see `fuse`. One that weighs 0 proposes nothing.
+    `fusion` is each source's weight; see `fuse`. One that weighs 0 proposes nothing. Of the `little_known`
+    rows (ascending) the `n_little_known` that content scores highest are candidates in any case: fusion goes
+    by how often a source finds what people like, and what hardly anybody has seen is hardly ever liked.
     """
     scores = {name: source.scores(query) for name, source in sources.items()}
     proposals = {
@@ -42,9 +53,18 @@ def find_candidates(
         if fusion.get(name, 1.0) > 0
     }
     fused = fuse(proposals, fusion, len(eligible), n_candidates)
+    reserved = (
+        best_rows(scores[Content.name], eligible, n_little_known, little_known)
+        if Content.name in proposals
+        else little_known[:0]
+    )
+    proposed = np.concatenate([little_known[:0], *proposals.values()])
+    rows, places, n_sources = add_rows(fused.rows, reserved, proposed)
     return Candidates(
-        rows=fused.rows,
-        fused=fused.scores,
-        scores={name: of_source[fused.rows] for name, of_source in scores.items()},
-        n_sources=fused.n_sources,
+        rows=rows,
+        fused=np.concatenate([fused.scores, np.zeros(len(n_sources), np.float32)]),
+        n_fused=len(fused.rows),
+        reserved=places,
+        scores={name: of_source[rows] for name, of_source in scores.items()},
+        n_sources=np.concatenate([fused.n_sources, n_sources]),
     )

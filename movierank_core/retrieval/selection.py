@@ -171,3 +171,25 @@ def add_reciprocal_ranks(rows, starts, weights, offset, n_movies):  # type: igno
             fused[place] += np.float32(weights[k] / (offset + 1.0 + at - starts[k]))
             n_lists[place] += 1
     return proposed[:size], fused[:size], n_lists[:size]
+
+
+@njit(cache=True, nogil=True)
+def add_rows(rows, more, proposed):  # type: ignore[no-untyped-def]  # numba
+    """`rows` and behind them those of `more` that are not among them; the place of each of `more` there; and
+    for each added row how often it is in `proposed`. No row is twice in `rows` or in `more`."""
+    both = np.empty(len(rows) + len(more), np.int64)
+    both[: len(rows)] = rows
+    places, counts = np.empty(len(more), np.int64), np.zeros(len(more), np.float32)
+    size = len(rows)
+    for number, row in enumerate(more):
+        place = 0
+        while place < len(rows) and rows[place] != row:
+            place += 1
+        if place == len(rows):
+            place = size
+            both[size] = row
+            for other in proposed:
+                counts[size - len(rows)] += np.float32(other == row)
+            size += 1
+        places[number] = place
+    return both[:size], places, counts[: size - len(rows)]

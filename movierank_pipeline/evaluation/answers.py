@@ -74,7 +74,7 @@ def answer(
         if progress is not None and number and number % 500 == 0:
             progress(f"{number} requests answered")
         scored = model.score(question.history, as_of=question.as_of)
-        lists[MAIN].append(scored.rows[:DEPTH])
+        lists[MAIN].append(scored.listed[:DEPTH])
         if not only_main:
             for name, rows in _others(model, scored, rng).items():
                 lists[name].append(rows[:DEPTH])

@@ -88,7 +88,7 @@ def test_without_explore_the_order_is_that_of_the_scores_every_time(client: Test
 
 
 def test_explore_draws_and_logs_the_true_propensities(client: TestClient[Litestar]) -> None:
-    by_score = rank(client, k=40, explain=True)["results"]
+    by_score = rank(client, k=500, explain=True)["results"]
     place_of = {result["movie_id"]: place for place, result in enumerate(by_score)}
     raw = np.array([result["raw_score"] for result in by_score])
     lists = set()
@@ -112,7 +112,7 @@ def test_a_draw_of_the_service_is_one_of_draw_ranking(
     client: TestClient[Litestar], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("secrets.randbits", lambda _: 42)
-    by_score = rank(client, k=40, explain=True)["results"]
+    by_score = rank(client, k=500, explain=True)["results"]
     raw = np.array([result["raw_score"] for result in by_score])
     order, _ = draw_ranking(raw, 10, 0.3, np.random.default_rng(42))
     drawn = [result["movie_id"] for result in rank(client, explore=0.3)["results"]]

@@ -13,6 +13,7 @@ from movierank_core.features.definitions import Feature
 from movierank_core.histories import publish_histories
 from movierank_core.interaction_arrays import InteractionArrays
 from movierank_core.model import candidate_rows
+from movierank_core.ranking.reserved_places import with_reserved_places
 from movierank_core.ranking.trees import TreeEnsemble
 from movierank_core.recommender import Recommender
 from movierank_core.state import fit_state
@@ -104,7 +105,11 @@ def test_features_and_scores_of_the_service_are_those_of_the_offline_code(
         as_of = int(clock.now) + 1
         found = candidate_rows(state, world.catalogue, history, as_of, features)
         raw = trees.predict(found.matrix)
-        order = np.argsort(-raw, kind="stable")
+        order, _ = with_reserved_places(
+            np.argsort(-raw, kind="stable"),
+            state.is_little_known[found.candidates.rows],
+            found.candidates.reserved,
+        )
         expected_ids = world.catalogue.movie_ids[found.candidates.rows[order]].tolist()
         assert [result["movie_id"] for result in answer["results"]] == expected_ids
         assert [result["raw_score"] for result in answer["results"]] == raw[order].tolist()

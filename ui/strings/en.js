@@ -312,12 +312,12 @@ export default {
   "reason.newcomer": "A good first pick",
   "reason.fresh_release": "New in the catalogue",
   "reason.content_match": "Resembles films in your history",
+  "reason.few_ratings": "Hardly anyone has rated it yet",
   "reason.taste_match": "Fits your taste as a whole",
   "reason.liked_together": "Liked by people who like what you like",
   "reason.watched_together": "Watched by people who watch what you watch",
   "reason.runtime": "About the length you prefer",
   "reason.aFilm": "a film you know",
-
   "family.base": "Where every film starts",
   "family.liked_together": "Liked together with your films",
   "family.watched_together": "Watched together with your films",

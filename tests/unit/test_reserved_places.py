@@ -1,0 +1,347 @@
+"""Places that are kept for movies which hardly anybody had an event with yet."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from movierank_core.bundle import read_bundle, write_bundle
+from movierank_core.catalogue import Catalogue
+from movierank_core.history import EVENT_TYPES, History
+from movierank_core.interaction_arrays import InteractionArrays
+from movierank_core.ladder import Lenient, Pace
+from movierank_core.model import RankingModel, candidate_rows
+from movierank_core.point_in_time import to_epoch
+from movierank_core.ranking.filters import Filters
+from movierank_core.ranking.reserved_places import EVERY, with_reserved_places
+from movierank_core.recommender import Ranking, RankOptions, Recommender
+from movierank_core.retrieval.selection import best_rows
+from movierank_core.state import LITTLE_KNOWN_DAYS, RankingState, fit_state
+from movierank_pipeline.evaluation.answers import answer
+from movierank_pipeline.evaluation.compare import MAIN
+from movierank_pipeline.evaluation.holdout import Question
+from movierank_pipeline.packaging import lightgbm_scores
+from movierank_pipeline.ranking_requests import episode_moments, plan_requests
+from movierank_pipeline.training import TrainedRanker, train_ranker
+from movierank_pipeline.training_set import build_training_set
+from tests.support.world import CONFIG, World, make_catalogue
+
+N_KNOWN, N_NEW = 80, 12
+LITTLE = msgspec.structs.replace(CONFIG, n_little_known=3, min_movie_events=1)
+OFF = msgspec.structs.replace(LITTLE, n_little_known=0)
+LATE = 2_000_000_000
+
+
+def places(order: list[int], little_known: set[int], reserved: list[int]) -> tuple[list[int], list[int]]:
+    """The order with places reserved, and the places (from 1) to which a movie was moved."""
+    mask = np.isin(np.arange(len(order)), list(little_known))
+    placed, is_moved = with_reserved_places(np.array(order, np.int64), mask, np.array(reserved, np.int64))
+    return placed.tolist(), (np.flatnonzero(is_moved) + 1).tolist()
+
+
+def test_every_twentieth_place_goes_to_the_next_with_a_claim() -> None:
+    placed, moved = places(list(range(60)), {45, 50}, [50, 45])
+    assert placed == [*range(19), 50, *range(19, 38), 45, *range(38, 45), *range(46, 50), *range(51, 60)]
+    assert moved == [20, 40]
+
+
+def test_a_movie_that_stands_high_by_its_score_keeps_its_place_and_fills_that_of_the_twenty() -> None:
+    assert places(list(range(60)), {3, 45}, [3, 45]) == (
+        [*range(39), 45, *range(39, 45), *range(46, 60)],
+        [40],
+    )
+    assert places(list(range(60)), {3, 30}, [3, 30]) == (list(range(60)), [])
+
+
+def test_a_list_too_short_or_without_a_claim_stays_as_it_is() -> None:
+    assert places(list(range(19)), {18}, [18]) == (list(range(19)), [])
+    assert places(list(range(50)), {48}, []) == (list(range(50)), [])
+
+
+@given(st.permutations(range(90)), st.sets(st.integers(0, 89), max_size=12), st.randoms())
+def test_reserving_only_moves_up_what_has_a_claim(order: list[int], little: set[int], random: object) -> None:
+    reserved = sorted(little)[::2]
+    placed, moved = places(order, little, reserved)
+    assert sorted(placed) == list(range(90))
+    assert all(place % EVERY == 0 and placed[place - 1] in reserved for place in moved)
+    others = set(range(90)) - {placed[place - 1] for place in moved}
+    assert [row for row in placed if row in others] == [row for row in order if row in others]
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    """The movies of the world, and twelve that nobody has had an event with."""
+    return Catalogue(make_catalogue(N_KNOWN + N_NEW))
+
+
+@pytest.fixture(scope="module")
+def data(world: World, catalogue: Catalogue) -> InteractionArrays:
+    return InteractionArrays.from_frame(world.interactions, catalogue)
+
+
+@pytest.fixture(scope="module")
+def ranker(data: InteractionArrays, catalogue: Catalogue) -> TrainedRanker:
+    requests = plan_requests(data, catalogue, LITTLE)
+    return train_ranker(build_training_set(data, requests, catalogue, LITTLE), LITTLE)
+
+
+@pytest.fixture(scope="module")
+def state(data: InteractionArrays, catalogue: Catalogue) -> RankingState:
+    return fit_state(data, catalogue, int(data.timestamps.max()) + 1, LITTLE)
+
+
+@pytest.fixture(scope="module")
+def folder(
+    data: InteractionArrays,
+    catalogue: Catalogue,
+    state: RankingState,
+    ranker: TrainedRanker,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    folder = tmp_path_factory.mktemp("bundles") / "bundle"
+    write_bundle(
+        folder,
+        catalogue=catalogue,
+        # As in a real catalogue, hardly anything is a candidate for its content alone.
+        state=state.with_fusion({**ranker.fusion, "content": 1e-9}),
+        model_texts=ranker.model_texts,
+        model_weights=ranker.weights,
+        feature_names=[feature.name for feature in ranker.features],
+        calibration=ranker.calibration,
+        predict_raw=lambda matrix: lightgbm_scores(ranker.model_texts, ranker.weights, matrix),
+        dataset="tiny",
+        ratings_are_simulated=True,
+        data_hash="0",
+        n_users=len(data.user_ids),
+        n_interactions=len(data),
+        metrics={},
+        config={},
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def recommender(folder: Path) -> Recommender:
+    return read_bundle(folder)
+
+
+@pytest.fixture(scope="module")
+def history(data: InteractionArrays) -> History:
+    return data.history(3)
+
+
+@pytest.fixture(scope="module")
+def without(recommender: Recommender) -> Recommender:
+    """The same with the setting 0."""
+    state = dataclasses.replace(recommender.model.state, n_little_known=0)
+    return Recommender(dataclasses.replace(recommender.model, state=state), recommender.manifest)
+
+
+def rows(ranking: Ranking) -> list[int]:
+    return [movie.row for movie in ranking.results]
+
+
+def rank(recommender: Recommender, history: History, k: int = 30, **options: object) -> Ranking:
+    chosen = msgspec.convert(options, RankOptions)
+    return recommender.rank(history, as_of=LATE, k=k, options=chosen)
+
+
+def claims(model: RankingModel, history: History) -> list[int]:
+    """The little-known movies most like the history, by content alone."""
+    query = model.state.query(history, model.catalogue, LATE)
+    scores = model.state.sources["content"].scores(query)
+    return best_rows(scores, model.eligible(query) & model.state.is_little_known, 3).tolist()
+
+
+def test_little_known_is_what_has_few_events_none_of_them_old(
+    catalogue: Catalogue, state: RankingState
+) -> None:
+    movies = dataclasses.replace(
+        state.movies,
+        n_events=np.array([0, 2, 2, 3], np.float32),
+        days_known=np.array([np.nan, LITTLE_KNOWN_DAYS, LITTLE_KNOWN_DAYS + 1, 5], np.float32),
+    )
+    small = dataclasses.replace(state, movies=movies, min_movie_events=3)
+    assert small.is_little_known.tolist() == [True, True, False, False]
+    assert small.little_known.tolist() == [0, 1]
+    assert set(range(N_KNOWN, N_KNOWN + N_NEW)) <= set(state.little_known.tolist())
+
+
+def test_the_places_go_to_what_content_finds_and_nothing_else_changes(
+    recommender: Recommender, without: Recommender, history: History
+) -> None:
+    ours, theirs = rank(recommender, history), rank(without, history)
+    little = recommender.model.state.is_little_known
+    assert not little[rows(theirs)].any()
+    assert rows(ours)[19] == claims(recommender.model, history)[0]
+    others = [row for row in rows(ours) if not little[row]]
+    assert others == rows(theirs)[: len(others)]
+    assert len(others) >= 27
+    scores = {movie.row: (movie.raw_score, movie.score) for movie in theirs.results}
+    for movie in ours.results:
+        assert little[movie.row] or (movie.raw_score, movie.score) == scores[movie.row]
+
+
+def test_a_movie_above_its_score_says_why(recommender: Recommender, history: History) -> None:
+    results = rank(recommender, history).results
+    is_lower = [movie.score < max(below.score for below in results[20:]) for movie in results[:20]]
+    assert np.flatnonzero(is_lower).tolist() == [19]
+    for place, movie in enumerate(results, start=1):
+        assert ("few_ratings" in movie.reasons) == (place == 20)
+        assert len(movie.reasons) <= 3
+    assert results[19].reasons[:2] == ["few_ratings", "content_match"]
+
+
+def test_contributions_of_a_movie_at_a_reserved_place_are_those_of_its_score(
+    recommender: Recommender, history: History
+) -> None:
+    movie = rank(recommender, history, explain=True).results[19]
+    assert movie.contributions is not None
+    assert sum(movie.contributions.values()) == pytest.approx(movie.raw_score, abs=1e-9)
+
+
+def test_every_place_is_explained_as_it_was_given(recommender: Recommender, history: History) -> None:
+    ranking = rank(recommender, history, k=500, explain=True)
+    assert len(ranking.results) == ranking.n_candidates == 43
+    for place, movie in enumerate(ranking.results, start=1):
+        found = recommender.explain(history, as_of=LATE, row=movie.row)
+        assert (found.rank, found.would_rank, found.is_candidate) == (place, place, True)
+        assert (found.score, found.raw_score) == (movie.score, movie.raw_score)
+        assert found.contributions == movie.contributions
+        assert found.reasons == movie.reasons
+
+
+def test_rules_and_lengths_hold_for_reserved_places_too(recommender: Recommender, history: History) -> None:
+    first, second, third = claims(recommender.model, history)
+    ids = recommender.catalogue.movie_ids
+    little = recommender.model.state.is_little_known
+    assert rows(rank(recommender, history, k=19)) == rows(rank(recommender, history))[:19]
+    unwanted = Filters(exclude_movie_ids=[int(ids[first])])
+    assert rows(rank(recommender, history, filters=unwanted))[19] == second
+    assert not little[rows(rank(recommender, history, filters=Filters(min_votes=3)))].any()
+    alone = rows(rank(recommender, history, k=500, filters=Filters(max_votes=0)))
+    assert len(alone) >= N_NEW
+    assert little[alone].all()
+    hiding = History(
+        np.append(history.movie_ids, ids[[first, second]]),
+        np.append(history.ratings, np.float32([2.0, np.nan])),
+        np.append(history.timestamps, history.timestamps[-1]).repeat([1] * len(history) + [2]),
+        np.append(history.event_codes, np.uint8([EVENT_TYPES[n].code for n in ("not_interested", "seen")])),
+    )
+    assert not {first, second} & set(rows(rank(recommender, hiding, k=500)))
+    assert third in rows(rank(recommender, hiding, k=500))
+
+
+def test_diversity_keeps_the_reserved_places_and_chance_does_not(
+    recommender: Recommender, without: Recommender, history: History
+) -> None:
+    little = recommender.model.state.is_little_known
+    various, theirs = (rank(each, history, k=20, diversity=0.1) for each in (recommender, without))
+    assert not little[rows(theirs)].any()
+    assert rows(various) == [*rows(theirs)[:19], claims(recommender.model, history)[0]]
+    assert rows(various) != rows(rank(recommender, history, k=20))
+    assert various.results[19].reasons[0] == "few_ratings"
+    drawn = rank(recommender, history, explore=0.5, seed=1)
+    assert all("few_ratings" not in movie.reasons for movie in drawn.results)
+
+
+def test_a_newcomer_has_no_reserved_places(recommender: Recommender, without: Recommender) -> None:
+    ours, theirs = (rank(each, History.empty(), k=500) for each in (recommender, without))
+    assert ours.served_by == "popularity"
+    assert ours.results == theirs.results
+
+
+def test_places_are_reserved_among_fused_candidates_as_well(
+    recommender: Recommender, history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(RankingModel, "rank_candidates", fail)
+    ranking = recommender.rank(history, as_of=LATE, k=40, ladder=Lenient(Pace(), float("inf")))
+    assert ranking.served_by == "candidates"
+    first, second, _ = claims(recommender.model, history)
+    assert [rows(ranking)[place] for place in (19, 39)] == [first, second]
+    assert [movie.reasons for movie in ranking.results if movie.reasons] == [
+        ["few_ratings", "content_match"],
+        ["few_ratings", "content_match"],
+    ]
+    model = recommender.model
+    query = model.state.query(history, model.catalogue, LATE)
+    fused = model.state.candidates(query, model.eligible(query))
+    assert rows(ranking)[:19] == fused.rows[:19].tolist()
+    assert (np.diff(fused.fused[: fused.n_fused]) <= 0).all()
+    assert not fused.fused[fused.n_fused :].any()
+
+
+def test_evaluation_sees_the_list_that_is_served(recommender: Recommender, history: History) -> None:
+    row = claims(recommender.model, history)[0]
+    question = Question(3, LATE, history, np.array([row]), {})
+    answers = answer(recommender.model, iter([question]), seed=1, only_main=True)
+    assert np.flatnonzero(answers.hits[MAIN][0]).tolist() == [19]
+
+
+def test_what_is_added_does_not_move_the_features_of_the_others(
+    recommender: Recommender, without: Recommender, history: History
+) -> None:
+    features = recommender.model.features
+    ours, theirs = (
+        candidate_rows(each.model.state, each.catalogue, history, LATE, features)
+        for each in (recommender, without)
+    )
+    n = len(theirs.candidates.rows)
+    assert (len(ours.candidates.rows), ours.candidates.n_fused) == (n + 3, n)
+    np.testing.assert_array_equal(ours.matrix[:n], theirs.matrix)
+    names = [feature.name for feature in features]
+    for name in recommender.model.state.sources:
+        scores = ours.candidates.scores[name]
+        ranks = [1 + int((scores[:n] >= score).sum()) for score in scores[n:]]
+        found = ours.matrix[n:, names.index(f"{name}_log_rank")]
+        np.testing.assert_allclose(found, np.log(ranks), rtol=1e-6)
+
+
+def test_a_silent_content_source_reserves_nothing(recommender: Recommender, history: History) -> None:
+    model = recommender.model
+    silent = model.state.with_fusion({**model.state.fusion, "content": 0.0})
+    query = silent.query(history, model.catalogue, LATE)
+    assert not len(silent.candidates(query, model.eligible(query)).reserved)
+
+
+def test_training_rows_hold_fused_candidates_only(data: InteractionArrays, catalogue: Catalogue) -> None:
+    requests = plan_requests(data, catalogue, LITTLE)
+    kept = build_training_set(data, requests, catalogue, LITTLE).frame
+    off = build_training_set(data, requests, catalogue, OFF).frame
+    train = pl.col("role") == "train"
+    assert kept.filter(train).equals(off.filter(train))
+    assert len(kept.filter(~train)) > len(off.filter(~train))
+
+
+def test_a_state_saved_before_there_were_reserved_places_has_none(
+    state: RankingState, tmp_path: Path
+) -> None:
+    state.save(tmp_path)
+    assert RankingState.load(tmp_path).n_little_known == 3
+    facts = json.loads((tmp_path / "state.json").read_text("utf-8"))
+    del facts["n_little_known"], facts["min_movie_events"]
+    (tmp_path / "state.json").write_text(json.dumps(facts), "utf-8")
+    older = RankingState.load(tmp_path)
+    assert (older.n_little_known, len(older.little_known)) == (0, 0)
+
+
+def test_what_is_little_known_is_what_was_so_at_the_moment_of_the_state(
+    world: World, catalogue: Catalogue, data: InteractionArrays
+) -> None:
+    moment = to_epoch(episode_moments(data, CONFIG)[0])
+    before = InteractionArrays.from_frame(
+        world.interactions.filter(pl.col("timestamp").dt.epoch("s") < moment), catalogue
+    )
+    found = fit_state(data, catalogue, moment, CONFIG).little_known
+    counts = np.bincount(before.rows, minlength=len(catalogue))
+    assert found.tolist() == np.flatnonzero(counts < CONFIG.min_movie_events).tolist()
+    assert len(found) > N_NEW
