@@ -40,7 +40,6 @@ from movierank_core.retrieval.ease import EaseLikes, EasePresence, EaseRecent
 from movierank_core.retrieval.neighbours import ItemNeighbours, UserNeighbours
 from movierank_core.retrieval.popularity import Popularity, PopularityMonth, PopularityYear
 from movierank_core.retrieval.sequence import ContextNeighbours, NextItem, Transitions
-from movierank_core.retrieval.sequence_factors import DECAYS, SequenceFactors
 from movierank_core.retrieval.source import Source
 from movierank_core.retrieval.sparse_rows import SparseRows
 from movierank_core.schema import CATALOGUE
@@ -131,13 +130,6 @@ def sources_of(rng: np.random.Generator, weight: NDArray[np.float64], size: Size
         Transitions(neighbours(ordered, size.n_neighbours), np.log1p(counts), 0.7),
         ContextNeighbours(neighbours(ordered, size.n_neighbours)),
         NextItem(neighbours(ordered, size.n_neighbours)),
-        SequenceFactors(
-            factored,
-            rng.normal(0, 0.3, (len(DECAYS), len(factored), CONFIG.sequence_factors)).astype(np.float32),
-            rng.normal(0, 0.3, (len(factored), CONFIG.sequence_factors)).astype(np.float32),
-            np.log(weight[factored]).astype(np.float32),
-            size.n_movies,
-        ),
         ImplicitALS(
             factored,
             rng.normal(0, 0.1, (len(factored), size.n_factors)).astype(np.float32),

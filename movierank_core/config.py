@@ -69,14 +69,6 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     """L2 penalty of the matrix factorisation."""
     als_alpha: float = 10.0
     """Confidence added to an observed pair."""
-    sequence_factors: int = 48
-    """Dimensions of the learned model of the next movie."""
-    sequence_epochs: int = 5
-    """Passes of its training over the events."""
-    sequence_learning_rate: float = 0.01
-    """Of its first step; falls to 0 at the last."""
-    max_sequence_targets: int = 1_000_000
-    """Events per pass at most; a seeded sample beyond that."""
     transition_lags: int = 10
     """Events after a movie that count as following it."""
     transition_lag_decay: float = 0.7

@@ -16,7 +16,6 @@ from movierank_core.retrieval.neighbours import ItemNeighbours, UserNeighbours
 from movierank_core.retrieval.popularity import Popularity, PopularityMonth, PopularityYear
 from movierank_core.retrieval.selection import add_reciprocal_ranks, best_rows, descending, first_rows
 from movierank_core.retrieval.sequence import ContextNeighbours, NextItem, Transitions
-from movierank_core.retrieval.sequence_factors import SequenceFactors
 from movierank_core.retrieval.source import Source
 
 SOURCE_TYPES: Final[dict[str, type[Source]]] = {
@@ -30,7 +29,6 @@ SOURCE_TYPES: Final[dict[str, type[Source]]] = {
         Transitions,
         ContextNeighbours,
         NextItem,
-        SequenceFactors,
         ImplicitALS,
         Content,
         Popularity,
@@ -63,7 +61,6 @@ def fit_sources(
         Transitions.name: lambda: Transitions.fit(data, n_movies, config),
         ContextNeighbours.name: lambda: ContextNeighbours.fit(data, n_movies, config),
         NextItem.name: lambda: NextItem.fit(data, n_movies, config),
-        SequenceFactors.name: lambda: SequenceFactors.fit(data, n_movies, config),
         ImplicitALS.name: lambda: ImplicitALS.fit(data, n_movies, config),
         Content.name: lambda: Content.fit(catalogue, config),
         Popularity.name: lambda: Popularity.fit(data, n_movies, as_of),

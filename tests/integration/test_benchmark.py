@@ -13,8 +13,7 @@ from tests.support.world import World, make_world
 
 SOURCES = {
     "ease_likes", "ease_presence", "ease_recent", "item_neighbours", "user_neighbours", "transitions",
-    "context_neighbours", "next_item", "sequence_factors", "als", "content",
-    "popularity", "popularity_365d", "popularity_30d",
+    "context_neighbours", "next_item", "als", "content", "popularity", "popularity_365d", "popularity_30d",
 }  # fmt: skip
 
 

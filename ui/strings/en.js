@@ -252,6 +252,7 @@ export default {
   "live.lately": { one: "From {n} ranking of the last minute; updated every two seconds.", other: "From {n} rankings of the last minute; updated every two seconds." },
   "live.since": { one: "From {n} ranking since the service started; updated every two seconds.", other: "From {n} rankings since the service started; updated every two seconds." },
   "live.chart": "Calls a second over the last minute",
+
   "system.movierank": "The ranker",
   "system.fused": "Its candidates, fused",
   "system.popularity": "Most popular",
@@ -267,7 +268,6 @@ export default {
   "system.transitions": "What followed what",
   "system.context_neighbours": "Watched some time after",
   "system.next_item": "The next film (linear)",
-  "system.sequence_factors": "The next film (learned)",
   "data.label": "Which data this is",
   "data.simulated": "Sample data: the films are real, the audience and its ratings are simulated.",
   "data.strip": "Sample data: real films, simulated ratings.",
