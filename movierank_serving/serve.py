@@ -11,7 +11,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
@@ -29,8 +29,9 @@ ONE_THREAD: Final = (
 )
 """Set to 1 unless set: a request is answered by one thread; more would only fight for the same cores."""
 _RESTART_SECONDS: Final = 2.0
-_HEALTH_CHECK_SECONDS: Final = 60
-"""Longer than loading and compiling a first model may keep a worker busy."""
+_HEALTH_CHECK_SECONDS: Final = 30
+"""Longer than loading and compiling a first model may keep a worker busy. One that is killed just while it is
+asked whether it lives is replaced after this time, any other at once."""
 
 
 def run_service(
@@ -48,6 +49,13 @@ def run_service(
     """
     listener = _listen(host, port)
     port = listener.getsockname()[1]
+    listeners: list[socket.socket] = [listener]
+    if workers > 1 and sys.platform == "linux":
+        # Each worker listens by itself, and the kernel deals connections out. Of a socket that they share,
+        # whoever wakes first takes all that wait, and clients that keep connections leave the others idle.
+        listener.close()
+        listener = _bound(host, port)  # Does not listen: keeps the port where no worker does.
+        listeners = [cast(socket.socket, _OwnListener(host, port))]
     metrics_folder = tempfile.mkdtemp(prefix="movierank-metrics-")
     stop = threading.Event()
     try:
@@ -74,7 +82,7 @@ def run_service(
             for helper in helpers:
                 helper.start()
             try:
-                Multiprocess(config, sockets=[listener]).run()
+                Multiprocess(config, sockets=listeners).run()
             finally:
                 stop.set()
                 for helper in helpers:
@@ -96,6 +104,25 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
     listener.set_inheritable(True)
     return listener
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket on a port that others of this user's processes may listen on as well, and do not yet."""
+    own = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    own.bind((host, port))
+    return own
+
+
+class _OwnListener:
+    """Becomes a socket of its own in each process that it is sent to."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._address = (host, port)
+
+    def __reduce__(self) -> tuple[Callable[[str, int], socket.socket], tuple[str, int]]:
+        return _bound, self._address
 
 
 def _pinned() -> dict[str, str]:

@@ -5,6 +5,7 @@ import http.client
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -90,6 +91,42 @@ def test_feedback_shows_in_the_next_ranking_on_every_worker(service: Service) ->
         assert status == 202
         for _ in range(6):  # New connections: the workers take turns as they please.
             assert movie_id not in {result["movie_id"] for result in service.rank(4, k=25)["results"]}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other kernels do not deal connections out")
+def test_connections_are_shared_by_the_workers(service: Service) -> None:
+    """One worker that took all that come at once would leave the others idle for as long as clients stay."""
+    workers = service.workers()
+
+    def held() -> list[int]:
+        """Per worker, connections that it holds."""
+        return [
+            sum(c.laddr.port == service.port and c.status == "ESTABLISHED" for c in of_worker)
+            for of_worker in (worker.net_connections("tcp") for worker in workers)
+        ]
+
+    for _ in range(3):
+        wait_for(lambda: sum(held()) == 0, what="no connections")
+        for worker in workers:
+            worker.suspend()  # So that all are there when the first one looks.
+        try:
+            clients = [socket.create_connection(("127.0.0.1", service.port)) for _ in range(64)]
+        finally:
+            for worker in workers:
+                worker.resume()
+        try:
+            wait_for(lambda: sum(held()) == 64, what="connections")
+            assert min(held()) >= 12, held()  # Five standard deviations of fair dealing.
+        finally:
+            for client in clients:
+                client.close()
+
+
+def test_two_services_do_not_share_a_port(service: Service) -> None:
+    command = [sys.executable, "-c", SERVE, "serve", "--port", str(service.port), "--workers", "2"]
+    second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert second.returncode != 0
+    assert f"cannot listen on 127.0.0.1:{service.port}" in second.stderr
 
 
 def test_metrics_are_summed_over_workers(service: Service) -> None:
@@ -256,7 +293,7 @@ def test_a_killed_worker_is_replaced(service: Service) -> None:
     assert len(workers) == 2
     workers[0].kill()
     wait_for(lambda: workers[0].pid not in {worker.pid for worker in service.workers()}, what="its end")
-    wait_for(lambda: len(service.workers()) == 2, seconds=30, what="its replacement")
+    wait_for(lambda: len(service.workers()) == 2, seconds=60, what="its replacement")
     for _ in range(5):
         wait_for(lambda: service.ask("GET", "/health/ready")[0] == 200)
         service.rank(1)
