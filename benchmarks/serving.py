@@ -51,6 +51,7 @@ TARGET_RATE: Final = 500.0
 """Requests a second of the open loop."""
 NAIVE_RATE: Final = 125.0
 """Of the naive service, which cannot do more."""
+ROUNDS: Final = 4
 N_REQUEST_USERS: Final = 20_000
 MB: Final = 1e6
 
@@ -162,13 +163,21 @@ def _free_port() -> int:
 
 
 def load(server: Server, users: Sequence[int], plan: Plan, rate: float) -> dict[str, float]:
-    """One client, sixteen as fast as they can, and sixteen at a rate; in that order."""
+    """One client, sixteen as fast as they can, and sixteen at a rate; in that order.
+
+    Where workers take connections from one socket, as the naive service's do, one of them may get them all.
+    So the sixteen connect anew ROUNDS times, and the best round counts, for both services.
+    """
     requests = rank_requests(users, server.port)
     closed_loop(server.port, requests[-2000:], n_clients=N_CLIENTS, seconds=min(1.0, plan.seconds))
     one = closed_loop(server.port, requests, n_clients=1, seconds=plan.seconds)
-    many = closed_loop(server.port, requests, n_clients=N_CLIENTS, seconds=plan.seconds)
+    rounds = [
+        closed_loop(server.port, requests, n_clients=N_CLIENTS, seconds=plan.seconds / 2)
+        for _ in range(ROUNDS)
+    ]
+    many = max(rounds, key=lambda load: load.per_second)
     at_rate = open_loop(server.port, requests, n_clients=N_CLIENTS, seconds=plan.seconds, rate=rate)
-    failures = one.failures + many.failures + at_rate.failures
+    failures = [failure for load in (one, *rounds, at_rate) for failure in load.failures]
     return {
         "p50_ms": one.milliseconds(0.5),
         "p99_ms": one.milliseconds(0.99),
