@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 from tests.browser.conftest import OpenPage
 from tests.support.browser import titles_of
 from tests.support.fake_api import FakeService
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.browser
 
@@ -59,6 +60,7 @@ def test_a_click_that_was_not_saved_is_sent_again_once_only(
     expect(card.get_by_text("Liked", exact=True)).to_be_visible(timeout=RECOVERY_MS)
     sent = {body["event_id"] for _, path, body in service.requests if path == "/feedback"}
     assert len(sent) == 1, "the same event, however often it was tried"
+    wait_for(lambda: service.events.get(42), what="the event")
     assert [event["event_type"] for event in service.events[42]] == ["like"]
 
 

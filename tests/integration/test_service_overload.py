@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -141,20 +140,19 @@ def test_sigterm_lets_rankings_in_flight_and_in_the_queue_finish(
     slow_service: tuple[subprocess.Popen[bytes], int],
 ) -> None:
     process, port = slow_service
-    statuses: list[int | None] = []
-
-    def rank() -> None:
-        statuses.append(ask(port, "POST", "/rank", json.dumps({"user_id": 1})))
-
-    askers = [threading.Thread(target=rank) for _ in range(4)]
+    askers = [http.client.HTTPConnection("127.0.0.1", port, timeout=20) for _ in range(4)]
     for asker in askers:
-        asker.start()
-    wait_for(lambda: statuses, what="the first answer")
-    time.sleep(0.2)  # Now one is being worked on, and the others were read and wait for their turn.
-    assert statuses == [200]
+        asker.connect()
+    time.sleep(0.5)  # The loop takes one connection at a time: let it have them before it is busy.
+    for asker in askers:
+        asker.request("POST", "/rank", json.dumps({"user_id": 1}), {"Content-Type": "application/json"})
+    first, *others = askers
+    statuses = [first.getresponse().status]
+    # Now one is being worked on, and the others were read and wait for their turn.
     process.send_signal(signal.SIGTERM)
-    for asker in askers:
-        asker.join()
+    statuses += [asker.getresponse().status for asker in others]
     assert statuses == [200] * 4
+    for asker in askers:
+        asker.close()
     assert process.wait(15) in (0, -signal.SIGTERM)  # uvicorn hands the signal on once it is done.
     assert ask(port, "GET", "/health/live") is None
