@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from movierank_core.features.definitions import Feature
 from movierank_core.features.kernels import director_preferences, era_shares, match_genres, ranks_among
-from movierank_core.features.movie_state import DAY, FACTS, MovieState
+from movierank_core.features.movie_state import DAY, FACTS, YEAR_SECONDS, MovieState
 from movierank_core.retrieval.candidates import Candidates
 from movierank_core.retrieval.query import Query
 from movierank_core.retrieval.selection import descending
@@ -72,7 +72,7 @@ def _user(columns: dict, query: Query, state: MovieState) -> None:
     columns["user_mean_rating"] = query.mean_rating
     columns["user_like_share"] = query.like_share
     columns["user_rating_std"] = float(rated.std()) if len(rated) > 1 else 0.0
-    columns["user_log_days_idle"] = np.log1p(min(idle_days, MAX_IDLE_DAYS))
+    columns["user_log_days_idle"] = np.log1p(min(_idle_days(query), MAX_IDLE_DAYS))
     columns["user_mean_log_events"] = _mean(state.facts[query.rows, FACTS.index("movie_log_events")])
     columns["user_mean_year"] = _mean(years)
     columns["user_year_std"] = float(years.std()) if len(years) else float("nan")
@@ -139,6 +139,10 @@ def _cross(columns: dict, query: Query, rows: NDArray[np.int64], state: MovieSta
     ):
         of_history = state.facts[query.rows, FACTS.index(name)]
         columns[distance] = columns[name] - np.float32(_weighted_mean(of_history, recency))
+    idle_days = _idle_days(query)
+    columns["age_at_latest"] = columns["movie_age_years"] - np.float32(idle_days * DAY / YEAR_SECONDS)
+    days_known = state.days_known[rows] - np.float32(idle_days)
+    columns["days_known_at_latest"] = np.copysign(np.log1p(np.abs(days_known)), days_known)
 
     language, history_language = state.language[rows], state.language[query.rows]
     known = history_language[history_language >= 0]
@@ -155,6 +159,11 @@ def _cross(columns: dict, query: Query, rows: NDArray[np.int64], state: MovieSta
         state.directors,
         columns["director_preference"],
     )
+
+
+def _idle_days(query: Query) -> float:
+    """Days since the latest event of the history; MAX_IDLE_DAYS for no history."""
+    return (query.as_of - int(query.timestamps[-1])) / DAY if len(query) else MAX_IDLE_DAYS
 
 
 def _mean(values: NDArray[np.floating]) -> float:

@@ -223,6 +223,18 @@ _CROSS = [
             "Movie's shrunken mean rating minus the mean of the latest movies' (0.7 per step back).",
         ),
         (
+            "age_at_latest",
+            "era_match",
+            "years",
+            "Years from release to the latest event of the history; below 0 if that came before.",
+        ),
+        (
+            "days_known_at_latest",
+            "fresh_release",
+            "±log(1 + days)",
+            "Days from the movie's first event to the history's latest, below 0 if that came before.",
+        ),
+        (
             "language_share",
             "language_match",
             "share",
