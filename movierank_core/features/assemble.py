@@ -67,7 +67,6 @@ def _user(columns: dict, query: Query, state: MovieState) -> None:
     rated = query.ratings[~np.isnan(query.ratings)]
     years = state.release_year[query.rows]
     years = years[~np.isnan(years)]
-    idle_days = (query.as_of - int(query.timestamps[-1])) / DAY if len(query) else MAX_IDLE_DAYS
     columns["user_log_events"] = np.log1p(query.n_events)
     columns["user_mean_rating"] = query.mean_rating
     columns["user_like_share"] = query.like_share
