@@ -37,8 +37,10 @@ class Scored:
     """The ranker's output; where it was not asked, the fused score that orders the candidates."""
     probabilities: NDArray[np.float64]
     """P(the user likes it | they rate it), never increasing down the list."""
-    features: NDArray[np.float32] | None
-    """[n, n_features] by position; None where the ranker was not asked."""
+    matrix: NDArray[np.float32] | None
+    """[n, n_features] in the order of the candidates; None where the ranker was not asked."""
+    order: NDArray[np.int64]
+    """By position, the line of `matrix`."""
     served_by: ServedBy
     """`model`, or `popularity` for an empty history; see `movierank_core.ladder` for the rest."""
     stage_ms: dict[str, float]
@@ -50,6 +52,17 @@ class Scored:
     def in_places(self, order: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """An order of the positions with places reserved, and whether a movie was moved up to each place."""
         return with_reserved_places(order, self.is_little_known, self.reserved)
+
+    def features_of(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
+        """[len(positions), n_features]; only where the ranker was asked. The whole matrix in the order of the
+        positions would take longer than a page of it is worth."""
+        assert self.matrix is not None
+        return self.matrix[self.order[positions]]
+
+    @property
+    def features(self) -> NDArray[np.float32] | None:
+        """[n, n_features] by position; None where the ranker was not asked."""
+        return None if self.matrix is None else self.matrix[self.order]
 
     @cached_property
     def shown(self) -> NDArray[np.int64]:
@@ -125,7 +138,8 @@ class RankingModel:
             rows=rows,
             raw_scores=raw[order],
             probabilities=probabilities,
-            features=matrix[order],
+            matrix=matrix,
+            order=order,
             served_by="model",
             stage_ms=clock.laps,
             reserved=place_of[candidates.reserved],
@@ -164,7 +178,8 @@ class RankingModel:
             rows=rows,
             raw_scores=fused.astype(np.float64),
             probabilities=decreasing_fit(self.state.movies.like_share[rows]),
-            features=None,
+            matrix=None,
+            order=np.arange(len(rows)),
             served_by=served_by,
             stage_ms=clock.laps,
             reserved=np.zeros(0, np.int64) if reserved is None else reserved,

@@ -123,7 +123,7 @@ class Recommender:
         chosen, is_moved, propensities = self._chosen(scored, k, options)
         results = (
             None
-            if scored.features is None
+            if scored.matrix is None
             else ladder.attempt("reasons", lambda: self._results(scored, chosen, explain=options.explain))
         )
         if results is None:
@@ -211,10 +211,10 @@ class Recommender:
         )
 
     def _feature_views(self, scored: Scored, position: NDArray[np.int64]) -> list[FeatureView]:
-        if scored.features is None:
+        if scored.matrix is None:
             return []
-        [values] = scored.features[position]
-        [added], _ = self.model.trees.shapley_values(scored.features[position])
+        features = scored.features_of(position)
+        [values], ([added], _) = features, self.model.trees.shapley_values(features)
         return [
             FeatureView(
                 name=feature.name,
@@ -225,7 +225,7 @@ class Recommender:
         ]
 
     def _described(self, scored: Scored, chosen: NDArray[np.int64], *, explain: bool) -> list[RankedMovie]:
-        of = self._plain if scored.features is None else self._results
+        of = self._plain if scored.matrix is None else self._results
         return of(scored, chosen, explain=explain)
 
     def _plain(self, scored: Scored, chosen: NDArray[np.int64], *, explain: bool) -> list[RankedMovie]:
@@ -248,10 +248,9 @@ class Recommender:
         ]
 
     def _results(self, scored: Scored, chosen: NDArray[np.int64], *, explain: bool) -> list[RankedMovie]:
-        assert scored.features is not None
         # Codes name what counts most, which Banzhaf values tell as well, and sooner.
         trees = self.model.trees
-        features = scored.features[chosen]
+        features = scored.features_of(chosen)
         per_feature, base = (
             trees.shapley_values(features) if explain else (trees.banzhaf_values(features), trees.base)
         )
@@ -347,4 +346,5 @@ def _with_last(scored: Scored, row: int) -> Scored:
         raw_scores=np.append(scored.raw_scores, 0.0),
         probabilities=np.append(scored.probabilities, scored.probabilities.min(initial=1.0)),
         is_little_known=np.append(scored.is_little_known, False),
+        order=np.arange(len(scored.rows) + 1),
     )

@@ -1,22 +1,37 @@
 """From one query and its candidates to the feature matrix: the one code for training and for `/rank`."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from movierank_core.features.definitions import Feature
-from movierank_core.features.kernels import director_preferences, era_shares, match_genres, ranks_among
+from movierank_core.features.definitions import ALL_FEATURES, Feature
+from movierank_core.features.kernels import (
+    days_known_at,
+    deviation_of,
+    director_preferences,
+    era_shares,
+    fill_log_ranks,
+    genre_tastes,
+    language_shares,
+    match_genres,
+    mean_of,
+    ranks_among,
+    standardise,
+    take_facts,
+)
 from movierank_core.features.movie_state import DAY, FACTS, YEAR_SECONDS, MovieState
 from movierank_core.retrieval.candidates import Candidates
 from movierank_core.retrieval.query import Query
-from movierank_core.retrieval.selection import descending
 
 SESSION_SECONDS = 3600
-GENRE_PRIOR_WEIGHT = 3.0
-RECENT_MOVIES = 5
 RECENT_DECAY = 0.7
 MAX_IDLE_DAYS = 365.0
+PLACE: Final = {feature.name: place for place, feature in enumerate(ALL_FEATURES)}
+"""Of each feature among all features."""
+_FACT_PLACES: Final = np.array([PLACE[name] for name in FACTS])
+_LOG_EVENTS, _MEAN_RATING = FACTS.index("movie_log_events"), FACTS.index("movie_mean_rating")
 
 
 def assemble(
@@ -27,67 +42,45 @@ def assemble(
     Movie facts are those of the state's moment, user facts those of the history before the query's
     `as_of`; nothing else is looked at. An empty history gives zeros and NaNs where there is no answer.
     """
-    columns: dict[str, NDArray[np.floating] | float] = {}
-    _retrieval(columns, candidates)
-    _user(columns, query, state)
-    _movie(columns, candidates.rows, state)
-    _cross(columns, query, candidates.rows, state)
-    matrix = np.empty((len(features), len(candidates.rows)), np.float32)
-    for position, feature in enumerate(features):
-        matrix[position] = columns[feature.name]
-    return matrix.T  # One feature after another in memory, as they are made and as the trees read them.
+    # One feature after another in memory, as they are made and as the trees read them.
+    values = np.empty((len(ALL_FEATURES), len(candidates.rows)), np.float32)
+    _retrieval(values, candidates)
+    _movie(values, candidates.rows, state)
+    _user_and_cross(values, query, candidates.rows, state)
+    if features == ALL_FEATURES[: len(features)]:
+        return values[: len(features)].T
+    return values[[PLACE[feature.name] for feature in features]].T
 
 
-def _retrieval(columns: dict, candidates: Candidates) -> None:
+def _retrieval(values: NDArray[np.float32], candidates: Candidates) -> None:
     """Every candidate is compared with the fused ones: what is added to them does not move their features."""
     n = len(candidates.rows)
     n_fused = candidates.n_fused or n
     ranks = np.log(np.minimum(np.arange(1, n + 1), n_fused + 1)).astype(np.float32)
-    scores = np.array(list(candidates.scores.values()), np.float32).reshape(len(candidates.scores), n)
-    log_ranks = np.empty_like(scores)
-    if n:
-        fused = scores[:, :n_fused]
-        of_fused = np.broadcast_to(ranks[:n_fused], fused.shape)
-        np.put_along_axis(log_ranks, descending(fused), of_fused, axis=1)
-        if n > n_fused:
-            ranks_among(fused, scores[:, n_fused:], log_ranks[:, n_fused:])
-        # In double precision, or equal scores would not come out as equal to their mean.
-        mean = fused.mean(axis=1, keepdims=True, dtype=np.float64)
-        deviation = np.sqrt(((fused - mean) ** 2).mean(axis=1, keepdims=True))
-        scale = np.divide(1, deviation, out=np.zeros_like(deviation), where=deviation > 1e-9)
-        scores = (scores - mean) * scale
+    values[PLACE["fused_log_rank"]] = ranks
+    values[PLACE["n_sources"]] = candidates.n_sources
+    if not candidates.scores:
+        return
+    scores = np.array(list(candidates.scores.values()), np.float32)
+    z, log_ranks = np.empty_like(scores), np.empty_like(scores)
+    keys = np.empty((len(scores), n_fused), np.uint64)
+    standardise(scores, n_fused, z, keys)
+    keys.sort(axis=1)  # All different, so any sort will do; numpy's takes a few microseconds.
+    fill_log_ranks(keys, ranks, log_ranks)
+    if n > n_fused:
+        ranks_among(scores[:, :n_fused], scores[:, n_fused:], log_ranks[:, n_fused:])
     for number, name in enumerate(candidates.scores):
-        columns[f"{name}_z"] = scores[number]
-        columns[f"{name}_log_rank"] = log_ranks[number]
-    columns["fused_log_rank"] = ranks
-    columns["n_sources"] = candidates.n_sources
+        values[PLACE[f"{name}_z"]] = z[number]
+        values[PLACE[f"{name}_log_rank"]] = log_ranks[number]
 
 
-def _user(columns: dict, query: Query, state: MovieState) -> None:
-    rated = query.ratings[~np.isnan(query.ratings)]
-    years = state.release_year[query.rows]
-    years = years[~np.isnan(years)]
-    columns["user_log_events"] = np.log1p(query.n_events)
-    columns["user_mean_rating"] = query.mean_rating
-    columns["user_like_share"] = query.like_share
-    columns["user_rating_std"] = float(rated.std()) if len(rated) > 1 else 0.0
-    columns["user_log_days_idle"] = np.log1p(min(_idle_days(query), MAX_IDLE_DAYS))
-    columns["user_mean_log_events"] = _mean(state.facts[query.rows, FACTS.index("movie_log_events")])
-    columns["user_mean_year"] = _mean(years)
-    columns["user_year_std"] = float(years.std()) if len(years) else float("nan")
-    in_session = np.searchsorted(query.timestamps, query.as_of - SESSION_SECONDS)
-    columns["user_n_session"] = np.log1p(len(query) - in_session)
-
-
-def _movie(columns: dict, rows: NDArray[np.int64], state: MovieState) -> None:
-    facts = state.facts[rows].T
-    for name, values in zip(FACTS, facts, strict=True):
-        columns[name] = values
+def _movie(values: NDArray[np.float32], rows: NDArray[np.int64], state: MovieState) -> None:
+    take_facts(state.facts, rows, _FACT_PLACES, values)
 
 
 @dataclass(frozen=True, slots=True)
 class GenreTaste:
-    """What a history says about genres; one entry per column of `MovieState.genres`."""
+    """What a history says about genres; one entry per genre of `MovieState.genre_numbers`."""
 
     share: NDArray[np.float32]
     """Of the history's movies, those that have the genre."""
@@ -101,80 +94,72 @@ class GenreTaste:
 
     @classmethod
     def of(cls, query: Query, state: MovieState) -> "GenreTaste":
-        has_genre = (state.genres[query.rows] > 0).astype(np.float32)
-        n = has_genre.sum(axis=0)
-        return cls(n / np.float32(max(len(query), 1)), (query.centred @ has_genre) / (n + GENRE_PRIOR_WEIGHT))
+        share, preference, _, _ = _genre_tastes(query, state)
+        return cls(share, preference)
 
 
-def _cross(columns: dict, query: Query, rows: NDArray[np.int64], state: MovieState) -> None:
-    history_genres = state.genres[query.rows]
-    genre_columns = np.empty((4, len(rows)), np.float32)
-    match_genres(
-        state.genres,
-        rows,
-        state.n_genres,
-        _unit(history_genres.sum(axis=0)),
-        _unit(history_genres[-RECENT_MOVIES:].sum(axis=0)),
-        GenreTaste.of(query, state).preference,
-        genre_columns,
-    )
-    for position, name in enumerate(
+def _genre_tastes(query: Query, state: MovieState) -> NDArray[np.float32]:
+    """[4, n_genres] as `genre_tastes` fills it."""
+    tastes = np.empty((4, state.genres.shape[1]), np.float32)
+    genre_tastes(query.rows, query.centred, state.genre_offsets, state.genre_numbers, tastes)
+    return tastes
+
+
+def _user_and_cross(
+    values: NDArray[np.float32], query: Query, rows: NDArray[np.int64], state: MovieState
+) -> None:
+    history_facts = state.facts[query.rows]
+    history_years = state.release_year[query.rows]
+    events, ratings = history_facts[:, _LOG_EVENTS], history_facts[:, _MEAN_RATING]
+    idle_days = (query.as_of - int(query.timestamps[-1])) / DAY if len(query) else MAX_IDLE_DAYS
+    in_session = int(np.searchsorted(query.timestamps, query.as_of - SESSION_SECONDS))
+    mean_events, mean_year = mean_of(events, 1.0), mean_of(history_years, 1.0)
+    rating_std, n_rated = deviation_of(query.ratings)
+    for name, fact in (
+        ("user_log_events", np.log1p(query.n_events)),
+        ("user_mean_rating", query.mean_rating),
+        ("user_like_share", query.like_share),
+        ("user_rating_std", rating_std if n_rated > 1 else 0.0),
+        ("user_log_days_idle", np.log1p(min(idle_days, MAX_IDLE_DAYS))),
+        ("user_mean_log_events", mean_events),
+        ("user_mean_year", mean_year),
+        ("user_year_std", deviation_of(history_years)[0]),
+        ("user_n_session", np.log1p(len(query) - in_session)),
+    ):
+        values[PLACE[name]] = fact
+
+    of_genres = np.empty((4, len(rows)), np.float32)
+    match_genres(rows, state.genre_offsets, state.genre_numbers, _genre_tastes(query, state), of_genres)
+    for number, name in enumerate(
         ("genre_affinity", "genre_recent_affinity", "genre_preference", "genre_preference_min")
     ):
-        columns[name] = genre_columns[position]
+        values[PLACE[name]] = of_genres[number]
 
     year = state.release_year[rows]
-    history_years = state.release_year[query.rows]
-    columns["era_share"] = np.empty(len(rows))
-    era_shares(year, history_years, columns["era_share"])
-    columns["era_distance"] = np.abs(year - _mean(history_years[~np.isnan(history_years)]))
-    columns["popularity_distance"] = columns["movie_log_events"] - columns["user_mean_log_events"]
-    columns["rating_distance"] = columns["movie_mean_rating"] - query.mean_rating
-    recency = np.power(RECENT_DECAY, np.arange(len(query) - 1, -1, -1, dtype=np.float64))
-    columns["era_recent_distance"] = np.abs(year - _weighted_mean(history_years, recency))
-    for distance, name in (
-        ("popularity_recent_distance", "movie_log_events"),
-        ("rating_recent_distance", "movie_mean_rating"),
+    era_shares(year, history_years, values[PLACE["era_share"]])
+    log_events, mean_rating = values[PLACE["movie_log_events"]], values[PLACE["movie_mean_rating"]]
+    for name, of_movie, of_history in (
+        ("popularity_distance", log_events, mean_events),
+        ("rating_distance", mean_rating, query.mean_rating),
+        ("popularity_recent_distance", log_events, mean_of(events, RECENT_DECAY)),
+        ("rating_recent_distance", mean_rating, mean_of(ratings, RECENT_DECAY)),
+        ("era_distance", year, mean_year),
+        ("era_recent_distance", year, mean_of(history_years, RECENT_DECAY)),
+        ("age_at_latest", values[PLACE["movie_age_years"]], idle_days * DAY / YEAR_SECONDS),
     ):
-        of_history = state.facts[query.rows, FACTS.index(name)]
-        columns[distance] = columns[name] - np.float32(_weighted_mean(of_history, recency))
-    idle_days = _idle_days(query)
-    columns["age_at_latest"] = columns["movie_age_years"] - np.float32(idle_days * DAY / YEAR_SECONDS)
-    days_known = state.days_known[rows] - np.float32(idle_days)
-    columns["days_known_at_latest"] = np.copysign(np.log1p(np.abs(days_known)), days_known)
-
-    language, history_language = state.language[rows], state.language[query.rows]
-    known = history_language[history_language >= 0]
-    # The last entry is that of -1, which stands for an unknown language.
-    shares = np.full(int(state.language.max(initial=-1)) + 2, np.nan)
-    shares[:-1] = np.bincount(known, minlength=len(shares) - 1) / max(len(known), 1)
-    columns["language_share"] = shares[language]
-    columns["director_preference"] = np.empty(len(rows))
+        np.subtract(of_movie, np.float32(of_history), out=values[PLACE[name]])
+    for name in ("era_distance", "era_recent_distance"):
+        np.abs(values[PLACE[name]], out=values[PLACE[name]])
+    days_known_at(state.days_known[rows], idle_days, values[PLACE["days_known_at_latest"]])
+    language_shares(
+        state.language[rows], state.language[query.rows], state.n_languages, values[PLACE["language_share"]]
+    )
     director_preferences(
         rows,
         query.rows,
         query.centred,
         state.director_offsets,
         state.directors,
-        columns["director_preference"],
+        state.n_directors,
+        values[PLACE["director_preference"]],
     )
-
-
-def _idle_days(query: Query) -> float:
-    """Days since the latest event of the history; MAX_IDLE_DAYS for no history."""
-    return (query.as_of - int(query.timestamps[-1])) / DAY if len(query) else MAX_IDLE_DAYS
-
-
-def _mean(values: NDArray[np.floating]) -> float:
-    return float(values.mean()) if len(values) else float("nan")
-
-
-def _weighted_mean(values: NDArray[np.float32], weights: NDArray[np.float64]) -> float:
-    """Over the known values; NaN where there is none."""
-    known = ~np.isnan(values)
-    total = float(weights[known].sum())
-    return float(values[known] @ weights[known]) / total if total > 0 else float("nan")
-
-
-def _unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:
-    return vector / np.float32(max(float(np.sqrt((vector**2).sum())), 1e-9))

@@ -83,6 +83,24 @@ class MovieState:
         )
         return np.stack(columns, axis=1)
 
+    @cached_property
+    def genre_offsets(self) -> NDArray[np.int64]:
+        """The genres of row i are `genre_numbers[genre_offsets[i]:genre_offsets[i + 1]]`."""
+        return np.concatenate([[0], np.cumsum((self.genres > 0).sum(axis=1))]).astype(np.int64)
+
+    @cached_property
+    def genre_numbers(self) -> NDArray[np.int32]:
+        """Columns of `genres`, of one movie after another."""
+        return np.nonzero(self.genres)[1].astype(np.int32)
+
+    @cached_property
+    def n_directors(self) -> int:
+        return int(self.directors.max(initial=-1)) + 1
+
+    @cached_property
+    def n_languages(self) -> int:
+        return int(self.language.max(initial=-1)) + 1
+
     @property
     def mean_rating_of_all(self) -> float:
         return float(self.globals[0])

@@ -3,28 +3,108 @@
 import numpy as np
 import pytest
 
-from movierank_core.features.kernels import director_preferences, era_shares, match_genres
+from movierank_core.features.kernels import (
+    days_known_at,
+    deviation_of,
+    director_preferences,
+    era_shares,
+    fill_log_ranks,
+    genre_tastes,
+    language_shares,
+    match_genres,
+    mean_of,
+    standardise,
+    take_facts,
+)
 from movierank_core.retrieval.selection import descending
 from movierank_core.retrieval.sparse_rows import SparseRows
 
 RNG = np.random.default_rng(3)
 
 
-def test_genres_match_by_cosine_mean_and_least() -> None:
+def genres_by_movie() -> tuple[np.ndarray, SparseRows]:
+    """Forty movies of six genres, as a table of bits and as lists; the first has none."""
     has_genre = RNG.random((40, 6)) < 0.3
     has_genre[0] = False
-    n_genres = has_genre.sum(axis=1).astype(np.float32)
-    genres = (has_genre / np.sqrt(np.maximum(n_genres, 1))[:, None]).astype(np.float32)
-    taste, recent, preferences = (RNG.normal(size=6).astype(np.float32) for _ in range(3))
+    rows, numbers = np.nonzero(has_genre)
+    return has_genre, SparseRows.from_triples(rows, numbers, np.ones(len(rows)), 40)
+
+
+def test_genres_match_by_cosine_mean_and_least() -> None:
+    has_genre, genres = genres_by_movie()
+    lengths = np.sqrt(np.maximum(has_genre.sum(axis=1), 1))
+    tastes = RNG.normal(size=(4, 6)).astype(np.float32)
     rows = RNG.permutation(40)
     out = np.empty((4, 40), np.float32)
-    match_genres(genres, rows, n_genres, taste, recent, preferences, out)
-    np.testing.assert_allclose(out[0], genres[rows] @ taste, atol=1e-6)
-    np.testing.assert_allclose(out[1], genres[rows] @ recent, atol=1e-6)
+    match_genres(rows, genres.offsets, genres.indices, tastes, out)
+    np.testing.assert_allclose(out[0], (has_genre / lengths[:, None])[rows] @ tastes[2], atol=1e-6)
+    np.testing.assert_allclose(out[1], (has_genre / lengths[:, None])[rows] @ tastes[3], atol=1e-6)
     for place, row in enumerate(rows):
-        of_movie = preferences[has_genre[row]]
+        of_movie = tastes[1][has_genre[row]]
         assert out[2, place] == pytest.approx(of_movie.mean() if len(of_movie) else 0, abs=1e-6)
         assert out[3, place] == pytest.approx(of_movie.min() if len(of_movie) else 0, abs=1e-6)
+
+
+def test_tastes_are_shares_shrunken_ratings_and_directions() -> None:
+    has_genre, genres = genres_by_movie()
+    history = np.array([0, 3, 3, 8, 11, 17, 30])
+    centred = RNG.normal(size=len(history)).astype(np.float32)
+    out = np.full((4, 6), np.nan, np.float32)
+    genre_tastes(history, centred, genres.offsets, genres.indices, out)
+    seen = has_genre[history]
+    np.testing.assert_allclose(out[0], seen.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(out[1], centred @ seen / (seen.sum(axis=0) + 3), atol=1e-6)
+    unit = seen / np.sqrt(np.maximum(seen.sum(axis=1), 1))[:, None]
+    for found, movies in ((out[2], unit), (out[3], unit[-5:])):
+        np.testing.assert_allclose(found, movies.sum(axis=0) / np.linalg.norm(movies.sum(axis=0)), atol=1e-6)
+    genre_tastes(history[:0], centred[:0], genres.offsets, genres.indices, out)
+    assert not out.any()
+
+
+def test_scores_are_standardised_and_ranked_among_the_fused() -> None:
+    scores = RNG.integers(-3, 4, (4, 60)).astype(np.float32) * np.float32(0.37)
+    scores[0, :9] = -0.0
+    scores[3] = 0.7  # All alike, which as single-precision numbers are not equal to their own mean.
+    fused = scores[:, :50]
+    z, keys = np.empty_like(scores), np.empty((4, 50), np.uint64)
+    standardise(scores, 50, z, keys)
+    mean, deviation = fused.mean(axis=1, dtype=np.float64), fused.std(axis=1, dtype=np.float64)
+    np.testing.assert_allclose(z[:3], (scores[:3] - mean[:3, None]) / deviation[:3, None], atol=1e-6)
+    assert not z[3].any()
+    places = (np.sort(keys, axis=1) & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    np.testing.assert_array_equal(places, np.argsort(-fused, axis=1, kind="stable"))
+    ranks = np.empty((4, 50), np.float32)
+    fill_log_ranks(np.sort(keys, axis=1), np.log(np.arange(1, 51)).astype(np.float32), ranks)
+    order = np.argsort(np.argsort(-fused, axis=1, kind="stable"), axis=1)
+    np.testing.assert_allclose(ranks, np.log(order + 1), atol=1e-6)
+
+
+def test_means_and_deviations_are_of_what_is_known() -> None:
+    values = np.array([4, np.nan, 2, 1, np.nan], np.float32)
+    assert mean_of(values, 1.0) == pytest.approx(7 / 3)
+    assert mean_of(values, 0.5) == pytest.approx((4 * 0.0625 + 2 * 0.25 + 1 * 0.5) / 0.8125)
+    assert deviation_of(values) == (pytest.approx(np.std([4, 2, 1])), 3)
+    for unknown in (values[:0], values[1:2]):
+        assert np.isnan(mean_of(unknown, 0.7))
+        assert np.isnan(deviation_of(unknown)[0])
+
+
+def test_languages_are_shares_of_those_known() -> None:
+    out = np.empty(4, np.float32)
+    language_shares(np.array([0, 1, 2, -1]), np.array([0, 0, 1, -1]), 3, out)
+    np.testing.assert_allclose(out, [2 / 3, 1 / 3, 0, np.nan], rtol=1e-6)
+    language_shares(np.array([0, 1, 2, -1]), np.array([-1]), 3, out)
+    np.testing.assert_array_equal(out, [0, 0, 0, np.nan])
+
+
+def test_facts_and_days_known_go_to_their_places() -> None:
+    facts = np.arange(12, dtype=np.float32).reshape(4, 3)
+    out = np.full((5, 2), -1, np.float32)
+    take_facts(facts, np.array([3, 1]), np.array([4, 0, 2]), out)
+    np.testing.assert_array_equal(out, [[10, 4], [-1, -1], [11, 5], [-1, -1], [9, 3]])
+    days = np.empty(3, np.float32)
+    days_known_at(np.array([30, 10, np.nan], np.float32), 20.0, days)
+    np.testing.assert_allclose(days, [np.log(11), -np.log(11), np.nan], rtol=1e-6)
 
 
 def test_an_era_is_a_gaussian_around_the_year() -> None:
@@ -33,7 +113,7 @@ def test_an_era_is_a_gaussian_around_the_year() -> None:
     years = np.array([1900, 1950, 1987, 2024, np.nan, 3000], np.float32)
     out = np.empty(len(years))
     era_shares(years, history, out)
-    known = history[~np.isnan(history)]
+    known = history[~np.isnan(history)].astype(np.float64)
     expected = np.exp(-0.5 * ((years[:, None] - known) / 5.0) ** 2).mean(axis=1)
     np.testing.assert_allclose(out, expected, atol=1e-12)
 
@@ -53,7 +133,7 @@ def test_directors_count_with_the_ratings_of_their_movies() -> None:
     history, centred = np.array([1, 5, 9, 20]), np.array([0.5, 1.0, -1.5, 0.0], np.float32)
     rows = np.arange(30)
     out = np.empty(30)
-    director_preferences(rows, history, centred, directors.offsets, directors.indices, out)
+    director_preferences(rows, history, centred, directors.offsets, directors.indices, 12, out)
     by_hand = [
         sum(
             1.0 + liked
@@ -64,7 +144,7 @@ def test_directors_count_with_the_ratings_of_their_movies() -> None:
         for row in rows
     ]
     np.testing.assert_allclose(out, by_hand, atol=1e-6)
-    director_preferences(rows, history[:0], centred[:0], directors.offsets, directors.indices, out)
+    director_preferences(rows, history[:0], centred[:0], directors.offsets, directors.indices, 12, out)
     assert not out.any()
 
 
