@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from benchmarks.serving_world import CONFIG, FULL, sources_of
-from movierank_core.retrieval.candidates import find_candidates
+from movierank_core.retrieval.candidates import ContentRows, find_candidates
+from movierank_core.retrieval.content import Content
 from movierank_core.retrieval.query import Query
 from movierank_core.retrieval.source import Source
 
@@ -69,7 +70,7 @@ def by_numpy(query: Query, sources: dict[str, Source]) -> NDArray[np.int64]:
     eligible = eligible_for(query)
     fused = np.zeros(N_MOVIES, np.float32)
     for source in sources.values():
-        scores = np.where(eligible, source.scores(query), -np.inf)
+        scores = np.where(eligible, source.support.everywhere(source.scores(query)), -np.inf)
         best = np.argpartition(-scores, 200)[:200]
         best = best[np.argsort(-scores[best], kind="stable")]
         fused[best] += 1.0 / (61.0 + np.arange(200))
@@ -96,7 +97,7 @@ def main() -> None:
     weight = 1.0 / (np.arange(N_MOVIES) + 50.0) ** 1.3
     weight = rng.permutation(weight / weight.sum())
     sources, queries = sources_of(rng, weight), make_queries(rng, weight)
-    little_known = np.sort(np.argsort(weight)[: N_MOVIES // 4])
+    little_known = ContentRows.among(np.sort(np.argsort(weight)[: N_MOVIES // 4]), sources[Content.name])
 
     def ours(query: Query) -> object:
         return find_candidates(

@@ -109,27 +109,28 @@ def sources_of(rng: np.random.Generator, weight: NDArray[np.float64], size: Size
     factored = np.sort(by_popularity[: size.n_factored])
     counts = (weight * size.n_ratings).astype(np.float32)
 
-    def neighbours(movies: NDArray[np.int64], n: int) -> SparseRows:
+    def neighbours(movies: NDArray[np.int64], n: int) -> tuple[SparseRows, NDArray[np.int64]]:
         p = weight[movies] / weight[movies].sum()
-        columns = np.sort(rng.choice(movies, (len(movies), n), p=p), axis=1)
+        places = np.sort(rng.choice(len(movies), (len(movies), n), p=p), axis=1)
         lengths = np.zeros(size.n_movies, np.int64)
         lengths[movies] = n
-        return SparseRows(
+        rows = SparseRows(
             np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-            columns.ravel().astype(np.int32),
-            rng.random(columns.size, np.float32),
+            places.ravel().astype(np.int32),
+            rng.random(places.size, np.float32),
         )
+        return rows, movies
 
-    presence = EasePresence(neighbours(collaborative, size.n_neighbours))
+    presence = EasePresence(*neighbours(collaborative, size.n_neighbours))
     sources: list[Source] = [
-        EaseLikes(neighbours(collaborative, size.n_neighbours)),
+        EaseLikes(*neighbours(collaborative, size.n_neighbours)),
         presence,
         EaseRecent.of(presence),
-        ItemNeighbours(neighbours(collaborative, size.n_neighbours)),
-        UserNeighbours(neighbours(collaborative, size.n_neighbours)),
-        Transitions(neighbours(ordered, size.n_neighbours), np.log1p(counts), 0.7),
-        ContextNeighbours(neighbours(ordered, size.n_neighbours)),
-        NextItem(neighbours(ordered, size.n_neighbours)),
+        ItemNeighbours(*neighbours(collaborative, size.n_neighbours)),
+        UserNeighbours(*neighbours(collaborative, size.n_neighbours)),
+        Transitions(*neighbours(ordered, size.n_neighbours), np.log1p(counts[ordered]), 0.7),
+        ContextNeighbours(*neighbours(ordered, size.n_neighbours)),
+        NextItem(*neighbours(ordered, size.n_neighbours)),
         ImplicitALS(
             factored,
             rng.normal(0, 0.1, (len(factored), size.n_factors)).astype(np.float32),
@@ -137,7 +138,7 @@ def sources_of(rng: np.random.Generator, weight: NDArray[np.float64], size: Size
             CONFIG.als_l2,
             size.n_movies,
         ),
-        Content(neighbours(np.arange(size.n_movies), size.n_content_neighbours)),
+        Content(*neighbours(np.arange(size.n_movies), size.n_content_neighbours)),
         Popularity(counts),
         PopularityYear(counts),
         PopularityMonth(counts),

@@ -124,18 +124,21 @@ def write_bundle(
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a bundle; BundleError if there is none, or it is of a newer format."""
+    """The manifest of a bundle; BundleError if there is none, or it is of another format."""
     path = folder / MANIFEST
     if not path.is_file():
         raise BundleError(f"{folder} holds no {MANIFEST}", expected="a model bundle", remedy=RETRAIN)
     content = path.read_bytes()
     try:
         version = msgspec.json.decode(content, type=_Versioned).format_version
-        if version > FORMAT_VERSION:
+        if version != FORMAT_VERSION:
+            # Arrays of another format might be read as something that they are not.
             raise BundleError(
                 f"The bundle in {folder} has format {version}",
-                expected=f"format {FORMAT_VERSION} or older",
-                remedy="upgrade movierank, or promote a version that this one wrote",
+                expected=f"format {FORMAT_VERSION}",
+                remedy=RETRAIN
+                if version < FORMAT_VERSION
+                else "upgrade movierank, or promote a version that this one wrote",
             )
         return msgspec.json.decode(content, type=Manifest)
     except msgspec.MsgspecError as error:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Raised when a bundle written by this code cannot be read by older code."""
 MANIFEST = "manifest.json"
 GOLDEN = "golden.json"

@@ -93,7 +93,7 @@ def source_views(
     views = []
     earlier = np.arange(len(eligible)) < row
     for name, source in state.sources.items():
-        scores = source.scores(query)
+        scores = source.support.everywhere(source.scores(query))
         score, weight = float(scores[row]), state.fusion.get(name, 1.0)
         ahead = eligible & ((scores > scores[row]) | ((scores == scores[row]) & earlier))
         rank = int(ahead.sum()) + 1 if score > 0 else None

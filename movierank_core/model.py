@@ -159,7 +159,7 @@ class RankingModel:
         proposals = {
             name: proposals_of(source, source.scores(query), mask, n) for name, source in sources.items()
         }
-        rows, fused, _ = fuse(proposals, NEWCOMER_WEIGHTS, len(mask), n)
+        rows, fused, _ = fuse(proposals, NEWCOMER_WEIGHTS, n)
         clock.lap("retrieval")
         return self._unranked(query, rows, fused, "popularity", clock)
 

@@ -30,7 +30,7 @@ from movierank_core.retrieval.item_to_item import ItemToItem, strongest_history_
 from movierank_core.retrieval.neighbours import ItemNeighbours
 from movierank_core.retrieval.popularity import PopularityYear
 from movierank_core.retrieval.query import Query
-from movierank_core.retrieval.selection import best_rows
+from movierank_core.retrieval.selection import best_rows, first_rows
 
 BECAUSE_SOURCES = (EaseLikes.name, ItemNeighbours.name, EasePresence.name)
 """Sources asked, in this order, which history item counted most for a movie."""
@@ -295,7 +295,7 @@ class Recommender:
                 source.neighbours.values,
                 query.rows,
                 np.where(query.is_liked, source.history_weights(query), 0).astype(np.float32),
-                rows,
+                source.support.places[rows],
                 best,
             )
         movie_ids = self.catalogue.movie_ids
@@ -305,11 +305,12 @@ class Recommender:
         """The `k` movies most like one, with their similarity: shared audience plus content, at most 2."""
         similarity = np.zeros(len(self.catalogue), np.float32)
         for name in (Content.name, ItemNeighbours.name):
-            indices, values = self._item_to_item(name).neighbours.row(row)
-            similarity[indices] += values
-        others = np.ones(len(self.catalogue), np.bool_)
-        others[row] = False
-        return [(int(other), float(similarity[other])) for other in best_rows(similarity, others, k)]
+            others, values = self._item_to_item(name).neighbours_of(row)
+            similarity[others] += values
+        is_other = np.ones(len(self.catalogue), np.bool_)
+        is_other[row] = False
+        best = best_rows(similarity, np.arange(len(similarity)), is_other, k)
+        return [(int(other), float(similarity[other])) for other in best]
 
     def _item_to_item(self, name: str) -> ItemToItem:
         source = self.model.state.sources[name]
@@ -319,10 +320,8 @@ class Recommender:
 
     def popular(self, k: int) -> list[int]:
         """The `k` most popular rows of the last 365 days before the state's moment, most popular first."""
-        counts = self.model.state.sources[PopularityYear.name].scores(
-            self.model.state.query(History.empty(), self.catalogue, 0)
-        )
-        return best_rows(counts, np.ones(len(self.catalogue), np.bool_), k).tolist()
+        support = self.model.state.sources[PopularityYear.name].support
+        return first_rows(support.rows, np.ones(len(self.catalogue), np.bool_), k).tolist()
 
 
 def _with_reserved_reasons(results: list[RankedMovie], is_moved: NDArray[np.bool_]) -> list[RankedMovie]:

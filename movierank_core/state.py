@@ -17,7 +17,8 @@ from movierank_core.features.movie_state import MovieState
 from movierank_core.history import History
 from movierank_core.interaction_arrays import InteractionArrays
 from movierank_core.resting import rest
-from movierank_core.retrieval.candidates import Candidates, find_candidates
+from movierank_core.retrieval.candidates import Candidates, ContentRows, find_candidates
+from movierank_core.retrieval.content import Content
 from movierank_core.retrieval.query import Query
 from movierank_core.retrieval.source import Arrays, Source
 from movierank_core.retrieval.sources import SOURCE_TYPES, fit_sources
@@ -67,6 +68,10 @@ class RankingState:
         """The rows of the little-known movies, ascending."""
         return np.flatnonzero(self.is_little_known)
 
+    @cached_property
+    def _little_known(self) -> ContentRows:
+        return ContentRows.among(self.little_known, self.sources.get(Content.name))
+
     def query(self, history: History, catalogue: Catalogue, as_of: int) -> Query:
         return Query.of(
             history,
@@ -85,7 +90,7 @@ class RankingState:
             fusion=self.fusion,
             n_per_source=self.n_per_source,
             n_candidates=self.n_candidates,
-            little_known=self.little_known,
+            little_known=self._little_known,
             n_little_known=self.n_little_known,
         )
 

@@ -10,6 +10,7 @@ from movierank_core.interaction_arrays import InteractionArrays
 from movierank_core.retrieval.item_to_item import movies_with_events, positions_of
 from movierank_core.retrieval.query import Query
 from movierank_core.retrieval.source import Arrays
+from movierank_core.retrieval.support import Support
 
 
 class ImplicitALS:
@@ -25,13 +26,10 @@ class ImplicitALS:
     def __init__(
         self, movies: NDArray[np.int64], factors: NDArray[np.float32], alpha: float, l2: float, n_movies: int
     ) -> None:
-        self.movies = movies
-        self.support = movies
+        self.support = Support.of(movies, n_movies)
         self.factors = factors
         self.alpha = alpha
         self.l2 = l2
-        self.n_movies = n_movies
-        self._position = positions_of(movies, n_movies)
         vectors = factors.astype(np.float64)
         self._gram = vectors.T @ vectors + l2 * np.eye(vectors.shape[1])
 
@@ -68,23 +66,21 @@ class ImplicitALS:
 
     def fold_in(self, query: Query) -> NDArray[np.float32]:
         """The user vector that minimises the fit's objective for this history alone; zeros if empty."""
-        usable = query.is_presence & (self._position[query.rows] >= 0)
+        places = self.support.places[query.rows]
+        usable = query.is_presence & (places >= 0)
         if not usable.any():
             return np.zeros(self.factors.shape[1], np.float32)
-        vectors = self.factors[self._position[query.rows[usable]]].astype(np.float64)
+        vectors = self.factors[places[usable]].astype(np.float64)
         extra = self.alpha * preference(query.centred[usable])
         system = self._gram + (vectors.T * extra) @ vectors
         return np.linalg.solve(system, vectors.T @ (1.0 + extra)).astype(np.float32)
 
     def scores(self, query: Query) -> NDArray[np.float32]:
-        out = np.zeros(self.n_movies, np.float32)
-        if len(self.movies):
-            out[self.movies] = self.factors @ self.fold_in(query)
-        return out
+        return self.factors @ self.fold_in(query)
 
     def arrays(self) -> Arrays:
-        settings = np.array([self.alpha, self.l2, self.n_movies], np.float64)
-        return {"movies": self.movies, "factors": self.factors, "settings": settings}
+        settings = np.array([self.alpha, self.l2, self.support.n_movies], np.float64)
+        return {"movies": self.support.rows, "factors": self.factors, "settings": settings}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Self:

@@ -1,6 +1,7 @@
 """The movies that a request is about, with what every source says of them."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,23 @@ from movierank_core.retrieval.query import Query
 from movierank_core.retrieval.selection import add_rows, best_rows
 from movierank_core.retrieval.source import Source
 from movierank_core.retrieval.sources import fuse, proposals_of
+
+
+class ContentRows(NamedTuple):
+    """Rows that content can propose."""
+
+    rows: NDArray[np.int64]
+    """Ascending."""
+    places: NDArray[np.int32]
+    """Of each among the rows of the content source's support."""
+
+    @classmethod
+    def among(cls, rows: NDArray[np.int64], content: Source | None) -> "ContentRows":
+        """Those of `rows` that the source can propose; none without it."""
+        if content is None:
+            return cls(rows[:0], np.zeros(0, np.int32))
+        places = content.support.places[rows]
+        return cls(rows[places >= 0], places[places >= 0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +55,13 @@ def find_candidates(
     fusion: dict[str, float],
     n_per_source: int,
     n_candidates: int,
-    little_known: NDArray[np.int64],
+    little_known: ContentRows,
     n_little_known: int,
 ) -> Candidates:
     """What the sources propose among the `eligible` rows, fused; fewer than asked if there are fewer.
 
     `fusion` is each source's weight; see `fuse`. One that weighs 0 proposes nothing. Of the `little_known`
-    rows (ascending) the `n_little_known` that content scores highest are candidates in any case: fusion goes
+    rows the `n_little_known` that content scores highest are candidates in any case: fusion goes
     by how often a source finds what people like, and what hardly anybody has seen is hardly ever liked.
     """
     scores = {name: source.scores(query) for name, source in sources.items()}
@@ -52,19 +70,19 @@ def find_candidates(
         for name, of_source in scores.items()
         if fusion.get(name, 1.0) > 0
     }
-    fused = fuse(proposals, fusion, len(eligible), n_candidates)
+    fused = fuse(proposals, fusion, n_candidates)
     reserved = (
-        best_rows(scores[Content.name], eligible, n_little_known, little_known)
+        best_rows(scores[Content.name][little_known.places], little_known.rows, eligible, n_little_known)
         if Content.name in proposals
-        else little_known[:0]
+        else little_known.rows[:0]
     )
-    proposed = np.concatenate([little_known[:0], *proposals.values()])
+    proposed = np.concatenate([little_known.rows[:0], *proposals.values()])
     rows, places, n_sources = add_rows(fused.rows, reserved, proposed)
     return Candidates(
         rows=rows,
         fused=np.concatenate([fused.scores, np.zeros(len(n_sources), np.float32)]),
         n_fused=len(fused.rows),
         reserved=places,
-        scores={name: of_source[rows] for name, of_source in scores.items()},
+        scores={name: sources[name].support.at(of_source, rows) for name, of_source in scores.items()},
         n_sources=np.concatenate([fused.n_sources, n_sources]),
     )

@@ -41,19 +41,20 @@ class Content(ItemToItem):
 
     @classmethod
     def fit(cls, catalogue: Catalogue, config: ModelConfig) -> Self:
-        return cls(_content_neighbours(catalogue, config.n_content_neighbours))
+        return cls(*_content_neighbours(catalogue, config.n_content_neighbours))
 
     def history_weights(self, query: Query) -> NDArray[np.float32]:
         return np.where(query.is_presence, 1.0 + query.centred, query.centred).astype(np.float32)
 
 
 @lru_cache(maxsize=1)
-def _content_neighbours(catalogue: Catalogue, n_neighbours: int) -> SparseRows:
-    """The same at every moment, so the states of all training origins share it."""
+def _content_neighbours(catalogue: Catalogue, n_neighbours: int) -> tuple[SparseRows, NDArray[np.int64]]:
+    """The neighbours and the rows that they are; the same at every moment, so the states of all training
+    origins share them."""
     rows, names, weights = _tokens(catalogue.frame)
     n_movies = len(catalogue)
     if len(rows) == 0:
-        return SparseRows.empty(n_movies)
+        return SparseRows.empty(n_movies), np.zeros(0, np.int64)
     _, token, count = np.unique(names, return_inverse=True, return_counts=True)
     shared = count[token] > 1  # A token that one movie alone has relates it to nothing.
     rows, token, weights, df = rows[shared], token[shared], weights[shared], count[token[shared]]
@@ -68,7 +69,8 @@ def _content_neighbours(catalogue: Catalogue, n_neighbours: int) -> SparseRows:
     )  # fmt: skip
     used = np.arange(neighbours.shape[1]) < counts[:, None]
     sources = np.repeat(np.arange(n_movies), counts)
-    return SparseRows.from_triples(sources, neighbours[used], cosines[used], n_movies)
+    movies, places = np.unique(neighbours[used], return_inverse=True)
+    return SparseRows.from_triples(sources, places, cosines[used], n_movies), movies.astype(np.int64)
 
 
 @njit(cache=True, nogil=True)
@@ -88,7 +90,7 @@ def _nearest(offsets, tokens, values, token_offsets, token_rows, token_values, n
             for other in range(token_offsets[token], token_offsets[token + 1]):
                 cosine[token_rows[other]] += values[place] * token_values[other]
         others[row] = False
-        best = best_of(cosine, others, every_row, n_neighbours)
+        best = best_of(cosine, every_row, others, n_neighbours)
         others[row] = True
         counts[row] = len(best)
         for place in range(len(best)):

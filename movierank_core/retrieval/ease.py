@@ -25,7 +25,7 @@ class EaseLikes(ItemToItem):
 
     @classmethod
     def fit(cls, data: InteractionArrays, n_movies: int, config: ModelConfig) -> Self:
-        return cls(_fit(data, data.is_like, n_movies, config))
+        return cls(*_fit(data, data.is_like, n_movies, config))
 
     def history_weights(self, query: Query) -> NDArray[np.float32]:
         return query.is_liked.astype(np.float32)
@@ -38,7 +38,7 @@ class EasePresence(ItemToItem):
 
     @classmethod
     def fit(cls, data: InteractionArrays, n_movies: int, config: ModelConfig) -> Self:
-        return cls(_fit(data, np.ones(len(data), np.bool_), n_movies, config))
+        return cls(*_fit(data, np.ones(len(data), np.bool_), n_movies, config))
 
 
 class EaseRecent(ItemToItem):
@@ -50,7 +50,7 @@ class EaseRecent(ItemToItem):
 
     @classmethod
     def of(cls, presence: EasePresence) -> Self:
-        return cls(presence.neighbours)
+        return cls(presence.neighbours, presence.support.rows)
 
     def history_weights(self, query: Query) -> NDArray[np.float32]:
         return recency_weights(query, self.DECAY)
@@ -72,11 +72,13 @@ def ease_weights(gram: NDArray[np.float32], l2: float) -> NDArray[np.float32]:
     return weights.astype(np.float32, copy=False)
 
 
-def _fit(data: InteractionArrays, mask: NDArray[np.bool_], n_movies: int, config: ModelConfig) -> SparseRows:
+def _fit(
+    data: InteractionArrays, mask: NDArray[np.bool_], n_movies: int, config: ModelConfig
+) -> tuple[SparseRows, NDArray[np.int64]]:
     movies = movies_with_events(data, n_movies, config)
     if len(movies) == 0 or not mask.any():
-        return SparseRows.empty(n_movies)
+        return SparseRows.empty(n_movies), movies
     gram = co_occurrence(data, mask, movies, n_movies)
     l2 = config.ease_l2 * np.sqrt(mask.sum() / 100_000)
     weights = ease_weights(gram, float(l2))
-    return strongest_per_row(weights, movies, n_movies, n_neighbours_kept(len(movies), config))
+    return strongest_per_row(weights, movies, n_movies, n_neighbours_kept(len(movies), config)), movies

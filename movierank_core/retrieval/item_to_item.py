@@ -1,7 +1,8 @@
 """What the item-to-item sources share.
 
 Each is one sparse matrix W of neighbours and a rule for weighting the history h:
-score(j) = sum over history items i of h(i) * W[i, j].
+score(j) = sum over history items i of h(i) * W[i, j]. W has a row per movie of the catalogue and a column per
+place of the source's support.
 """
 
 from typing import ClassVar, Final, Self
@@ -15,6 +16,7 @@ from movierank_core.interaction_arrays import InteractionArrays
 from movierank_core.retrieval.query import Query
 from movierank_core.retrieval.source import Arrays
 from movierank_core.retrieval.sparse_rows import SparseRows
+from movierank_core.retrieval.support import Support
 
 FAINTEST: Final = 1e-3
 """Of recency weights, those that are worth adding up."""
@@ -26,31 +28,34 @@ class ItemToItem:
     name: ClassVar[str]
     is_personal: ClassVar[bool] = True
 
-    def __init__(self, neighbours: SparseRows, support: NDArray[np.int64] | None = None) -> None:
-        """`support`: the rows that are a neighbour of any, ascending; looked for where it is not given."""
+    def __init__(self, neighbours: SparseRows, movies: NDArray[np.int64]) -> None:
+        """`movies`: the catalogue rows, ascending, that the columns of `neighbours` stand for."""
         self.neighbours = neighbours
-        if support is None:
-            support = np.flatnonzero(np.bincount(neighbours.indices, minlength=len(neighbours)))
-        self.support = support
+        self.support = Support.of(movies, len(neighbours))
 
     def history_weights(self, query: Query) -> NDArray[np.float32]:
         """One weight per item of the history; here 1 for what the user chose."""
         return query.is_presence.astype(np.float32)
 
     def scores(self, query: Query) -> NDArray[np.float32]:
-        return self.neighbours.weighted_sum(query.rows, self.history_weights(query), len(self.neighbours))
+        return self.neighbours.weighted_sum(query.rows, self.history_weights(query), len(self.support))
 
     def arrays(self) -> Arrays:
         return {
             "offsets": self.neighbours.offsets,
             "indices": self.neighbours.indices,
             "values": self.neighbours.values,
-            "support": self.support,
+            "movies": self.support.rows,
         }
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
-        return cls(SparseRows(arrays["offsets"], arrays["indices"], arrays["values"]), arrays["support"])
+        return cls(SparseRows(arrays["offsets"], arrays["indices"], arrays["values"]), arrays["movies"])
+
+    def neighbours_of(self, row: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The catalogue rows of a movie's neighbours, and their values."""
+        places, values = self.neighbours.row(row)
+        return self.support.rows[places], values
 
 
 def movies_with_events(
@@ -91,10 +96,10 @@ def recency_weights(query: Query, decay: float) -> NDArray[np.float32]:
 
 @njit(cache=True, nogil=True)
 def strongest_history_item(offsets, indices, values, rows, weights, wanted, best):  # type: ignore[no-untyped-def]  # numba
-    """For each row of `wanted` whose `best` is below 0, the position in the history that adds most to its
-    score, put into `best`; it stays where none adds anything. The indices of a row are ascending."""
+    """For each place of `wanted` (-1: none) whose `best` is below 0, the position in the history that adds
+    most to its score, put into `best`; it stays where none adds anything. The indices of a row ascend."""
     most = np.zeros(len(wanted), np.float32)
-    open_places = np.flatnonzero(best < 0)
+    open_places = np.flatnonzero((best < 0) & (wanted >= 0))
     for i in range(len(rows)):
         if weights[i] <= 0:
             continue

@@ -24,12 +24,13 @@ class ItemNeighbours(ItemToItem):
     def fit(cls, data: InteractionArrays, n_movies: int, config: ModelConfig) -> Self:
         movies = movies_with_events(data, n_movies, config)
         if len(movies) == 0:
-            return cls(SparseRows.empty(n_movies))
+            return cls(SparseRows.empty(n_movies), movies)
         shared = co_occurrence(data, np.ones(len(data), np.bool_), movies, n_movies)
         viewers = np.diag(shared).copy()
         similarity = shared / np.sqrt(np.outer(viewers, viewers)) * (shared / (shared + cls.SHRINKAGE))
         np.fill_diagonal(similarity, 0.0)
-        return cls(strongest_per_row(similarity, movies, n_movies, n_neighbours_kept(len(movies), config)))
+        kept = n_neighbours_kept(len(movies), config)
+        return cls(strongest_per_row(similarity, movies, n_movies, kept), movies)
 
     def history_weights(self, query: Query) -> NDArray[np.float32]:
         return np.where(query.is_presence, np.maximum(1.0 + 0.5 * query.centred, 0.0), 0.0).astype(np.float32)
@@ -50,7 +51,7 @@ class UserNeighbours(ItemToItem):
     def fit(cls, data: InteractionArrays, n_movies: int, config: ModelConfig) -> Self:
         movies = movies_with_events(data, n_movies, config)
         if len(movies) == 0:
-            return cls(SparseRows.empty(n_movies))
+            return cls(SparseRows.empty(n_movies), movies)
         n_watched = np.diff(data.offsets)
         everything = np.ones(len(data), np.bool_)
         weights = 1.0 / np.sqrt(np.maximum(n_watched, 1))
@@ -58,4 +59,5 @@ class UserNeighbours(ItemToItem):
         viewers = np.bincount(data.rows, minlength=n_movies)[movies]
         walk /= np.sqrt(np.outer(viewers, viewers)).astype(np.float32)
         np.fill_diagonal(walk, 0.0)
-        return cls(strongest_per_row(walk, movies, n_movies, n_neighbours_kept(len(movies), config)))
+        kept = n_neighbours_kept(len(movies), config)
+        return cls(strongest_per_row(walk, movies, n_movies, kept), movies)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from movierank_core.interaction_arrays import InteractionArrays
 from movierank_core.retrieval.query import Query
 from movierank_core.retrieval.source import Arrays
+from movierank_core.retrieval.support import Support
 
 DAY = 86_400
 
@@ -20,8 +21,11 @@ class Popularity:
     window_days: ClassVar[float] = float("inf")
 
     def __init__(self, counts: NDArray[np.float32]) -> None:
+        """`counts` per catalogue row."""
         self.counts = counts
-        self.support = np.lexsort((np.arange(len(counts)), -counts))[: int((counts > 0).sum())]
+        rows = np.lexsort((np.arange(len(counts)), -counts))[: int((counts > 0).sum())]
+        self.support = Support.of(rows, len(counts))
+        self._scores = counts[rows]
 
     @classmethod
     def fit(cls, data: InteractionArrays, n_movies: int, as_of: int) -> Self:
@@ -31,7 +35,7 @@ class Popularity:
         return cls((of_window + of_all_time / (of_all_time.max(initial=0) + 1)).astype(np.float32))
 
     def scores(self, query: Query) -> NDArray[np.float32]:
-        return self.counts
+        return self._scores
 
     def arrays(self) -> Arrays:
         return {"counts": self.counts}

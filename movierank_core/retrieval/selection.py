@@ -8,25 +8,19 @@ from numpy.typing import NDArray
 
 
 def best_rows(
-    scores: NDArray[np.float32],
-    eligible: NDArray[np.bool_],
-    n: int,
-    among: NDArray[np.int64] | None = None,
+    scores: NDArray[np.float32], rows: NDArray[np.int64], eligible: NDArray[np.bool_], n: int
 ) -> NDArray[np.int64]:
     """The `n` eligible rows with the highest positive scores, best first, ties by row; fewer if there are.
 
-    `among` names the rows that can have a positive score, where that is known: the others are not looked
-    at. It must be ascending, or ordered by descending score with ties by row.
+    `scores` are those of `rows`, which are ascending; `eligible` has an entry per catalogue row.
     """
-    if among is None:
-        among = np.arange(len(scores))
-    if n > 0 and len(among) >= max(8 * n, 2 * SAMPLE):
-        keys = _keys_above_floor(scores.view(np.int32), eligible, among, n)
+    if n > 0 and len(rows) >= max(8 * n, 2 * SAMPLE):
+        keys = _keys_above_floor(scores.view(np.int32), rows, eligible, n)
         if len(keys):
             keys.sort()  # All different, so any sort will do; numpy's takes a few microseconds.
             return (keys[:n] & np.uint64(0xFFFFFFFF)).astype(np.int64)
-    rows: NDArray[np.int64] = best_of(scores, eligible, among, n)
-    return rows
+    best: NDArray[np.int64] = rows[best_of(scores, rows, eligible, n)]
+    return best
 
 
 def first_rows(ordered: NDArray[np.int64], eligible: NDArray[np.bool_], n: int) -> NDArray[np.int64]:
@@ -53,7 +47,7 @@ SAMPLE: Final = 512
 
 
 @njit(cache=True, nogil=True)
-def _keys_above_floor(bits, eligible, among, n):  # type: ignore[no-untyped-def]  # numba
+def _keys_above_floor(bits, rows, eligible, n):  # type: ignore[no-untyped-def]  # numba
     """A key for each of at least `n` eligible rows, among them the best; none where that did not work out.
 
     The score that about three times `n` rows reach is estimated from an even sample, and only the rows above
@@ -61,24 +55,24 @@ def _keys_above_floor(bits, eligible, among, n):  # type: ignore[no-untyped-def]
     other floats are integers below 1. A key has the score's bits, turned over, above those of the row, so
     that ascending keys are descending scores, with ties by row.
     """
-    step = len(among) // SAMPLE
+    step = len(rows) // SAMPLE
     sample = np.empty(SAMPLE, np.int32)
-    for place in range(SAMPLE):
-        row = np.uint64(among[place * step])
-        sample[place] = bits[row] if eligible[row] else np.int32(0)
-    above = min(3 * n * SAMPLE // len(among) + 1, SAMPLE - 1)
+    for number in range(SAMPLE):
+        sampled = np.uint64(number * step)  # An unsigned one is not asked whether it counts from the end.
+        sample[number] = bits[sampled] if eligible[np.uint64(rows[sampled])] else np.int32(0)
+    above = min(3 * n * SAMPLE // len(rows) + 1, SAMPLE - 1)
     floor = max(np.partition(sample, SAMPLE - 1 - above)[SAMPLE - 1 - above], np.int32(0))
     keys = np.empty(8 * n, np.uint64)
     size = 0
-    for signed in among:
-        row = np.uint64(signed)  # An unsigned one is not asked whether it counts from the end.
-        if bits[row] > floor and eligible[row]:
-            if size == len(keys):
-                return keys[:0]
-            keys[size] = np.uint64(0x7FFFFFFF - bits[row]) << np.uint64(32) | row
-            size += 1
-    # With a floor of 0 these are all that there are, even if fewer than asked for.
-    return keys[:size] if size >= n or floor == 0 else keys[:0]
+    for place in range(np.uint64(len(rows))):
+        if bits[place] > floor:
+            row = np.uint64(rows[place])
+            if eligible[row]:
+                if size == len(keys):
+                    return keys[:0]
+                keys[size] = np.uint64(0x7FFFFFFF - bits[place]) << np.uint64(32) | row
+                size += 1
+    return keys[:size] if size >= n else keys[:0]
 
 
 @njit(cache=True, nogil=True)
@@ -95,35 +89,35 @@ def _first_of(ordered, eligible, n):  # type: ignore[no-untyped-def]  # numba
 
 
 @njit(cache=True, nogil=True)
-def best_of(scores, eligible, among, n):  # type: ignore[no-untyped-def]  # numba
-    """`best_rows`: a heap with the worst on top, of equal scores the highest row, emptied from the back."""
-    heap = np.empty(min(n, len(among)), np.int64)
+def best_of(scores, rows, eligible, n):  # type: ignore[no-untyped-def]  # numba
+    """Places of `best_rows`: a heap with the worst on top, of equal scores the last; emptied from behind."""
+    heap = np.empty(min(n, len(rows)), np.int64)
     if len(heap) == 0:
         return heap
     size = 0
     worst = np.float32(0)
-    for row in among:
-        # Of rows with equal scores the lowest comes first, so one that equals the worst loses.
-        if scores[row] <= worst or not eligible[row]:
+    for candidate in range(len(rows)):
+        # Of places with equal scores the first comes first, so one that equals the worst loses.
+        if scores[candidate] <= worst or not eligible[rows[candidate]]:
             continue
         if size < len(heap):
             place = size
             size += 1
             while place > 0:
                 parent = (place - 1) >> 1
-                if _is_worse(scores, heap[parent], row):
+                if _is_worse(scores, heap[parent], candidate):
                     break
                 heap[place] = heap[parent]
                 place = parent
-            heap[place] = row
+            heap[place] = candidate
         else:
-            _replace_top(scores, heap, size, row)
+            _replace_top(scores, heap, size, candidate)
         if size == len(heap):
             worst = scores[heap[0]]
     for last in range(size - 1, 0, -1):
-        row = heap[last]
+        candidate = heap[last]
         heap[last] = heap[0]
-        _replace_top(scores, heap, last, row)
+        _replace_top(scores, heap, last, candidate)
     return heap[:size]
 
 
@@ -151,23 +145,30 @@ def _is_worse(scores, row, than):  # type: ignore[no-untyped-def]  # numba
 
 
 @njit(cache=True, nogil=True)
-def add_reciprocal_ranks(rows, starts, weights, offset, n_movies):  # type: ignore[no-untyped-def]  # numba
+def add_reciprocal_ranks(rows, starts, weights, offset):  # type: ignore[no-untyped-def]  # numba
     """Each row proposed, once, with its sum of weight / (offset + rank), ranks from 1, and how often it was.
 
     List k is rows[starts[k] : starts[k + 1]] and weighs weights[k].
     """
-    place_of = np.zeros(n_movies, np.int32)  # One more than the place in the answer.
+    n_slots = 1024
+    while n_slots < 4 * len(rows):
+        n_slots *= 2
+    # A hash table, since an array with a place for each movie takes longer to clear than the rest to do.
+    slots = np.zeros(n_slots, np.int32)  # One more than the place in the answer.
     proposed = np.empty(len(rows), np.int64)
     fused, n_lists = np.zeros(len(rows), np.float32), np.zeros(len(rows), np.float32)
     size = 0
     for k in range(len(weights)):
         for at in range(starts[k], starts[k + 1]):
             row = rows[at]
-            if place_of[row] == 0:
+            slot = (row * 2654435761) & (n_slots - 1)
+            while slots[slot] != 0 and proposed[slots[slot] - 1] != row:
+                slot = (slot + 1) & (n_slots - 1)
+            if slots[slot] == 0:
                 proposed[size] = row
                 size += 1
-                place_of[row] = size
-            place = place_of[row] - 1
+                slots[slot] = size
+            place = slots[slot] - 1
             fused[place] += np.float32(weights[k] / (offset + 1.0 + at - starts[k]))
             n_lists[place] += 1
     return proposed[:size], fused[:size], n_lists[:size]

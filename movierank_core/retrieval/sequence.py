@@ -35,13 +35,13 @@ class Transitions(ItemToItem):
     def __init__(
         self,
         neighbours: SparseRows,
+        movies: NDArray[np.int64],
         log_popularity: NDArray[np.float32],
         decay: float,
-        support: NDArray[np.int64] | None = None,
     ) -> None:
-        super().__init__(neighbours, support)
+        super().__init__(neighbours, movies)
         self.log_popularity = log_popularity
-        """Per catalogue row log p, shifted so that the least is 0."""
+        """Per movie of the support log p, shifted so that the least is 0."""
         self.decay = decay
 
     @classmethod
@@ -49,7 +49,7 @@ class Transitions(ItemToItem):
         decay = config.transition_history_decay
         movies = movies_with_events(data, n_movies, config, config.max_sequence_movies)
         if len(movies) == 0:
-            return cls(SparseRows.empty(n_movies), np.zeros(n_movies, np.float32), decay)
+            return cls(SparseRows.empty(n_movies), movies, np.zeros(0, np.float32), decay)
         transitions = np.zeros((len(movies), len(movies)), np.float32)
         lags = (config.transition_lag_decay ** np.arange(config.transition_lags)).astype(np.float32)
         _count_transitions(data.users, positions_of(movies, n_movies)[data.rows], lags, transitions)
@@ -57,14 +57,13 @@ class Transitions(ItemToItem):
         expected = config.transition_smoothing * counts[movies] / len(data)
         lift = np.log1p(np.divide(transitions, expected.astype(np.float32), out=transitions))
         np.fill_diagonal(lift, 0.0)
-        log_popularity = np.zeros(n_movies, np.float32)
-        log_popularity[movies] = np.log(counts[movies] / counts[movies].min())
+        log_popularity = np.log(counts[movies] / counts[movies].min()).astype(np.float32)
         kept = n_neighbours_kept(len(movies), config)
-        return cls(strongest_per_row(lift, movies, n_movies, kept), log_popularity, decay)
+        return cls(strongest_per_row(lift, movies, n_movies, kept), movies, log_popularity, decay)
 
     def scores(self, query: Query) -> NDArray[np.float32]:
         scores = super().scores(query)
-        _add_where_positive(scores, self.log_popularity, self.support)
+        _add_where_positive(scores, self.log_popularity)
         return scores
 
     def history_weights(self, query: Query) -> NDArray[np.float32]:
@@ -80,7 +79,7 @@ class Transitions(ItemToItem):
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
         neighbours = SparseRows(arrays["offsets"], arrays["indices"], arrays["values"])
-        return cls(neighbours, arrays["log_popularity"], float(arrays["decay"][0]), arrays["support"])
+        return cls(neighbours, arrays["movies"], arrays["log_popularity"], float(arrays["decay"][0]))
 
 
 class ContextNeighbours(ItemToItem):
@@ -100,14 +99,15 @@ class ContextNeighbours(ItemToItem):
     def fit(cls, data: InteractionArrays, n_movies: int, config: ModelConfig) -> Self:
         movies = movies_with_events(data, n_movies, config, config.max_sequence_movies)
         if len(movies) == 0:
-            return cls(SparseRows.empty(n_movies))
+            return cls(SparseRows.empty(n_movies), movies)
         following = np.zeros((len(movies), len(movies)), np.float32)
         lags = (cls.LAG_DECAY ** np.arange(cls.SPAN)).astype(np.float32)
         _count_transitions(data.users, positions_of(movies, n_movies)[data.rows], lags, following)
         viewers = np.bincount(data.rows, minlength=n_movies)[movies]
         following /= np.sqrt(np.outer(viewers, viewers)).astype(np.float32)
         np.fill_diagonal(following, 0.0)
-        return cls(strongest_per_row(following, movies, n_movies, n_neighbours_kept(len(movies), config)))
+        kept = n_neighbours_kept(len(movies), config)
+        return cls(strongest_per_row(following, movies, n_movies, kept), movies)
 
     def history_weights(self, query: Query) -> NDArray[np.float32]:
         return recency_weights(query, self.DECAY)
@@ -131,7 +131,7 @@ class NextItem(ItemToItem):
 
         movies = movies_with_events(data, n_movies, config, config.max_sequence_movies)
         if len(movies) == 0:
-            return cls(SparseRows.empty(n_movies))
+            return cls(SparseRows.empty(n_movies), movies)
         gram = np.zeros((len(movies), len(movies)), np.float32)
         targets = np.zeros((len(movies), len(movies)), np.float32)
         columns = positions_of(movies, n_movies)[data.rows]
@@ -141,18 +141,18 @@ class NextItem(ItemToItem):
         gram += np.triu(gram, 1).T  # Only the upper half was summed, and the lower is zero.
         gram[np.diag_indices_from(gram)] += np.float32(l2)
         weights = cho_solve(cho_factor(gram, overwrite_a=True), targets, overwrite_b=True)
-        return cls(strongest_per_row(weights, movies, n_movies, n_neighbours_kept(len(movies), config)))
+        n_kept = n_neighbours_kept(len(movies), config)
+        return cls(strongest_per_row(weights, movies, n_movies, n_kept), movies)
 
     def history_weights(self, query: Query) -> NDArray[np.float32]:
         return recency_weights(query, self.DECAY)
 
 
 @njit(cache=True, nogil=True)
-def _add_where_positive(scores, added, rows):  # type: ignore[no-untyped-def]  # numba
-    """Adds to the scores of `rows` that are above 0; the others score 0. No other row scores anything."""
-    for signed in rows:
-        row = np.uint64(signed)
-        scores[row] = scores[row] + added[row] if scores[row] > 0 else np.float32(0)
+def _add_where_positive(scores, added):  # type: ignore[no-untyped-def]  # numba
+    """Adds to the scores that are above 0; the others become 0."""
+    for place in range(len(scores)):
+        scores[place] = scores[place] + added[place] if scores[place] > 0 else np.float32(0)
 
 
 @njit(cache=True, nogil=True)

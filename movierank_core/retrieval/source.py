@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movierank_core.retrieval.query import Query
+from movierank_core.retrieval.support import Support
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -23,12 +24,13 @@ class Source(Protocol):
     """Whether the scores depend on the history; an empty history then scores 0 everywhere."""
 
     @property
-    def support(self) -> NDArray[np.int64]:
+    def support(self) -> Support:
         """The rows that can score above 0: ascending, or by descending score where that never changes."""
         ...
 
     def scores(self, query: Query) -> NDArray[np.float32]:
-        """One finite score per catalogue row; 0 or less where the source has nothing to propose."""
+        """One finite score per row of the support; 0 or less where the source has nothing to propose. Every
+        other row of the catalogue scores 0."""
         ...
 
     def arrays(self) -> Arrays:

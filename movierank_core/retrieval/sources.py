@@ -79,8 +79,8 @@ def proposals_of(
 ) -> NDArray[np.int64]:
     """The `n` eligible rows that a source scores highest and above 0, best first; `scores` are its own."""
     if not source.is_personal:
-        return first_rows(source.support, eligible, n)
-    return best_rows(scores, eligible, n, source.support)
+        return first_rows(source.support.rows, eligible, n)
+    return best_rows(scores, source.support.rows, eligible, n)
 
 
 class Fused(NamedTuple):
@@ -92,7 +92,7 @@ class Fused(NamedTuple):
     """How many sources proposed each."""
 
 
-def fuse(proposals: dict[str, NDArray[np.int64]], weights: dict[str, float], n_movies: int, n: int) -> Fused:
+def fuse(proposals: dict[str, NDArray[np.int64]], weights: dict[str, float], n: int) -> Fused:
     """Up to `n` rows by weighted reciprocal rank fusion of ranked proposals, ties by row.
 
     score(j) = sum over the sources that propose j of weight / (60 + rank of j), ranks from 1. A source that
@@ -105,7 +105,6 @@ def fuse(proposals: dict[str, NDArray[np.int64]], weights: dict[str, float], n_m
         starts,
         np.array([weights.get(name, 1.0) for name in lists], np.float64),
         RANK_OFFSET,
-        n_movies,
     )
     best = descending(scores, rows)[:n]
     return Fused(rows[best], scores[best], n_sources[best])

@@ -70,7 +70,7 @@ def strongest_per_row(
 ) -> SparseRows:
     """The `n_neighbours` entries of largest magnitude in each row of a square matrix over movies.
 
-    Row and column i of `matrix` are the movie at catalogue row `rows[i]`, ascending.
+    Row i of `matrix` becomes the row `rows[i]` (ascending) of `n_rows`; its columns stay as they are.
     """
     keep = min(n_neighbours, len(rows))
     counts, columns, values = _strongest(np.ascontiguousarray(matrix, np.float32), keep)
@@ -79,7 +79,7 @@ def strongest_per_row(
     lengths[rows] = counts
     return SparseRows(
         offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        indices=rows[columns[used]].astype(np.int32),
+        indices=columns[used],
         values=values[used],
     )
 
@@ -94,7 +94,7 @@ def _strongest(matrix, keep):  # type: ignore[no-untyped-def]  # numba
     everything = np.ones(n, np.bool_)
     every_row = np.arange(n)
     for row in range(n):
-        best = np.sort(best_of(np.abs(matrix[row]), everything, every_row, keep))
+        best = np.sort(best_of(np.abs(matrix[row]), every_row, everything, keep))
         counts[row] = len(best)
         for place in range(len(best)):
             columns[row, place] = best[place]

@@ -109,6 +109,6 @@ def _others(model: RankingModel, scored: Scored, rng: np.random.Generator) -> di
     }
     return {
         **proposals,
-        FUSED: fuse(proposals, model.state.fusion, len(eligible), DEPTH).rows,
+        FUSED: fuse(proposals, model.state.fusion, DEPTH).rows,
         RANDOM: rng.permutation(np.flatnonzero(eligible & model.state.is_known)),
     }

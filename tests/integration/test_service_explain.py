@@ -72,11 +72,11 @@ def test_the_sources_of_a_candidate_are_those_that_propose_it(client: TestClient
     query = model.state.query(history, model.catalogue, 2_000_000_000)
     mask = model.eligible(query)
     proposals = {
-        name: best_rows(source.scores(query), mask, model.state.n_per_source)
+        name: best_rows(source.scores(query), source.support.rows, mask, model.state.n_per_source)
         for name, source in model.state.sources.items()
         if model.state.fusion.get(name, 1.0) > 0
     }
-    rows, _, _ = fuse(proposals, model.state.fusion, len(mask), model.state.n_candidates)
+    rows, _, _ = fuse(proposals, model.state.fusion, model.state.n_candidates)
     for row in [*rows[:5], *rows[-5:]]:
         answer = explain(client, int(model.catalogue.movie_ids[row]))
         assert [view["name"] for view in answer["sources"]] == list(model.state.sources)

@@ -131,7 +131,7 @@ def test_a_damaged_version_is_refused_once_and_the_old_one_stays(
         catalogue.unlink()
         expected = "The bundle in "
     else:
-        manifest.write_text(manifest.read_text().replace('"format_version": 1', '"format_version": 9'))
+        manifest.write_text(manifest.read_text().replace('"format_version": 2', '"format_version": 9'))
         expected = "The bundle in "
     [refusal] = sync_once(settings).refused
     assert (refusal.version, refusal.run_id) == ("2", version.run_id)

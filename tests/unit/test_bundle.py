@@ -164,7 +164,10 @@ def test_a_newcomer_gets_what_is_popular_over_three_windows_and_is_told_so(bundl
     state = recommender.model.state
     score = np.zeros(len(recommender.catalogue))
     for name, weight in {"popularity_365d": 2, "popularity": 1, "popularity_30d": 1}.items():
-        counts = state.sources[name].scores(state.query(History.empty(), recommender.catalogue, 0))
+        source = state.sources[name]
+        counts = source.support.everywhere(
+            source.scores(state.query(History.empty(), recommender.catalogue, 0))
+        )
         ordered = np.lexsort((np.arange(len(counts)), -counts))
         ordered = ordered[counts[ordered] > 0]
         score[ordered] += weight / (60 + np.arange(1, len(ordered) + 1))
@@ -241,14 +244,17 @@ def test_a_missing_file_is_refused_by_name(copy: Path) -> None:
     )
 
 
-def test_a_newer_format_is_refused_with_what_to_do(copy: Path) -> None:
+@pytest.mark.parametrize(
+    ("version", "remedy"),
+    [(99, "upgrade movierank, or promote a version that this one wrote"), (FORMAT_VERSION - 1, RETRAIN)],
+)
+def test_another_format_is_refused_with_what_to_do(copy: Path, version: int, remedy: str) -> None:
     manifest = json.loads((copy / "manifest.json").read_text("utf-8"))
-    manifest["format_version"] = 99
+    manifest["format_version"] = version
     manifest["features"] = "of a kind that nobody knows yet"
     (copy / "manifest.json").write_text(json.dumps(manifest), "utf-8")
     assert refusal_of(copy) == (
-        f"The bundle in {copy} has format 99. Expected: format {FORMAT_VERSION} or older. "
-        "Remedy: upgrade movierank, or promote a version that this one wrote."
+        f"The bundle in {copy} has format {version}. Expected: format {FORMAT_VERSION}. Remedy: {remedy}."
     )
 
 

@@ -155,8 +155,9 @@ def rank(recommender: Recommender, history: History, k: int = 30, **options: obj
 def claims(model: RankingModel, history: History) -> list[int]:
     """The little-known movies most like the history, by content alone."""
     query = model.state.query(history, model.catalogue, LATE)
-    scores = model.state.sources["content"].scores(query)
-    return best_rows(scores, model.eligible(query) & model.state.is_little_known, 3).tolist()
+    content = model.state.sources["content"]
+    mask = model.eligible(query) & model.state.is_little_known
+    return best_rows(content.scores(query), content.support.rows, mask, 3).tolist()
 
 
 def test_little_known_is_what_has_few_events_none_of_them_old(

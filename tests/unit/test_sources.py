@@ -11,10 +11,10 @@ from movierank_core.history import EVENT_TYPES, History
 from movierank_core.point_in_time import to_epoch
 from movierank_core.retrieval.content import Content
 from movierank_core.retrieval.ease import ease_weights
+from movierank_core.retrieval.item_to_item import ItemToItem
 from movierank_core.retrieval.selection import best_rows
 from movierank_core.retrieval.sequence import NextItem, Transitions
-from movierank_core.retrieval.sources import RANK_OFFSET, SOURCE_TYPES, fuse
-from movierank_core.retrieval.sparse_rows import SparseRows
+from movierank_core.retrieval.sources import RANK_OFFSET, SOURCE_TYPES, fuse, proposals_of
 from movierank_core.state import RankingState, fit_state
 from tests.support.world import CONFIG, World
 
@@ -39,8 +39,9 @@ class TestContract:
     def test_an_empty_history_is_scored_and_zero_where_the_source_is_personal(
         self, name: str, state: RankingState, world: World
     ) -> None:
-        scores = state.sources[name].scores(state.query(History.empty(), world.catalogue, 10))
-        assert scores.shape == (len(world.catalogue),)
+        source = state.sources[name]
+        scores = source.scores(state.query(History.empty(), world.catalogue, 10))
+        assert scores.shape == (len(source.support),)
         assert scores.dtype == np.float32
         assert bool(np.isfinite(scores).all())
         assert scores.any() != SOURCE_TYPES[name].is_personal
@@ -70,16 +71,18 @@ class TestContract:
         )
         assert differ == SOURCE_TYPES[name].is_personal
 
-    def test_what_scores_above_zero_is_in_the_support(
+    def test_its_proposals_are_the_best_of_the_catalogue(
         self, name: str, state: RankingState, world: World
     ) -> None:
         source = state.sources[name]
         scores = source.scores(state.query(THRILLERS, world.catalogue, 10))
-        assert set(np.flatnonzero(scores > 0)) <= set(source.support.tolist())
-        everything = np.ones(len(world.catalogue), np.bool_)
-        np.testing.assert_array_equal(
-            best_rows(scores, everything, 30, source.support), best_rows(scores, everything, 30)
-        )
+        n_movies = len(world.catalogue)
+        eligible = np.arange(n_movies) % 5 > 0
+        everywhere = source.support.everywhere(scores)
+        np.testing.assert_array_equal(source.support.at(scores, np.arange(n_movies)), everywhere)
+        proposed = proposals_of(source, scores, eligible, 30)
+        np.testing.assert_array_equal(proposed, best_rows(everywhere, np.arange(n_movies), eligible, 30))
+        assert len(proposed) == 30
 
     def test_without_events_nothing_is_proposed(self, name: str, world: World) -> None:
         empty = fit_state(world.data, world.catalogue, 0, CONFIG)
@@ -99,10 +102,10 @@ def test_seen_movies_are_no_candidates(state: RankingState, world: World) -> Non
 def test_the_collaborative_sources_find_the_camp(state: RankingState, world: World) -> None:
     query = state.query(THRILLERS, world.catalogue, 10)
     for name in ("ease_likes", "item_neighbours", "als"):
-        scores = state.sources[name].scores(query)
+        source = state.sources[name]
         eligible = np.ones(len(world.catalogue), np.bool_)
         eligible[query.excluded] = False
-        assert np.mean(best_rows(scores, eligible, 10) % 2) >= 0.8, name
+        assert np.mean(proposals_of(source, source.scores(query), eligible, 10) % 2) >= 0.8, name
 
 
 def test_ease_weights_agree_with_the_closed_form() -> None:
@@ -115,11 +118,12 @@ def test_ease_weights_agree_with_the_closed_form() -> None:
     np.testing.assert_allclose(ease_weights(gram.astype(np.float32), 7.0), expected, atol=1e-5)
 
 
-def dense(neighbours: SparseRows) -> NDArray[np.float64]:
-    out = np.zeros((len(neighbours), len(neighbours)))
-    for row in range(len(neighbours)):
-        indices, values = neighbours.row(row)
-        out[row, indices] = values
+def dense(source: ItemToItem) -> NDArray[np.float64]:
+    n_movies = len(source.neighbours)
+    out = np.zeros((n_movies, n_movies))
+    for row in range(n_movies):
+        others, values = source.neighbours_of(row)
+        out[row, others] = values
     return out
 
 
@@ -146,9 +150,7 @@ def test_next_item_weights_agree_with_least_squares_on_every_history(world: Worl
             history[row] += 1.0
     l2 = config.next_item_l2 * np.sqrt(len(world.data) / 100_000)
     expected = np.linalg.solve(gram + l2 * np.eye(n), targets)
-    np.testing.assert_allclose(
-        dense(NextItem.fit(world.data, n, config).neighbours), expected, rtol=1e-3, atol=1e-5
-    )
+    np.testing.assert_allclose(dense(NextItem.fit(world.data, n, config)), expected, rtol=1e-3, atol=1e-5)
 
 
 def test_transitions_are_counted_forwards_with_decaying_weight(world: World) -> None:
@@ -163,9 +165,7 @@ def test_transitions_are_counted_forwards_with_decaying_weight(world: World) -> 
     with np.errstate(invalid="ignore", divide="ignore"):
         expected = np.log1p(np.where(counts > 0, counts / (config.transition_smoothing * popularity), 0))
     np.fill_diagonal(expected, 0.0)
-    np.testing.assert_allclose(
-        dense(Transitions.fit(world.data, n, config).neighbours), expected, rtol=1e-4, atol=1e-6
-    )
+    np.testing.assert_allclose(dense(Transitions.fit(world.data, n, config)), expected, rtol=1e-4, atol=1e-6)
 
 
 def test_user_neighbours_are_all_users_weighted_by_what_they_share(state: RankingState, world: World) -> None:
@@ -178,7 +178,8 @@ def test_user_neighbours_are_all_users_weighted_by_what_they_share(state: Rankin
         for row in sequence:
             # A movie is no neighbour of itself.
             expected[row] += shared[query.rows != row].sum() / np.sqrt(viewers[row])
-    scores = state.sources["user_neighbours"].scores(query)
+    source = state.sources["user_neighbours"]
+    scores = source.support.everywhere(source.scores(query))
     known = np.bincount(world.data.rows, minlength=len(world.catalogue)) >= CONFIG.min_movie_events
     np.testing.assert_allclose(scores[known], expected[known], rtol=1e-4, atol=1e-6)
 
@@ -194,7 +195,7 @@ def test_the_latest_movie_counts_most_for_the_sources_that_know_an_order(
 
 
 def test_content_neighbours_have_the_cosine_of_their_descriptions(world: World) -> None:
-    neighbours = dense(Content.fit(world.catalogue, CONFIG).neighbours)
+    neighbours = dense(Content.fit(world.catalogue, CONFIG))
     np.testing.assert_allclose(neighbours, neighbours.T, atol=1e-6)
     assert float(neighbours.max()) <= 1.0 + 1e-6
     genres = world.catalogue.frame["genres"].to_list()
@@ -206,7 +207,11 @@ def test_a_movie_that_nobody_rated_is_found_by_what_it_is(world: World) -> None:
     quiet = world.data.select(world.data.rows != 40)
     found = fit_state(quiet, world.catalogue, 2**40, CONFIG)
     query = found.query(THRILLERS, world.catalogue, 10)
-    scoring = {name for name, source in found.sources.items() if source.scores(query)[40] > 0}
+    scoring = {
+        name
+        for name, source in found.sources.items()
+        if source.support.everywhere(source.scores(query))[40] > 0
+    }
     assert scoring == {"content"}
 
 
@@ -216,8 +221,8 @@ def test_als_fold_in_minimises_the_fitted_objective(state: RankingState, world: 
     vector = als.fold_in(query).astype(np.float64)  # type: ignore[attr-defined]
 
     def loss(user: np.ndarray) -> float:
-        confidence = np.ones(len(als.movies))  # type: ignore[attr-defined]
-        observed = als._position[query.rows]  # type: ignore[attr-defined]
+        confidence = np.ones(len(als.support))
+        observed = als.support.places[query.rows]
         confidence[observed] += als.alpha * np.maximum(0.1, 1 + query.centred.astype(np.float64) / 2)  # type: ignore[attr-defined]
         wanted = np.zeros(len(confidence))
         wanted[observed] = 1.0
@@ -229,7 +234,7 @@ def test_als_fold_in_minimises_the_fitted_objective(state: RankingState, world: 
 
 
 def test_fusion_sums_reciprocal_ranks_and_breaks_ties_by_row() -> None:
-    rows, fused, n_sources = fuse({"a": np.array([2, 1]), "b": np.array([1, 3])}, {}, 5, 3)
+    rows, fused, n_sources = fuse({"a": np.array([2, 1]), "b": np.array([1, 3])}, {}, 3)
     assert rows.tolist() == [1, 2, 3]
     assert n_sources.tolist() == [2, 1, 1]
     expected = [1 / (RANK_OFFSET + 2) + 1 / (RANK_OFFSET + 1), 1 / (RANK_OFFSET + 1), 1 / (RANK_OFFSET + 2)]
@@ -239,5 +244,6 @@ def test_fusion_sums_reciprocal_ranks_and_breaks_ties_by_row() -> None:
 def test_best_rows_are_positive_eligible_and_descending() -> None:
     scores = np.array([0.5, 0.0, 2.0, -1.0, 2.0, 1.0], np.float32)
     eligible = np.array([True, True, True, True, True, False])
-    assert best_rows(scores, eligible, 10).tolist() == [2, 4, 0]
-    assert best_rows(scores, eligible, 2).tolist() == [2, 4]
+    assert best_rows(scores, np.arange(6), eligible, 10).tolist() == [2, 4, 0]
+    assert best_rows(scores, np.arange(6), eligible, 2).tolist() == [2, 4]
+    assert best_rows(scores[2:], np.arange(2, 6), eligible, 10).tolist() == [2, 4]
