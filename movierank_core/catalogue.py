@@ -3,7 +3,9 @@
 Rows are numbered 0..n-1 by ascending `movie_id`. Every array in the model is indexed by row.
 """
 
+from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -11,6 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from movierank_core.errors import DataError
 from movierank_core.schema import CATALOGUE, require_schema
+
+MAX_TABLE_SHARE: Final = 50
+"""Entries of a table of rows by movie id, per movie, at most; those of MovieLens are four times as many."""
 
 
 class Catalogue:
@@ -43,9 +48,25 @@ class Catalogue:
         wanted = np.asarray(movie_ids, np.int64)
         if not len(self):
             return np.full(wanted.shape, -1, np.int64)
+        if len(self._row_of_id):
+            is_possible = (wanted >= 0) & (wanted < len(self._row_of_id))
+            return np.where(is_possible, self._row_of_id[np.where(is_possible, wanted, 0)], -1)
         rows = np.searchsorted(self.movie_ids, wanted)
         rows[rows == len(self)] = 0
         return np.where(self.movie_ids[rows] == wanted, rows, -1)
+
+    @cached_property
+    def _row_of_id(self) -> NDArray[np.int64]:
+        """Per movie id its row, -1 where there is none; empty where ids are too far apart for such a table.
+
+        A few hundred places in it are found in a tenth of the time of a search.
+        """
+        first, last = (int(self.movie_ids[0]), int(self.movie_ids[-1])) if len(self) else (0, 0)
+        if first < 0 or last > MAX_TABLE_SHARE * len(self):
+            return np.zeros(0, np.int64)
+        rows = np.full(last + 1, -1, np.int64)
+        rows[self.movie_ids] = np.arange(len(self))
+        return rows
 
     def row_of(self, movie_id: int) -> int:
         """The row number of one movie, -1 if it is not in the catalogue."""

@@ -295,6 +295,7 @@ class Recommender:
                 source.neighbours.values,
                 query.rows,
                 np.where(query.is_liked, source.history_weights(query), 0).astype(np.float32),
+                len(source.support),
                 source.support.places[rows],
                 best,
             )

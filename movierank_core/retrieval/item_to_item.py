@@ -95,22 +95,25 @@ def recency_weights(query: Query, decay: float) -> NDArray[np.float32]:
 
 
 @njit(cache=True, nogil=True)
-def strongest_history_item(offsets, indices, values, rows, weights, wanted, best):  # type: ignore[no-untyped-def]  # numba
-    """For each place of `wanted` (-1: none) whose `best` is below 0, the position in the history that adds
-    most to its score, put into `best`; it stays where none adds anything. The indices of a row ascend."""
+def strongest_history_item(offsets, indices, values, rows, weights, n_columns, wanted, best):  # type: ignore[no-untyped-def]  # numba
+    """For each column of `wanted` (-1: none) whose `best` is below 0, the position in the history that adds
+    most to its score, put into `best`; it stays where none adds anything."""
+    open_at = np.full(n_columns, -1, np.int16)  # Per column, its place in `wanted`.
+    n_open = 0
+    for k in range(len(wanted)):
+        if best[k] < 0 and wanted[k] >= 0:
+            open_at[wanted[k]] = k
+            n_open += 1
+    if n_open == 0:
+        return
     most = np.zeros(len(wanted), np.float32)
-    open_places = np.flatnonzero((best < 0) & (wanted >= 0))
     for i in range(len(rows)):
         if weights[i] <= 0:
             continue
-        start, stop = offsets[rows[i]], offsets[rows[i] + 1]
-        if start == stop:
-            continue
-        neighbours = indices[start:stop]
-        for k in open_places:
-            at = np.searchsorted(neighbours, wanted[k])
-            if at < len(neighbours) and neighbours[at] == wanted[k]:
-                value = weights[i] * values[start + at]
+        for j in range(np.uint64(offsets[rows[i]]), np.uint64(offsets[rows[i] + 1])):
+            k = open_at[np.uint64(np.uint32(indices[j]))]
+            if k >= 0:
+                value = weights[i] * values[j]
                 if value > most[k]:
                     most[k] = value
                     best[k] = i

@@ -1,11 +1,13 @@
 """Sparse rows as three arrays, and the two loops that every item-to-item source runs on them."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from movierank_core.prefetch import LINE_BYTES, prefetch
 from movierank_core.retrieval.selection import best_of
 
 
@@ -54,9 +56,20 @@ class SparseRows:
         return self.indices[part], self.values[part]
 
 
+_AHEAD: Final = 2
+"""Sparse rows between the one that is added and the one whose memory is asked for."""
+_PER_LINE: Final = LINE_BYTES // 4
+"""Indices, or values, that one line of memory holds."""
+
+
 @njit(cache=True, nogil=True)
 def _accumulate(offsets, indices, values, rows, weights, out):  # type: ignore[no-untyped-def]  # numba
     for i in range(len(rows)):
+        ahead = i + _AHEAD
+        if ahead < len(rows) and weights[ahead] != 0.0:
+            for j in range(offsets[rows[ahead]], offsets[rows[ahead] + 1], _PER_LINE):
+                prefetch(indices, j)
+                prefetch(values, j)
         weight = weights[i]
         if weight == 0.0:
             continue

@@ -5,6 +5,7 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 
@@ -38,16 +39,22 @@ class Support:
 
     def at(self, scores: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Of one score per place, those of any catalogue rows; 0 for a row that is not there."""
-        places = self.places[rows]
-        if not len(scores):
-            return np.zeros(len(rows), np.float32)
-        return np.where(places >= 0, scores[places], np.float32(0))
+        out = np.empty(len(rows), np.float32)
+        _take(scores, self.places, rows, out)
+        return out
 
     def everywhere(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         """Of one score per place, one per catalogue row."""
         out = np.zeros(self.n_movies, np.float32)
         out[self.rows] = scores
         return out
+
+
+@njit(cache=True, nogil=True)
+def _take(scores, places, rows, out):  # type: ignore[no-untyped-def]  # numba
+    for k in range(len(rows)):
+        place = places[rows[k]]
+        out[k] = scores[place] if place >= 0 else np.float32(0)
 
 
 _KNOWN: Final[WeakValueDictionary[tuple[int, bytes], Support]] = WeakValueDictionary()

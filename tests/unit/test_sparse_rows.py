@@ -1,0 +1,75 @@
+"""The compiled loops over sparse rows give what dense matrices give."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from movierank_core.catalogue import Catalogue
+from movierank_core.retrieval.item_to_item import strongest_history_item
+from movierank_core.retrieval.sparse_rows import SparseRows
+from movierank_core.retrieval.support import Support
+from movierank_core.schema import CATALOGUE
+
+RNG = np.random.default_rng(5)
+
+
+def sparse_and_dense(n_rows: int, n_columns: int) -> tuple[SparseRows, np.ndarray]:
+    """Rows of no entry, of few, and of more than a line of memory holds."""
+    share = RNG.choice([0.0, 0.02, 0.5], n_rows)
+    dense = np.where(
+        RNG.random((n_rows, n_columns)) < share[:, None], RNG.normal(size=(n_rows, n_columns)), 0
+    )
+    rows, columns = np.nonzero(dense)
+    return SparseRows.from_triples(rows, columns, dense[rows, columns], n_rows), dense
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 3, 40])
+def test_the_weighted_sum_is_that_of_the_dense_rows(length: int) -> None:
+    sparse, dense = sparse_and_dense(60, 90)
+    rows = RNG.integers(0, 60, length)
+    weights = np.where(RNG.random(length) < 0.3, 0, RNG.normal(size=length)).astype(np.float32)
+    np.testing.assert_allclose(sparse.weighted_sum(rows, weights, 90), weights @ dense[rows], atol=1e-5)
+
+
+def test_the_history_item_that_adds_most_is_named_where_none_is_yet() -> None:
+    sparse, dense = sparse_and_dense(60, 90)
+    rows = RNG.permutation(60)[:20]
+    weights = np.where(RNG.random(20) < 0.3, 0, RNG.random(20)).astype(np.float32)
+    wanted = np.array([3, -1, 70, 8, 9, 40, 41, 42])
+    best = np.array([-1, -1, 5, -1, -1, -1, -1, -1])
+    strongest_history_item(sparse.offsets, sparse.indices, sparse.values, rows, weights, 90, wanted, best)
+    added = weights[:, None] * dense[rows]
+    for place, column in enumerate(wanted):
+        if place == 2:
+            assert best[place] == 5, "was named before"
+        elif column < 0 or added[:, column].max() <= 0:
+            assert best[place] == -1
+        else:
+            assert best[place] == added[:, column].argmax()
+    assert (best >= 0).sum() > 3
+
+
+def test_a_support_knows_where_each_row_has_its_score() -> None:
+    rows = np.array([2, 5, 9])
+    support = Support.of(rows, 12)
+    scores = np.array([0.5, -1.0, 2.0], np.float32)
+    assert support.at(scores, np.array([9, 0, 2, 11])).tolist() == [2.0, 0.0, 0.5, 0.0]
+    assert support.everywhere(scores).tolist() == [0, 0, 0.5, 0, 0, -1, 0, 0, 0, 2, 0, 0]
+    assert Support.of(rows.copy(), 12) is support
+    assert Support.of(rows, 13) is not support
+    nothing = Support.of(rows[:0], 12)
+    assert nothing.at(scores[:0], rows).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "ids", [[1, 5, 7], [1, 5, 2**40], [-3, 5, 7], []], ids=["near", "far", "negative", "none"]
+)
+def test_rows_of_movie_ids_are_found_however_far_apart_they_are(ids: list[int]) -> None:
+    frame = pl.DataFrame(
+        {"movie_id": ids, "title": ["A film"] * len(ids)}, schema_overrides={"movie_id": pl.Int64}
+    )
+    catalogue = Catalogue(frame.match_to_schema(CATALOGUE, missing_columns="insert"))
+    asked = [*ids, 6, 0, -1, -3, 2**40, 2**62, -(2**62)]
+    expected = [ids.index(one) if one in ids else -1 for one in asked]
+    assert catalogue.rows_of(asked).tolist() == expected
+    assert catalogue.rows_of(np.zeros(0, np.int64)).tolist() == []
