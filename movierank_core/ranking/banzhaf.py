@@ -6,20 +6,15 @@ at t = 1/2 instead of its integral. They do not add up to the score, but name th
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from movierank_core.ranking.lanes import N_LANES, load, store, where_above
 from movierank_core.ranking.shapley import TreePaths
 from movierank_core.ranking.tree_kernels import fill_columns
-
-_N_LANES: Final = 32
-"""Rows attributed at a time: a page of results in one go."""
-_LANES: Final = np.uint64(_N_LANES)
-"""Unsigned, as all that places are made of: whether an index may be negative would be asked for each, and
-keep loops from being vectorised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +22,7 @@ class HalfwayPaths:
     """`TreePaths` with what there is to say at t = 1/2, in single precision, in as few bytes as will do."""
 
     tree_offset: NDArray[np.int64]
-    threshold: NDArray[np.float64]
-    threshold_float32: NDArray[np.float32]
+    threshold: NDArray[np.float32]
     column: NDArray[np.uint16]
     feature: NDArray[np.uint16]
     is_right: NDArray[np.bool_]
@@ -46,15 +40,13 @@ class HalfwayPaths:
         paths: TreePaths,
         split_column: NDArray[np.int64],
         column_feature: NDArray[np.int64],
-        threshold: NDArray[np.float64],
         threshold_float32: NDArray[np.float32],
     ) -> "HalfwayPaths":
-        """`threshold` and what else there is per split or column are those of the ensemble."""
+        """What there is per split or column is the ensemble's."""
         factors, changes = paths.coefficients(np.ones_like(paths.n_points))
         column = split_column[paths.split]
         return cls(
             paths.tree_offset,
-            threshold[paths.split],
             threshold_float32[paths.split],
             column.astype(np.uint16),
             column_feature[column].astype(np.uint16),
@@ -66,7 +58,7 @@ class HalfwayPaths:
             np.ascontiguousarray(changes[:, :, :1].reshape(-1, 3), np.float32),
         )
 
-    def values(self, X: NDArray[Any], columns: tuple[NDArray[Any], ...]) -> NDArray[np.float64]:
+    def values(self, X: NDArray[np.float32], columns: tuple[NDArray[Any], ...]) -> NDArray[np.float64]:
         """[n_rows, n_features]; `columns` are the `column_*` of the ensemble."""
         added = np.zeros(X.shape)
         _attribute(
@@ -75,7 +67,7 @@ class HalfwayPaths:
             self.tree_offset,
             self.column,
             self.feature,
-            self.threshold_float32 if X.dtype == np.float32 else self.threshold,
+            self.threshold,
             self.is_right,
             self.parent,
             self.previous,
@@ -94,7 +86,7 @@ def _short(numbers: NDArray[np.int64]) -> NDArray[np.uint16]:
     return numbers.astype(np.uint16)
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+@njit(cache=True, nogil=True, error_model="numpy")
 def _attribute(  # type: ignore[no-untyped-def]  # numba
     X, column_feature, column_fill, column_zero_is_missing, column_is_bounded, tree_offset, column, feature,
     threshold, is_right, parent, previous, first_child, factors, changes, added,
@@ -104,16 +96,15 @@ def _attribute(  # type: ignore[no-untyped-def]  # numba
     n_nodes = 1
     for tree in range(len(tree_offset) - 1):
         n_nodes = max(n_nodes, tree_offset[tree + 1] - tree_offset[tree] + 1)
-    lanes = _N_LANES
     one, zero = np.float32(1), np.float32(0)
-    product = np.ones(n_nodes * lanes, np.float32)
-    agrees = np.zeros(n_nodes * lanes, np.float32)
-    block = np.empty((lanes, X.shape[1]), X.dtype)
-    by_column = np.empty((len(column_feature), lanes), X.dtype)
+    product = np.ones(n_nodes * N_LANES, np.float32)
+    agrees = np.zeros(n_nodes * N_LANES, np.float32)
+    block = np.empty((N_LANES, X.shape[1]), np.float32)
+    by_column = np.empty((len(column_feature), N_LANES), np.float32)
     known = by_column.reshape(-1)
-    sums = np.empty(X.shape[1] * lanes, np.float32)
-    for begin in range(0, len(X), lanes):
-        for r in range(lanes):
+    sums = np.empty(X.shape[1] * N_LANES, np.float32)
+    for begin in range(0, len(X), N_LANES):
+        for r in range(N_LANES):
             block[r] = X[min(begin + r, len(X) - 1)]  # The last row fills the lanes left over.
         fill_columns(
             block, 0, column_feature, column_fill, column_zero_is_missing, column_is_bounded, by_column
@@ -124,42 +115,32 @@ def _attribute(  # type: ignore[no-untyped-def]  # numba
             last = tree_offset[tree + 1] - tree_offset[tree]
             for node in range(1, last + 1):
                 i = offset + node
-                here, above = np.uint64(node) * _LANES, np.uint64(parent[i]) * _LANES
-                x, limit = np.uint64(column[i]) * _LANES, threshold[i]
+                x, limit = load(known, column[i] * N_LANES), threshold[i]
                 over, under = (one, zero) if is_right[i] else (zero, one)
+                above = load(product, parent[i] * N_LANES)
                 f, f_here, f_before = factors[i, 0], factors[i, 1], factors[i, 2]
                 if previous[i] == 0:
-                    for r in range(_LANES):
-                        agreed = over if known[x + r] > limit else under
-                        agrees[here + r] = agreed
-                        product[here + r] = product[above + r] * (f + agreed * f_here)
+                    store(agrees, node * N_LANES, where_above(x, limit, over, under))
+                    factor = where_above(x, limit, f + over * f_here, f + under * f_here)
                 else:
-                    before = np.uint64(previous[i]) * _LANES
-                    for r in range(_LANES):
-                        agreed_before = agrees[before + r]
-                        agreed = (over if known[x + r] > limit else under) * agreed_before
-                        agrees[here + r] = agreed
-                        product[here + r] = product[above + r] * (
-                            f + agreed * f_here + (agreed_before - agreed) * f_before
-                        )
+                    agreed_before = load(agrees, previous[i] * N_LANES)
+                    agreed = agreed_before * where_above(x, limit, over, under)
+                    store(agrees, node * N_LANES, agreed)
+                    factor = agreed * f_here + f + (agreed_before - agreed) * f_before
+                store(product, node * N_LANES, above * factor)
             for node in range(last, 0, -1):
                 i = offset + node
-                here, total = np.uint64(node) * _LANES, np.uint64(feature[i]) * _LANES
+                weight = load(product, node * N_LANES)
                 if first_child[i] != 0:
-                    left = np.uint64(first_child[i]) * _LANES
-                    for r in range(_LANES):
-                        product[here + r] = product[left + r] + product[left + _LANES + r]
-                c, c_here, c_before = changes[i, 0], changes[i, 1], changes[i, 2]
-                if previous[i] == 0:
-                    for r in range(_LANES):
-                        sums[total + r] += product[here + r] * (c + agrees[here + r] * c_here)
-                else:
-                    before = np.uint64(previous[i]) * _LANES
-                    for r in range(_LANES):
-                        agreed = agrees[here + r]
-                        sums[total + r] += product[here + r] * (
-                            c + agreed * c_here + (agrees[before + r] - agreed) * c_before
-                        )
-        for r in range(min(lanes, len(X) - begin)):
+                    left = first_child[i] * N_LANES
+                    weight = load(product, left) + load(product, left + N_LANES)
+                    store(product, node * N_LANES, weight)
+                agreed = load(agrees, node * N_LANES)
+                change = agreed * changes[i, 1] + changes[i, 0]
+                if previous[i] != 0:
+                    change = change + (load(agrees, previous[i] * N_LANES) - agreed) * changes[i, 2]
+                total = feature[i] * N_LANES
+                store(sums, total, load(sums, total) + weight * change)
+        for r in range(min(N_LANES, len(X) - begin)):
             for number in range(X.shape[1]):
-                added[begin + r, number] = sums[number * lanes + r]
+                added[begin + r, number] = sums[number * N_LANES + r]

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numba import njit
 
-_BLOCK_ROWS: Final = 512
+_BLOCK_ROWS: Final = 640
 """Rows scored at a time: their columns stay in the second-level cache."""
 _ZERO: Final = float(np.float32(1e-35))
 """LightGBM's kZeroThreshold, a float32 widened: not farther from 0 than this counts as 0."""

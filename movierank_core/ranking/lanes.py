@@ -1,0 +1,113 @@
+"""Vectors of 32 floats for compiled loops: one instruction does the work of many lanes.
+
+numba vectorises loops over arrays by itself, but has to ask first, each time, whether these overlap. Where
+a loop is as short as a page of results, that takes longer than the loop: by `Lanes` attribution takes a third
+of the time of loops of 32 steps. They hold single precision; products and sums may be fused.
+"""
+
+import operator
+from collections.abc import Callable
+from typing import Any, Final
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic, models, overload, register_model
+
+N_LANES: Final = 32
+_VECTOR: Final = ir.VectorType(ir.FloatType(), N_LANES)
+_EVERYWHERE: Final = ir.Constant(ir.VectorType(ir.IntType(32), N_LANES), [0] * N_LANES)
+
+
+class Lanes(types.Type):
+    """numba's type of such a vector; it lives in registers."""
+
+    def __init__(self) -> None:
+        super().__init__(name="Lanes")
+
+
+_LANES: Final = Lanes()
+
+
+@register_model(Lanes)
+class _LanesModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: Lanes) -> None:
+        super().__init__(manager, kind, _VECTOR)
+
+
+@intrinsic
+def load(typing_context: Any, array: types.Array, place: types.Integer) -> Any:
+    """`array[place : place + 32]` of a contiguous float32 array; nobody looks whether it has so many."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        return builder.load(_address(context, builder, signature, arguments), align=4)
+
+    return _LANES(array, place), generate
+
+
+@intrinsic
+def store(typing_context: Any, array: types.Array, place: types.Integer, lanes: Lanes) -> Any:
+    """`array[place : place + 32] = lanes`, as careless as `load`."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        builder.store(arguments[2], _address(context, builder, signature, arguments), align=4)
+        return context.get_dummy_value()
+
+    return types.void(array, place, lanes), generate
+
+
+@intrinsic
+def where_above(
+    typing_context: Any, lanes: Lanes, limit: types.Float, above: types.Float, below: types.Float
+) -> Any:
+    """`above` in every lane that is over `limit`, `below` in the others, in those that are NaN too."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        lanes, limit, above, below = (arguments[0], *(_spread(builder, each) for each in arguments[1:]))
+        return builder.select(builder.fcmp_ordered(">", lanes, limit), above, below)
+
+    return _LANES(lanes, types.float32, types.float32, types.float32), generate
+
+
+@intrinsic
+def spread(typing_context: Any, number: types.Float) -> Any:
+    """The same number in every lane."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        return _spread(builder, arguments[0])
+
+    return _LANES(types.float32), generate
+
+
+def _address(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+    array = context.make_array(signature.args[0])(context, builder, arguments[0])
+    return builder.bitcast(builder.gep(array.data, [arguments[1]]), _VECTOR.as_pointer())
+
+
+def _spread(builder: ir.IRBuilder, number: Any) -> Any:
+    nothing = ir.Constant(_VECTOR, ir.Undefined)
+    first = builder.insert_element(nothing, number, ir.IntType(32)(0))
+    return builder.shuffle_vector(first, nothing, _EVERYWHERE)
+
+
+def _define(python_operator: Callable[..., Any], instruction: str) -> None:
+    """Lets compiled code write an operator between two `Lanes`, or between them and a number."""
+
+    @intrinsic
+    def combine(typing_context: Any, left: Lanes, right: Lanes) -> Any:
+        def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+            return getattr(builder, instruction)(*arguments, flags=["contract"])
+
+        return _LANES(left, right), generate
+
+    @overload(python_operator)
+    def implement(left, right):  # type: ignore[no-untyped-def]  # numba compares it with what it returns
+        if isinstance(left, Lanes) and isinstance(right, Lanes):
+            return lambda left, right: combine(left, right)
+        if isinstance(left, Lanes) and isinstance(right, types.Float):
+            return lambda left, right: combine(left, spread(right))
+        return None
+
+
+_define(operator.mul, "fmul")
+_define(operator.add, "fadd")
+_define(operator.sub, "fsub")

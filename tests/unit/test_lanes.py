@@ -1,0 +1,38 @@
+"""What compiled code does with 32 numbers at a time is what numpy does with them."""
+
+import numpy as np
+from numba import njit
+
+from movierank_core.ranking.lanes import N_LANES, load, spread, store, where_above
+
+
+@njit
+def _combine(x, y, out):  # type: ignore[no-untyped-def]  # numba
+    half = np.float32(0.5)
+    for place in range(0, len(x), N_LANES):
+        a, b = load(x, place), load(y, place)
+        store(out, place, (a + b) * a - b * half + spread(half) + where_above(a, half, half, np.float32(-1)))
+
+
+def test_lanes_are_added_multiplied_and_chosen_one_by_one() -> None:
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(2, 3 * N_LANES)).astype(np.float32)
+    x[5], x[6], x[40] = np.nan, 0.5, np.inf
+    out = np.zeros(4 * N_LANES, np.float32)
+    _combine(x, y, out)
+    expected = (x + y) * x - y * 0.5 + 0.5 + np.where(x > 0.5, 0.5, -1)
+    np.testing.assert_allclose(out[: len(x)], expected, rtol=1e-5, atol=1e-6)
+    assert not out[len(x) :].any(), "nothing behind is written to"
+
+
+@njit
+def _where(x, limit, out):  # type: ignore[no-untyped-def]  # numba
+    store(out, 1, where_above(load(x, 2), limit, np.float32(1), np.float32(0)))
+
+
+def test_what_is_no_number_is_not_above_and_any_place_will_do() -> None:
+    x = np.full(N_LANES + 2, np.nan, np.float32)
+    x[7:10] = 3.0, 2.0, 4.0
+    out = np.full(N_LANES + 2, 9, np.float32)
+    _where(x, np.float32(2), out)
+    assert out.tolist() == [9, *([0] * 5), 1, 0, 1, *([0] * (N_LANES - 8)), 9]
