@@ -1,11 +1,19 @@
 """`GET /model` tells how the version was judged and where else it can be looked at, and invents nothing."""
 
+import gc
+import weakref
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from movierank_core.bundle import read_bundle
 from movierank_core.bundle_manifest import Estimate, EvaluationSummary, ReliabilityBin
+from movierank_core.history import Event, History
+from movierank_core.recommender import Recommender
+from movierank_pipeline.release import Release
+from movierank_serving.metrics import Metrics
+from movierank_serving.world import World
 from tests.support.service import FakeRecommender, client_of, serve_version, settings_in
 
 SUMMARY = EvaluationSummary(
@@ -50,3 +58,27 @@ def test_links_lead_to_the_version_and_to_its_asset(tmp_path: Path) -> None:
             "mlflow": "http://box:5000/#/models/movie-ranker/versions/3",
             "dagster": "https://box/dagster/assets/model_version",
         }
+
+
+def test_a_replaced_version_is_freed_though_nobody_looks_for_cycles(tmp_path: Path, release: Release) -> None:
+    """The collector does not look at what was loaded, so no cycle may keep an old version alive."""
+    settings = settings_in(tmp_path)
+    world = World(settings, Metrics(), lambda _: read_bundle(release.bundle))
+    gc.disable()
+    try:
+        serve_version(settings, "1")
+        world.refresh()
+        assert world.model is not None
+        recommender = world.model.recommender
+        assert isinstance(recommender, Recommender)
+        history = History.from_events([Event(int(recommender.catalogue.movie_ids[0]), "like", 1)])
+        assert recommender.rank(history, as_of=2, k=5).served_by == "model"
+        old = [weakref.ref(recommender), weakref.ref(recommender.model.state)]
+        del recommender
+        serve_version(settings, "2")
+        world.refresh()
+        assert world.model.version == "2"
+        assert [part() for part in old] == [None, None]
+    finally:
+        gc.enable()
+        world.close()
