@@ -1,16 +1,25 @@
 """What people would use instead: Litestar around LightGBM's own predict, and nothing else.
 
 No retrieval, no features, no reasons, no feedback: each request scores the same ready matrix of 500
-candidates and 48 features with 300 trees of 63 leaves on one thread, sorts, and answers with the best.
+candidates and 48 features with 300 trees of 63 leaves on one thread, sorts, and answers with the best. Each
+worker listens by itself, as those of `movierank serve` do: of a shared socket one may get every client.
+
+    python -m benchmarks.naive_service --port 8001 --workers 2
 """
 
+import argparse
+import multiprocessing
 import os
+import signal
+import socket
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 import lightgbm as lgb
 import msgspec
 import numpy as np
+import uvicorn
 from litestar import Litestar, post
 from litestar.params import JSONBody
 
@@ -57,3 +66,37 @@ def app() -> Litestar:
         return Answer(data.user_id, [Result(int(row), float(scores[row])) for row in best])
 
     return Litestar([rank], openapi_config=None, logging_config=None)
+
+
+def work(port: int) -> None:
+    """One worker, until it is told to stop."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind(("127.0.0.1", port))
+        config = uvicorn.Config(app, factory=True, access_log=False, log_level="error")
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--workers", type=int, default=2)
+    arguments = parser.parse_args()
+    # Spawned, so that no worker has threads or locks of another's.
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=work, args=(arguments.port,)) for _ in range(arguments.workers)]
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for worker in workers:
+            worker.terminate()
+
+    for worker in workers:
+        worker.start()
+    signal.signal(signal.SIGTERM, stop)
+    for worker in workers:
+        worker.join()
+
+
+if __name__ == "__main__":
+    main()

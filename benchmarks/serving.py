@@ -142,10 +142,7 @@ def naive(paths: Paths, n_trees: int) -> Iterator[Server]:
     if not model.is_file():
         naive_service.train(model, n_trees)
     port = _free_port()
-    command = [
-        *("-m", "uvicorn", "benchmarks.naive_service:app", "--factory", "--port", str(port)),
-        *("--workers", str(N_WORKERS), "--no-access-log", "--log-level", "error"),
-    ]
+    command = ["-m", "benchmarks.naive_service", "--port", str(port), "--workers", str(N_WORKERS)]
     variables = {naive_service.MODEL_VARIABLE: str(model), "OMP_NUM_THREADS": "1"}
     server = Server(command, variables, paths.root / "naive.log", port)
     try:
@@ -165,8 +162,8 @@ def _free_port() -> int:
 def load(server: Server, users: Sequence[int], plan: Plan, rate: float) -> dict[str, float]:
     """One client, sixteen as fast as they can, and sixteen at a rate; in that order.
 
-    Where workers take connections from one socket, as the naive service's do, one of them may get them all.
-    So the sixteen connect anew ROUNDS times, and the best round counts, for both services.
+    The kernel deals connections out by chance, perhaps eleven to one worker and five to the other. So the
+    sixteen connect anew ROUNDS times, and the best round counts, for both services.
     """
     requests = rank_requests(users, server.port)
     closed_loop(server.port, requests[-2000:], n_clients=N_CLIENTS, seconds=min(1.0, plan.seconds))

@@ -8,8 +8,9 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -198,7 +199,8 @@ class World:
                 self.model_error = None
                 return
             started = time.perf_counter()
-            loaded = self._loaded(current)
+            with _uncollected(is_first=old is None):
+                loaded = self._loaded(current)
         except BundleError as error:
             self.model_error = str(error)
             _log.error(
@@ -208,9 +210,6 @@ class World:
             return
         self.model = loaded
         self.model_error = None
-        # A version holds a hundred thousand lists. To look through them for cycles, of which there are none,
-        # would hold every request up for a tenth of a second now and then.
-        gc.freeze()
         self.metrics.model_loaded(current.version, None if old is None else old.version)
         seconds = round(time.perf_counter() - started, 3)
         _log.info("version loaded", extra={"model_version": current.version, "seconds": seconds})
@@ -220,7 +219,9 @@ class World:
         self.challenger = self.challenger_error = None
         try:
             named = self._copies.named(self._copies.challenger_file)
-            self.challenger = None if named is None else self._loaded(named)
+            if named is not None:
+                with _uncollected(is_first=self.model is None):
+                    self.challenger = self._loaded(named)
         except BundleError as error:
             self.challenger_error = str(error)
             _log.error("challenger refused", extra={"error": str(error)})
@@ -292,6 +293,27 @@ class Watcher:
             except Exception:
                 # The thread must outlive a defect: without it the worker would serve the old forever.
                 _log.exception("refresh failed")
+
+
+@contextmanager
+def _uncollected(*, is_first: bool) -> Iterator[None]:
+    """What is made in the block is not looked through for cycles, neither now nor later.
+
+    A version holds a hundred thousand lists, and no cycle among them; to look through them holds every
+    request up for a tenth of a second. What is garbage by now goes before, since it would stay as well; with
+    the first version goes what compiling leaves, before there are requests.
+    """
+    was_enabled = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+        if is_first:
+            gc.collect()
+        gc.freeze()
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _view_of(recommender: Ranks, old: CatalogueView | None, settings: Settings) -> CatalogueView:

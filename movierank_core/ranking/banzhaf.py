@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from movierank_core.ranking.lanes import N_LANES, load, store, where_above
+from movierank_core.lanes import N_LANES, load, store, where_above
 from movierank_core.ranking.shapley import TreePaths
 from movierank_core.ranking.tree_kernels import fill_columns
 

@@ -6,6 +6,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from movierank_core.lanes import N_LANES, first_lane, lanes_above, load, n_lanes
+
 
 def best_rows(
     scores: NDArray[np.float32], rows: NDArray[np.int64], eligible: NDArray[np.bool_], n: int
@@ -15,7 +17,7 @@ def best_rows(
     `scores` are those of `rows`, which are ascending; `eligible` has an entry per catalogue row.
     """
     if n > 0 and len(rows) >= max(8 * n, 2 * SAMPLE):
-        keys = _keys_above_floor(scores.view(np.int32), rows, eligible, n)
+        keys = _keys_above_floor(np.ascontiguousarray(scores), rows, eligible, n)
         if len(keys):
             keys.sort()  # All different, so any sort will do; numpy's takes a few microseconds.
             return (keys[:n] & np.uint64(0xFFFFFFFF)).astype(np.int64)
@@ -43,29 +45,36 @@ def descending(scores: NDArray[np.float32], rows: NDArray[np.int64] | None = Non
 
 
 SAMPLE: Final = 512
-"""Rows that `_keys_above_floor` looks at first."""
+"""Rows that `_keys_above_floor` looks at first; a multiple of N_LANES."""
+_BISECTIONS: Final = 16
+"""Enough to tell scores apart that differ by a sixty-thousandth of the whole range of floats."""
+_INFINITY_BITS: Final = 0x7F800000
 
 
 @njit(cache=True, nogil=True)
-def _keys_above_floor(bits, rows, eligible, n):  # type: ignore[no-untyped-def]  # numba
+def _keys_above_floor(scores, rows, eligible, n):  # type: ignore[no-untyped-def]  # numba
     """A key for each of at least `n` eligible rows, among them the best; none where that did not work out.
 
     The score that about three times `n` rows reach is estimated from an even sample, and only the rows above
-    it are collected. `bits` are the scores' own: positive floats order like the integers of their bits, and
-    other floats are integers below 1. A key has the score's bits, turned over, above those of the row, so
-    that ascending keys are descending scores, with ties by row.
+    it are collected. A key has the bits of the score, which order like an integer where it is above 0, turned
+    over, above those of the row: ascending keys are descending scores, with ties by row.
     """
-    step = len(rows) // SAMPLE
-    sample = np.empty(SAMPLE, np.int32)
-    for number in range(SAMPLE):
-        sampled = np.uint64(number * step)  # An unsigned one is not asked whether it counts from the end.
-        sample[number] = bits[sampled] if eligible[np.uint64(rows[sampled])] else np.int32(0)
-    above = min(3 * n * SAMPLE // len(rows) + 1, SAMPLE - 1)
-    floor = max(np.partition(sample, SAMPLE - 1 - above)[SAMPLE - 1 - above], np.int32(0))
+    bits = scores.view(np.int32)
+    floor = _floor(scores, rows, eligible, min(3 * n * SAMPLE // len(rows) + 1, SAMPLE - 1))
     keys = np.empty(8 * n, np.uint64)
     size = 0
-    for place in range(np.uint64(len(rows))):
-        if bits[place] > floor:
+    n_in_lanes = len(rows) // N_LANES * N_LANES
+    for start in range(0, len(rows), N_LANES):
+        if start < n_in_lanes:
+            left = lanes_above(load(scores, start), floor)
+        else:
+            left = np.uint32(0)
+            for lane in range(len(rows) - start):
+                left |= np.uint32(scores[start + lane] > floor) << np.uint32(lane)
+        while left != 0:
+            # An unsigned place is not asked whether it counts from the end.
+            place = np.uint64(start) + np.uint64(first_lane(left))
+            left &= left - np.uint32(1)
             row = np.uint64(rows[place])
             if eligible[row]:
                 if size == len(keys):
@@ -73,6 +82,31 @@ def _keys_above_floor(bits, rows, eligible, n):  # type: ignore[no-untyped-def] 
                 keys[size] = np.uint64(0x7FFFFFFF - bits[place]) << np.uint64(32) | row
                 size += 1
     return keys[:size] if size >= n else keys[:0]
+
+
+@njit(cache=True, nogil=True)
+def _floor(scores, rows, eligible, n_above):  # type: ignore[no-untyped-def]  # numba
+    """A score, 0 at least, that about `n_above` of SAMPLE eligible ones are over, by bisecting bits."""
+    step = len(rows) // SAMPLE
+    sample = np.empty(SAMPLE, np.float32)
+    for number in range(SAMPLE):
+        place = np.uint64(number * step)
+        sample[number] = scores[place] if eligible[np.uint64(rows[place])] else np.float32(0)
+    limit = np.zeros(1, np.float32)
+    limit_bits = limit.view(np.int32)
+    low, high = np.int32(0), np.int32(_INFINITY_BITS)
+    for _ in range(_BISECTIONS):
+        middle = np.int32(low + ((high - low) >> 1))
+        limit_bits[0] = middle
+        count = np.uint32(0)
+        for start in range(0, SAMPLE, N_LANES):
+            count += n_lanes(lanes_above(load(sample, start), limit[0]))
+        if count > n_above:
+            low = middle
+        else:
+            high = middle
+    limit_bits[0] = low
+    return limit[0]
 
 
 @njit(cache=True, nogil=True)

@@ -78,6 +78,37 @@ def spread(typing_context: Any, number: types.Float) -> Any:
     return _LANES(types.float32), generate
 
 
+@intrinsic
+def lanes_above(typing_context: Any, lanes: Lanes, limit: types.Float) -> Any:
+    """A number (uint32) whose bit k says whether lane k is over `limit`."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        is_above = builder.fcmp_ordered(">", arguments[0], _spread(builder, arguments[1]))
+        return builder.bitcast(is_above, ir.IntType(N_LANES))
+
+    return types.uint32(lanes, types.float32), generate
+
+
+@intrinsic
+def first_lane(typing_context: Any, bits: types.Integer) -> Any:
+    """The place (uint32) of the lowest bit of a uint32 that is not 0."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.IntType(1)(1))
+
+    return types.uint32(types.uint32), generate
+
+
+@intrinsic
+def n_lanes(typing_context: Any, bits: types.Integer) -> Any:
+    """How many bits (uint32) of a uint32 are set."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return types.uint32(types.uint32), generate
+
+
 def _address(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
     array = context.make_array(signature.args[0])(context, builder, arguments[0])
     return builder.bitcast(builder.gep(array.data, [arguments[1]]), _VECTOR.as_pointer())
