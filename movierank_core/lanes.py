@@ -78,6 +78,64 @@ def spread(typing_context: Any, number: types.Float) -> Any:
     return _LANES(types.float32), generate
 
 
+class BitLanes(types.Type):
+    """numba's type of 32 unsigned numbers of so many bits, each of which stands for a set."""
+
+    def __init__(self, n_bits: int) -> None:
+        super().__init__(name=f"BitLanes({n_bits})")
+        self.n_bits = n_bits
+
+
+@register_model(BitLanes)
+class _BitLanesModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: BitLanes) -> None:
+        super().__init__(manager, kind, ir.VectorType(ir.IntType(kind.n_bits), N_LANES))
+
+
+@intrinsic
+def keep_where_above(
+    typing_context: Any, sets: BitLanes, lanes: Lanes, limit: types.Float, kept: types.Integer
+) -> Any:
+    """Where a lane is over `limit`, of its set what is in `kept` as well (uint32 or uint64, as the sets)."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        sets, lanes, limit, kept = arguments
+        is_above = builder.fcmp_ordered(">", lanes, _spread(builder, limit))
+        return builder.select(is_above, builder.and_(sets, _spread(builder, kept)), sets)
+
+    return sets(sets, lanes, types.float32, kept), generate
+
+
+@intrinsic
+def spread_bits(typing_context: Any, bits: types.Integer) -> Any:
+    """The same set in every lane."""
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        return _spread(builder, arguments[0])
+
+    return BitLanes(bits.bitwidth)(bits), generate
+
+
+@intrinsic
+def store_lowest(typing_context: Any, array: types.Array, place: types.Integer, sets: BitLanes) -> Any:
+    """`array[place : place + 32]` (uint32) = the number of the lowest bit of each set, none of them empty.
+
+    The lowest bit alone is a power of two, so its number is the exponent of the same value as a float.
+    """
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        sets, words = arguments[2], ir.VectorType(ir.IntType(32), N_LANES)
+        lowest = builder.and_(sets, builder.neg(sets))
+        exponents = builder.lshr(
+            builder.bitcast(builder.uitofp(lowest, _VECTOR), words), ir.Constant(words, [23] * N_LANES)
+        )
+        numbers = builder.sub(exponents, ir.Constant(words, [127] * N_LANES))
+        builder.store(numbers, _address(context, builder, signature, arguments, words), align=4)
+        return context.get_dummy_value()
+
+    return types.void(array, place, sets), generate
+
+
 @intrinsic
 def lanes_above(typing_context: Any, lanes: Lanes, limit: types.Float) -> Any:
     """A number (uint32) whose bit k says whether lane k is over `limit`."""
@@ -109,13 +167,15 @@ def n_lanes(typing_context: Any, bits: types.Integer) -> Any:
     return types.uint32(types.uint32), generate
 
 
-def _address(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+def _address(
+    context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any, vector: ir.Type = _VECTOR
+) -> Any:
     array = context.make_array(signature.args[0])(context, builder, arguments[0])
-    return builder.bitcast(builder.gep(array.data, [arguments[1]]), _VECTOR.as_pointer())
+    return builder.bitcast(builder.gep(array.data, [arguments[1]]), vector.as_pointer())
 
 
 def _spread(builder: ir.IRBuilder, number: Any) -> Any:
-    nothing = ir.Constant(_VECTOR, ir.Undefined)
+    nothing = ir.Constant(ir.VectorType(number.type, N_LANES), ir.Undefined)
     first = builder.insert_element(nothing, number, ir.IntType(32)(0))
     return builder.shuffle_vector(first, nothing, _EVERYWHERE)
 

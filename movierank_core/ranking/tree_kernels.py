@@ -5,15 +5,16 @@ instead of once per node, by replacing what a split sends left with -inf and wha
 +inf; from there a split is one comparison. *Leaf masks* (QuickScorer, Lucchese et al. 2015, laid out
 so that one split is applied to all rows at once): every split that a row answers with "right" strikes
 out the leaves on its left, and the first leaf left standing is the one the row reaches. That is more
-comparisons than walking down, but they are the same for all rows, without a branch, and vectorised:
-20 times faster than walking for 500 rows and 300 trees of 31 leaves. The lowest bit standing is a power of
-two, so its number is the exponent of the same value as a float, which is vectorised as well.
+comparisons than walking down, but they are the same for all rows, without a branch, and for 32 rows at a
+time: 20 times faster than walking for 500 rows and 300 trees of 31 leaves.
 """
 
 from typing import Final
 
 import numpy as np
 from numba import njit
+
+from movierank_core.lanes import N_LANES, keep_where_above, load, spread_bits, store_lowest
 
 _BLOCK_ROWS: Final = 640
 """Rows scored at a time: their columns stay in the second-level cache."""
@@ -44,44 +45,32 @@ def score_by_masks(  # type: ignore[no-untyped-def]
     X, column_feature, column_fill, column_zero_is_missing, column_is_bounded, tree_offset, split_column,
     threshold, keep_mask, leaf_value, scores,
 ):  # fmt: skip
-    everything, one = keep_mask.dtype.type(0xFFFFFFFFFFFFFFFF), keep_mask.dtype.type(1)
+    """For single precision and masks of 32 or 64 bits."""
+    everything = keep_mask.dtype.type(0xFFFFFFFFFFFFFFFF)
     for begin in range(0, len(X), _BLOCK_ROWS):
         n = min(_BLOCK_ROWS, len(X) - begin)
-        columns = np.empty((len(column_feature), n), X.dtype)
+        n_padded = (n + N_LANES - 1) // N_LANES * N_LANES
+        # What is in the lanes left over does not matter.
+        columns = np.empty((len(column_feature), n_padded), np.float32)
         fill_columns(
-            X, begin, column_feature, column_fill, column_zero_is_missing, column_is_bounded, columns
+            X, begin, column_feature, column_fill, column_zero_is_missing, column_is_bounded, columns[:, :n]
         )
-        standing = np.empty(n, keep_mask.dtype)
-        lowest = np.empty(n, np.float32)
-        exponents = lowest.view(np.uint32)
+        values = columns.reshape(-1)
+        leaf_of = np.empty(n_padded, np.uint32)
         of_block = scores[begin : begin + n]
         for t in range(len(tree_offset) - 1):
-            standing[:] = everything
-            i = tree_offset[t]
-            # Four splits at a time: a quarter of the traffic for the masks.
-            while i + 3 < tree_offset[t + 1]:
-                x0, x1 = columns[split_column[i]], columns[split_column[i + 1]]
-                x2, x3 = columns[split_column[i + 2]], columns[split_column[i + 3]]
-                t0, t1, t2, t3 = threshold[i], threshold[i + 1], threshold[i + 2], threshold[i + 3]
-                k0, k1, k2, k3 = keep_mask[i], keep_mask[i + 1], keep_mask[i + 2], keep_mask[i + 3]
-                for r in range(n):
-                    standing[r] &= (
-                        (k0 if x0[r] > t0 else everything)
-                        & (k1 if x1[r] > t1 else everything)
-                        & (k2 if x2[r] > t2 else everything)
-                        & (k3 if x3[r] > t3 else everything)
-                    )
-                i += 4
-            while i < tree_offset[t + 1]:
-                x0, t0, k0 = columns[split_column[i]], threshold[i], keep_mask[i]
-                for r in range(n):
-                    standing[r] &= k0 if x0[r] > t0 else everything
-                i += 1
+            # Unsigned places are not asked whether they count from the end.
+            first, last = np.uint64(tree_offset[t]), np.uint64(tree_offset[t + 1])
+            for start in range(0, n_padded, N_LANES):
+                standing = spread_bits(everything)
+                for i in range(first, last):
+                    column = np.uint64(split_column[i]) * np.uint64(n_padded)
+                    x = load(values, column + np.uint64(start))
+                    standing = keep_where_above(standing, x, threshold[i], keep_mask[i])
+                store_lowest(leaf_of, start, standing)
             leaves = leaf_value[tree_offset[t] + t : tree_offset[t + 1] + t + 1]
-            for r in range(n):
-                lowest[r] = np.float32(standing[r] & (~standing[r] + one))
-            for r in range(n):
-                of_block[r] += leaves[(exponents[r] >> np.uint32(23)) - np.uint32(127)]
+            for r in range(np.uint64(n)):
+                of_block[r] += leaves[np.uint64(leaf_of[r])]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -89,7 +78,7 @@ def score_by_walking(  # type: ignore[no-untyped-def]
     X, column_feature, column_fill, column_zero_is_missing, column_is_bounded, tree_offset, split_column,
     threshold, left, right, leaf_value, scores,
 ):  # fmt: skip
-    """For trees with more leaves than a mask has bits."""
+    """For double precision, and for trees with more leaves than a mask has bits."""
     for begin in range(0, len(X), _BLOCK_ROWS):
         n = min(_BLOCK_ROWS, len(X) - begin)
         columns = np.empty((len(column_feature), n), X.dtype)

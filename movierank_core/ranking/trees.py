@@ -94,7 +94,7 @@ class TreeEnsemble:
         """
         X = self._matrix(X)
         scores = np.zeros(len(X))
-        if len(self.keep_mask):
+        if len(self.keep_mask) and X.dtype == np.float32:
             score_by_masks(*self._splits(X), self.keep_mask, self.leaf_value, scores)
         else:
             score_by_walking(*self._splits(X), self.left, self.right, self.leaf_value, scores)

@@ -1,9 +1,22 @@
 """What compiled code does with 32 numbers at a time is what numpy does with them."""
 
 import numpy as np
+import pytest
 from numba import njit
 
-from movierank_core.lanes import N_LANES, first_lane, lanes_above, load, n_lanes, spread, store, where_above
+from movierank_core.lanes import (
+    N_LANES,
+    first_lane,
+    keep_where_above,
+    lanes_above,
+    load,
+    n_lanes,
+    spread,
+    spread_bits,
+    store,
+    store_lowest,
+    where_above,
+)
 
 
 @njit
@@ -59,3 +72,28 @@ def test_the_lanes_above_a_limit_are_counted_and_named() -> None:
         n, size = _places_above(x, np.float32(limit), out)
         assert n == size
         assert out[:n].tolist() == np.flatnonzero(x > limit).tolist()
+
+
+@njit
+def _lowest_kept(x, limits, kept, out):  # type: ignore[no-untyped-def]  # numba
+    sets = spread_bits(kept.dtype.type(0xFFFFFFFFFFFFFFFF))
+    for k in range(len(limits)):
+        sets = keep_where_above(sets, load(x, 0), limits[k], kept[k])
+    store_lowest(out, 0, sets)
+
+
+@pytest.mark.parametrize(("kind", "n_bits"), [(np.uint32, 32), (np.uint64, 64)])
+def test_sets_lose_what_is_not_kept_and_name_their_lowest(kind: type, n_bits: int) -> None:
+    rng = np.random.default_rng(3)
+    x, limits = rng.normal(size=(2, N_LANES)).astype(np.float32)
+    limits = np.sort(limits[:9])
+    x[0], x[1] = np.nan, np.inf
+    kept = [2**n_bits - 1 ^ 0b111 << 3 * k for k in range(9)]  # A split strikes three of the lowest bits out.
+    out = np.zeros(N_LANES, np.uint32)
+    _lowest_kept(x, limits, np.array(kept, kind), out)
+    for lane, value in enumerate(x.tolist()):
+        left = 2**n_bits - 1
+        for limit, mask in zip(limits.tolist(), kept, strict=True):
+            left &= mask if value > limit else 2**n_bits - 1
+        assert out[lane] == (left & -left).bit_length() - 1
+    assert len(set(out.tolist())) > 3
