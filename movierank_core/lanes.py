@@ -3,6 +3,9 @@
 numba vectorises loops over arrays by itself, but has to ask first, each time, whether these overlap. Where
 a loop is as short as a page of results, that takes longer than the loop: by `Lanes` attribution takes a third
 of the time of loops of 32 steps. They hold single precision; products and sums may be fused.
+
+numba keeps compiled code by the file of the function that it compiled: after a change here, delete the
+`__pycache__` folders of those that use it.
 """
 
 import operator

@@ -2,7 +2,7 @@
 
 A request reads some thousand short stretches, each elsewhere in the hundreds of megabytes of a model. The
 processor guesses what comes next within a stretch, but not where the next one begins, and waits for memory
-at each; asked for one stretch ahead, they arrive while the one before is worked on.
+at each; asked for a little ahead, they arrive while those before are worked on.
 """
 
 from typing import Any
