@@ -22,22 +22,22 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from movierank_core.catalogue import Catalogue
 from movierank_core.config import ModelConfig
-from movierank_core.history import History
-from movierank_core.interaction_arrays import InteractionArrays
-from movierank_core.model import RankingModel
+from movierank_core.data.catalogue import Catalogue
+from movierank_core.data.history import History
+from movierank_core.data.interactions import InteractionArrays
 from movierank_core.paths import Paths
-from movierank_core.retrieval.content import Content
-from movierank_core.state import fit_state
+from movierank_core.recommender.model import RankingModel
+from movierank_core.recommender.state import fit_state
+from movierank_core.retrieval.sources.content import Content
 from movierank_pipeline.evaluation.bootstrap import bootstrap_intervals
 from movierank_pipeline.evaluation.holdout import temporal_questions
-from movierank_pipeline.evaluation.metrics import hits_of, ndcg, recall
-from movierank_pipeline.evaluation_run import read_events
-from movierank_pipeline.ranking_requests import plan_requests, split_time
+from movierank_pipeline.evaluation.run import read_events
+from movierank_pipeline.ranking_metrics import hits_of, ndcg, recall
 from movierank_pipeline.settings import Settings
-from movierank_pipeline.training import train_ranker
-from movierank_pipeline.training_set import build_training_set
+from movierank_pipeline.training.ranker import train_ranker
+from movierank_pipeline.training.requests import plan_requests, split_time
+from movierank_pipeline.training.training_set import build_training_set
 
 SHARE: Final = 0.1
 DEPTH: Final = 100

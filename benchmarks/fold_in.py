@@ -18,16 +18,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from movierank_core.catalogue import Catalogue
 from movierank_core.config import ModelConfig
-from movierank_core.interaction_arrays import InteractionArrays
+from movierank_core.data.catalogue import Catalogue
+from movierank_core.data.interactions import InteractionArrays
 from movierank_core.paths import Paths
-from movierank_core.state import fit_state
-from movierank_pipeline.evaluation_run import read_events
-from movierank_pipeline.ranking_requests import plan_requests, split_time
+from movierank_core.recommender.state import fit_state
+from movierank_pipeline.evaluation.run import read_events
 from movierank_pipeline.settings import Settings
-from movierank_pipeline.training import train_ranker
-from movierank_pipeline.training_set import build_training_set
+from movierank_pipeline.training.ranker import train_ranker
+from movierank_pipeline.training.requests import plan_requests, split_time
+from movierank_pipeline.training.training_set import build_training_set
 
 DEPTH: Final = 100
 ANSWERS: Final = ("with the like folded in", "without the like")

@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 
 from movierank_pipeline.evaluation.split import Split, split_at_random, split_last
-from movierank_pipeline.sources.movielens import read_dataset
+from movierank_pipeline.ingest.movielens.reader import read_dataset
 
 PROGRAM = Path(sys.executable).with_name("movierank")
 FIGURES = ("ndcg@10", "recall@10", "recall@100", "map@10", "mrr", "coverage@10")

@@ -28,12 +28,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from movierank_core.catalogue import Catalogue
 from movierank_core.config import ModelConfig
+from movierank_core.data.catalogue import Catalogue
+from movierank_core.data.interactions import InteractionArrays
 from movierank_core.features.movie_state import MovieState
-from movierank_core.interaction_arrays import InteractionArrays
 from movierank_core.paths import Paths
-from movierank_core.state import RankingState, fit_state
+from movierank_core.recommender.state import RankingState, fit_state
 from movierank_pipeline.evaluation.answers import answer
 from movierank_pipeline.evaluation.bootstrap import Interval
 from movierank_pipeline.evaluation.compare import (
@@ -45,12 +45,12 @@ from movierank_pipeline.evaluation.compare import (
 )
 from movierank_pipeline.evaluation.evaluate import model_on, values_of
 from movierank_pipeline.evaluation.holdout import HoldOut, temporal_holdout
-from movierank_pipeline.evaluation_run import read_events
-from movierank_pipeline.fitted_states import FittedStates
-from movierank_pipeline.ranking_requests import plan_requests
+from movierank_pipeline.evaluation.run import read_events
 from movierank_pipeline.settings import Settings
-from movierank_pipeline.training import TrainedRanker, train_ranker
-from movierank_pipeline.training_set import build_training_set
+from movierank_pipeline.training.ranker import TrainedRanker, train_ranker
+from movierank_pipeline.training.requests import plan_requests
+from movierank_pipeline.training.state_cache import FittedStates
+from movierank_pipeline.training.training_set import build_training_set
 
 AVERAGES: Final = ("n_events", "mean_rating", "like_share", "rating_std")
 """The movie aggregates that one `group_by` over all ratings gives."""

@@ -17,9 +17,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from movierank_core.catalogue import Catalogue
 from movierank_core.config import ModelConfig
-from movierank_core.interaction_arrays import InteractionArrays
+from movierank_core.data.catalogue import Catalogue
+from movierank_core.data.interactions import InteractionArrays
 from movierank_core.paths import Paths
 from movierank_pipeline.evaluation.answers import answer
 from movierank_pipeline.evaluation.compare import (
@@ -31,11 +31,11 @@ from movierank_pipeline.evaluation.compare import (
 )
 from movierank_pipeline.evaluation.evaluate import model_on, values_of
 from movierank_pipeline.evaluation.holdout import temporal_holdout
-from movierank_pipeline.evaluation_run import read_events
-from movierank_pipeline.ranking_requests import plan_requests
+from movierank_pipeline.evaluation.run import read_events
 from movierank_pipeline.settings import Settings
-from movierank_pipeline.training import train_ranker
-from movierank_pipeline.training_set import build_training_set
+from movierank_pipeline.training.ranker import train_ranker
+from movierank_pipeline.training.requests import plan_requests
+from movierank_pipeline.training.training_set import build_training_set
 
 SNAPSHOTS = "facts and votes"
 NONE = "no facts"

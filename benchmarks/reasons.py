@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from movierank_core.bundle import read_bundle
-from movierank_core.histories import open_histories
-from movierank_core.ranking.reasons import families_of, sum_by_family
+from movierank_core.data.history_snapshot import open_histories
+from movierank_core.recommender.reasons import families_of, sum_by_family
 
 K = 10
 

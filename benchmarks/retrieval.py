@@ -23,9 +23,9 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.serving_world import CONFIG, FULL, sources_of
 from movierank_core.retrieval.candidates import ContentRows, find_candidates
-from movierank_core.retrieval.content import Content
 from movierank_core.retrieval.query import Query
 from movierank_core.retrieval.source import Source
+from movierank_core.retrieval.sources.content import Content
 
 N_MOVIES = FULL.n_movies
 N_REQUESTS = 400

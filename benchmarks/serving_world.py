@@ -24,29 +24,35 @@ from numba import njit
 from numpy.typing import NDArray
 
 from movierank_core.bundle import write_bundle
-from movierank_core.catalogue import Catalogue
 from movierank_core.config import ModelConfig
-from movierank_core.features.definitions import feature_list
+from movierank_core.data.catalogue import Catalogue
+from movierank_core.data.history import EVENT_TYPES
+from movierank_core.data.history_snapshot import (
+    CURRENT,
+    FORMAT_VERSION,
+    MANIFEST,
+    HistoriesManifest,
+    open_histories,
+)
+from movierank_core.data.interactions import InteractionArrays
+from movierank_core.data.schema import CATALOGUE
 from movierank_core.features.movie_state import MovieState
-from movierank_core.histories import CURRENT, FORMAT_VERSION, MANIFEST, HistoriesManifest, open_histories
-from movierank_core.history import EVENT_TYPES
-from movierank_core.interaction_arrays import InteractionArrays
-from movierank_core.model import candidate_rows
+from movierank_core.features.registry import feature_list
+from movierank_core.kernels.sparse_rows import SparseRows
 from movierank_core.paths import Paths
-from movierank_core.ranking.score_calibration import ScoreCalibration
-from movierank_core.retrieval.als import ImplicitALS
-from movierank_core.retrieval.content import Content
-from movierank_core.retrieval.ease import EaseLikes, EasePresence, EaseRecent
-from movierank_core.retrieval.neighbours import ItemNeighbours, UserNeighbours
-from movierank_core.retrieval.popularity import Popularity, PopularityMonth, PopularityYear
-from movierank_core.retrieval.sequence import ContextNeighbours, NextItem, Transitions
+from movierank_core.ranker.score_calibration import ScoreCalibration
+from movierank_core.recommender.model import candidate_rows
+from movierank_core.recommender.state import RankingState
 from movierank_core.retrieval.source import Source
-from movierank_core.retrieval.sparse_rows import SparseRows
-from movierank_core.schema import CATALOGUE
-from movierank_core.state import RankingState
-from movierank_pipeline.packaging import lightgbm_scores
-from movierank_pipeline.sources.titles import plain_title, release_year
-from movierank_serving.model_copies import CurrentVersion, ModelCopies, now
+from movierank_core.retrieval.sources.als import ImplicitALS
+from movierank_core.retrieval.sources.content import Content
+from movierank_core.retrieval.sources.ease import EaseLikes, EasePresence, EaseRecent
+from movierank_core.retrieval.sources.neighbours import ItemNeighbours, UserNeighbours
+from movierank_core.retrieval.sources.popularity import Popularity, PopularityMonth, PopularityYear
+from movierank_core.retrieval.sources.sequence import ContextNeighbours, NextItem, Transitions
+from movierank_pipeline.ingest.movielens.titles import plain_title, release_year
+from movierank_pipeline.release.build_bundle import lightgbm_scores
+from movierank_serving.model_sync.local_copies import CurrentVersion, ModelCopies, now
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 CONFIG: Final = ModelConfig()

@@ -8,13 +8,13 @@ import msgspec
 import polars as pl
 
 from movierank_cli.console import StepLines
-from movierank_core.catalogue import Catalogue
 from movierank_core.config import ModelConfig
-from movierank_core.schema import FEEDBACK, LINKS, MOVIES, TMDB_MOVIES
-from movierank_pipeline.benchmark import BenchmarkReport, Relevance, run_benchmark
-from movierank_pipeline.catalogue_table import build_catalogue
-from movierank_pipeline.interactions import build_interactions
-from movierank_pipeline.sources.movielens import read_links_csv, read_movies_csv, read_ratings_csv
+from movierank_core.data.catalogue import Catalogue
+from movierank_core.data.schema import FEEDBACK, LINKS, MOVIES, TMDB_MOVIES
+from movierank_pipeline.evaluation.benchmark import BenchmarkReport, Relevance, run_benchmark
+from movierank_pipeline.ingest.catalogue import build_catalogue
+from movierank_pipeline.ingest.interactions import build_interactions
+from movierank_pipeline.ingest.movielens.reader import read_links_csv, read_movies_csv, read_ratings_csv
 
 _FILE = click.Path(path_type=Path)
 

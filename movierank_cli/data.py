@@ -7,11 +7,11 @@ import click
 from movierank_cli.console import StepLines
 from movierank_core.errors import DataError
 from movierank_core.paths import Paths
-from movierank_pipeline.sources.byte_progress import byte_progress_bar
-from movierank_pipeline.sources.download import fetch_dataset
-from movierank_pipeline.sources.editions import KNOWN_EDITIONS
-from movierank_pipeline.sources.movielens import read_movies
-from movierank_pipeline.sources.sample import DEFAULT_RATINGS, DEFAULT_USERS, synthesize, write_dataset
+from movierank_pipeline.ingest.movielens.byte_progress import byte_progress_bar
+from movierank_pipeline.ingest.movielens.download import fetch_dataset
+from movierank_pipeline.ingest.movielens.editions import KNOWN_EDITIONS
+from movierank_pipeline.ingest.movielens.reader import read_movies
+from movierank_pipeline.ingest.sample.dataset import DEFAULT_RATINGS, DEFAULT_USERS, synthesize, write_dataset
 
 
 @click.command()

@@ -10,17 +10,17 @@ from movierank_cli.console import StepLines
 from movierank_cli.options import data_options, policy_option, settings_of
 from movierank_cli.pipeline import reason_of, say_outcome, say_versions
 from movierank_cli.service_process import ServiceProcess
-from movierank_core.histories import open_histories
-from movierank_core.model_store import PRODUCTION
+from movierank_core.data.history_snapshot import open_histories
+from movierank_core.mlflow_store import PRODUCTION
 from movierank_core.paths import Paths
 from movierank_pipeline.datasets import DOWNLOADED_BY_DEFAULT, SAMPLE, dataset_folder
+from movierank_pipeline.ingest.movielens.byte_progress import byte_progress_bar
+from movierank_pipeline.ingest.movielens.download import is_grouplens_reachable
+from movierank_pipeline.ingest.movielens.editions import find_edition
 from movierank_pipeline.materialize import materialize
-from movierank_pipeline.registry import GATE_VERDICT_TAG, REFUSED, Registry, RegistryError
+from movierank_pipeline.release.mlflow_client import connect
+from movierank_pipeline.release.registry import GATE_VERDICT_TAG, REFUSED, Registry, RegistryError
 from movierank_pipeline.settings import Settings
-from movierank_pipeline.sources.byte_progress import byte_progress_bar
-from movierank_pipeline.sources.download import is_grouplens_reachable
-from movierank_pipeline.sources.editions import find_edition
-from movierank_pipeline.tracking import connect
 
 
 @click.command()

@@ -14,7 +14,7 @@ from movierank_core.paths import Paths
 from movierank_pipeline.evaluation.bootstrap import Interval
 from movierank_pipeline.evaluation.compare import HEADLINE, RECALL
 from movierank_pipeline.evaluation.evaluate import Ablation, EvaluationReport
-from movierank_pipeline.evaluation_run import Protocol, evaluate_dataset
+from movierank_pipeline.evaluation.run import Protocol, evaluate_dataset
 
 METRICS = (HEADLINE, RECALL, "coverage@10")
 TABLE_WIDTH = 120

@@ -11,7 +11,7 @@ from movierank_cli.options import data_options, settings_of
 from movierank_core.errors import MovierankError
 from movierank_core.paths import Paths
 from movierank_pipeline.materialize import prepare_dagster_home
-from movierank_pipeline.tracking import connect, experiment_id
+from movierank_pipeline.release.mlflow_client import connect, experiment_id
 
 WORKSPACE = "dagster_workspace.yaml"
 

@@ -6,10 +6,11 @@ import click
 
 from movierank_cli.console import StepLines
 from movierank_cli.options import data_options, policy_option, settings_of
-from movierank_core.model_store import CHALLENGER, PRODUCTION
+from movierank_core.mlflow_store import CHALLENGER, PRODUCTION
 from movierank_core.paths import Paths
 from movierank_pipeline.materialize import Outcome, materialize
-from movierank_pipeline.registry import (
+from movierank_pipeline.release.mlflow_client import connect
+from movierank_pipeline.release.registry import (
     GATE_REASON_TAG,
     GATE_VERDICT_TAG,
     PROVISIONAL,
@@ -17,7 +18,6 @@ from movierank_pipeline.registry import (
     Registry,
     Version,
 )
-from movierank_pipeline.tracking import connect
 
 
 @click.command("materialize")

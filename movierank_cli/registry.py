@@ -6,10 +6,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from movierank_core.model_store import MODEL_NAME
+from movierank_core.mlflow_store import MODEL_NAME
 from movierank_core.paths import Paths
-from movierank_pipeline.registry import GATE_VERDICT_TAG, OVERRULED_PREFIX, Registry, Version
-from movierank_pipeline.tracking import connect
+from movierank_pipeline.release.mlflow_client import connect
+from movierank_pipeline.release.registry import GATE_VERDICT_TAG, OVERRULED_PREFIX, Registry, Version
 
 
 def _registry() -> Registry:

@@ -22,7 +22,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from movierank_core.bundle_manifest import (
+from movierank_core.background import rest
+from movierank_core.data.catalogue import Catalogue
+from movierank_core.data.history import EVENT_TYPES, Event, History
+from movierank_core.data.timestamps import from_epoch
+from movierank_core.errors import BundleError
+from movierank_core.features.registry import feature_list
+from movierank_core.manifest import (
     FORMAT_VERSION,
     GOLDEN,
     IMAGE_BASE_URL,
@@ -33,17 +39,11 @@ from movierank_core.bundle_manifest import (
     GoldenRequest,
     Manifest,
 )
-from movierank_core.catalogue import Catalogue
-from movierank_core.errors import BundleError
-from movierank_core.features.definitions import feature_list
-from movierank_core.history import EVENT_TYPES, Event, History
-from movierank_core.model import RankingModel
-from movierank_core.point_in_time import from_epoch
-from movierank_core.ranking.score_calibration import ScoreCalibration
-from movierank_core.ranking.trees import TreeEnsemble
-from movierank_core.recommender import Recommender
-from movierank_core.resting import rest
-from movierank_core.state import RankingState
+from movierank_core.ranker.score_calibration import ScoreCalibration
+from movierank_core.ranker.tree_ensemble import TreeEnsemble
+from movierank_core.recommender.model import RankingModel
+from movierank_core.recommender.recommender import Recommender
+from movierank_core.recommender.state import RankingState
 
 TOLERANCE = 1e-9
 GOLDEN_LENGTHS = (0, 1, 3, 20, 100)

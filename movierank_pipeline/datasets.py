@@ -5,13 +5,13 @@ from typing import Final
 
 from movierank_core.errors import DataError
 from movierank_core.paths import Paths
-from movierank_pipeline.resources import write_whole
+from movierank_pipeline.defs.io_managers import write_whole
+from movierank_pipeline.ingest.movielens.byte_progress import ByteProgress
+from movierank_pipeline.ingest.movielens.download import fetch_dataset
+from movierank_pipeline.ingest.movielens.editions import INFO_FILE, RATINGS_FILES, find_edition
+from movierank_pipeline.ingest.sample.dataset import TMDB_FILE, synthesize, write_dataset
+from movierank_pipeline.ingest.tmdb.metadata import MetadataSettings
 from movierank_pipeline.settings import Settings
-from movierank_pipeline.sources.byte_progress import ByteProgress
-from movierank_pipeline.sources.download import fetch_dataset
-from movierank_pipeline.sources.editions import INFO_FILE, RATINGS_FILES, find_edition
-from movierank_pipeline.sources.sample import TMDB_FILE, synthesize, write_dataset
-from movierank_pipeline.sources.tmdb import MetadataSettings
 
 SAMPLE: Final = "sample"
 DOWNLOADED_BY_DEFAULT: Final = "ml-latest-small"

@@ -9,23 +9,23 @@ from contextlib import closing
 import dagster as dg
 
 from movierank_core.errors import EventStoreError
-from movierank_core.events import Watermark, open_event_store
+from movierank_core.events.store import Watermark, open_event_store
 from movierank_core.paths import Paths
-from movierank_pipeline.assets.enrichment import catalogue, tmdb_movies
-from movierank_pipeline.assets.features import interactions, movie_features, user_features
-from movierank_pipeline.assets.raw import feedback, movielens
-from movierank_pipeline.assets.release import model_version, promotion
-from movierank_pipeline.assets.serving import histories, recommendations
-from movierank_pipeline.assets.training import (
+from movierank_pipeline.defs.assets.enrichment import catalogue, tmdb_movies
+from movierank_pipeline.defs.assets.features import interactions, movie_features, user_features
+from movierank_pipeline.defs.assets.raw import feedback, movielens
+from movierank_pipeline.defs.assets.release import model_version, promotion
+from movierank_pipeline.defs.assets.serving import histories, recommendations
+from movierank_pipeline.defs.assets.training import (
     evaluation,
     ranker,
     ranking_requests,
     retrievers,
     training_set,
 )
-from movierank_pipeline.checks import CHECKS
-from movierank_pipeline.freshness import code_version
-from movierank_pipeline.resources import FolderStorage, ParquetStorage
+from movierank_pipeline.defs.checks import CHECKS
+from movierank_pipeline.defs.io_managers import FolderStorage, ParquetStorage
+from movierank_pipeline.defs.provenance import code_version
 from movierank_pipeline.settings import Settings, events_url
 
 ASSETS = (

@@ -13,7 +13,7 @@ import dagster as dg
 from movierank_core.errors import ConfigError, MovierankError
 from movierank_core.paths import Paths
 from movierank_pipeline.definitions import build_defs
-from movierank_pipeline.freshness import plan
+from movierank_pipeline.defs.provenance import plan
 from movierank_pipeline.settings import Settings
 
 _DAGSTER_YAML = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"

@@ -23,8 +23,8 @@ from movierank_core.config import ModelConfig
 from movierank_core.errors import ConfigError
 from movierank_core.paths import Paths
 from movierank_pipeline.gate_limits import GateLimits
-from movierank_pipeline.sources.tmdb import REFRESHES_A_DAY
-from movierank_pipeline.sources.tmdb_client import RequestPolicy
+from movierank_pipeline.ingest.tmdb.client import RequestPolicy
+from movierank_pipeline.ingest.tmdb.metadata import REFRESHES_A_DAY
 
 PREFIX = "MOVIERANK_"
 POLICIES = ("auto", "manual")

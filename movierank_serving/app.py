@@ -12,16 +12,16 @@ from pathlib import Path
 from litestar import Litestar, Router
 from litestar.config.cors import CORSConfig
 
-from movierank_serving.access import Access, limits_rate
-from movierank_serving.logs import set_up_logs
-from movierank_serving.metrics import Metrics, forget_dead_workers
-from movierank_serving.model_copies import load_bundle
-from movierank_serving.observe import Observe
+from movierank_serving.model_sync.local_copies import load_bundle
 from movierank_serving.openapi import API_HANDLERS
-from movierank_serving.problems import EXCEPTION_HANDLERS
 from movierank_serving.routes.pages import PAGES
 from movierank_serving.settings import Settings
-from movierank_serving.world import Ranks, Watcher, World
+from movierank_serving.web.auth import Access, limits_rate
+from movierank_serving.web.logs import set_up_logs
+from movierank_serving.web.middleware import Observe
+from movierank_serving.web.problems import EXCEPTION_HANDLERS
+from movierank_serving.web.prometheus import Metrics, forget_dead_workers
+from movierank_serving.worker.state import Ranks, Watcher, World
 
 
 def create_app(settings: Settings, load: Callable[[Path], Ranks] = load_bundle) -> Litestar:

@@ -14,8 +14,8 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 
 from movierank_serving import schemas
-from movierank_serving.problems import Problem
 from movierank_serving.routes import explaining, feedback, movies, operations, ranking, users
+from movierank_serving.web.problems import Problem
 
 API_HANDLERS: Final = (
     ranking.rank,

@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from movierank_core.bundle_manifest import EvaluationSummary
-from movierank_core.explanation import FeatureView, SourceView
-from movierank_core.ladder import Part, ServedBy, Why
-from movierank_core.ranking.filters import Filters
+from movierank_core.manifest import EvaluationSummary
+from movierank_core.recommender.degradation import Part, ServedBy, Why
+from movierank_core.recommender.explanation import FeatureView, SourceView
+from movierank_core.reranking.filters import Filters
 
 UserId = Annotated[int, Meta(ge=0, le=2**53 - 1, description="A user; unknown ones are newcomers.")]
 MovieId = Annotated[int, Meta(ge=0, le=2**53 - 1, description="A movie's id, as in MovieLens.")]

@@ -17,8 +17,8 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from movierank_core.errors import ConfigError
-from movierank_serving.metrics import MULTIPROCESS_FOLDER
 from movierank_serving.settings import Settings
+from movierank_serving.web.prometheus import MULTIPROCESS_FOLDER
 
 ONE_THREAD: Final = (
     "MKL_NUM_THREADS",
@@ -147,7 +147,7 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 def _keep_syncing(stop: threading.Event) -> None:
     """Keep the process that watches the registry running."""
     while not stop.is_set():
-        process = subprocess.Popen([sys.executable, "-m", "movierank_serving.sync"])
+        process = subprocess.Popen([sys.executable, "-m", "movierank_serving.model_sync.sync"])
         while not stop.wait(0.2) and process.poll() is None:
             pass
         if process.poll() is None:

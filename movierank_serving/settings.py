@@ -11,7 +11,7 @@ import msgspec
 
 import movierank_serving
 from movierank_core.errors import ConfigError
-from movierank_core.model_store import MODEL_NAME, PRODUCTION, tracking_uri
+from movierank_core.mlflow_store import MODEL_NAME, PRODUCTION, tracking_uri
 from movierank_core.paths import Paths
 
 

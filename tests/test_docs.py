@@ -5,7 +5,7 @@ from pathlib import Path
 
 from movierank_core.features.document import features_document
 from movierank_pipeline.settings import Settings
-from movierank_pipeline.tuning import SEARCHED
+from movierank_pipeline.training.tuning import SEARCHED
 from movierank_serving.openapi import API_HANDLERS
 
 ROOT = Path(__file__).resolve().parent.parent

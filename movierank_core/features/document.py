@@ -1,11 +1,11 @@
 """`docs/features.md`, made from the definitions: run this module and redirect its output there."""
 
-from movierank_core.features.definitions import ALL_FEATURES, DEFAULT_WITHOUT
+from movierank_core.features.registry import ALL_FEATURES, DEFAULT_WITHOUT
 
 HEADER = """\
 # Features
 
-Made from `movierank_core/features/definitions.py` by `python -m movierank_core.features.document`; a test
+Made from `movierank_core/features/registry.py` by `python -m movierank_core.features.document`; a test
 fails when the two differ. All values are float32. Movie features are those of the moment at which the
 model's state was fitted, user features those of the history strictly before the request. NaN means unknown.
 The family is what a reason made of the feature speaks of.

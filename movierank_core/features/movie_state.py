@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from movierank_core.catalogue import Catalogue
-from movierank_core.interaction_arrays import InteractionArrays
+from movierank_core.data.catalogue import Catalogue
+from movierank_core.data.interactions import InteractionArrays
+from movierank_core.kernels.sparse_rows import SparseRows
 from movierank_core.retrieval.source import Arrays
-from movierank_core.retrieval.sparse_rows import SparseRows
 
 RATING_PRIOR_WEIGHT = 10.0
 """Pseudo-ratings at the global mean in every movie's mean."""

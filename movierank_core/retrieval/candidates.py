@@ -6,11 +6,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from movierank_core.retrieval.content import Content
+from movierank_core.kernels.top_k import add_rows, best_rows
 from movierank_core.retrieval.query import Query
-from movierank_core.retrieval.selection import add_rows, best_rows
+from movierank_core.retrieval.registry import fuse, proposals_of
 from movierank_core.retrieval.source import Source
-from movierank_core.retrieval.sources import fuse, proposals_of
+from movierank_core.retrieval.sources.content import Content
 
 
 class ContentRows(NamedTuple):

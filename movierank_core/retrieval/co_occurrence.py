@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from movierank_core.interaction_arrays import InteractionArrays
-from movierank_core.retrieval.item_to_item import positions_of
+from movierank_core.data.interactions import InteractionArrays
+from movierank_core.retrieval.sources.item_to_item import positions_of
 
 
 def co_occurrence(

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from movierank_core.catalogue import Catalogue
-from movierank_core.history import LIKE_THRESHOLD, History
+from movierank_core.data.catalogue import Catalogue
+from movierank_core.data.history import LIKE_THRESHOLD, History
 
 MEAN_PRIOR_WEIGHT = 5.0
 """Pseudo-ratings at the global mean in a user's mean, so that one rating does not define a person."""

@@ -10,8 +10,8 @@ from contextlib import AbstractContextManager
 
 from movierank_core.config import ModelConfig
 from movierank_core.errors import ConfigError
-from movierank_core.features.definitions import ALL_FEATURES, DEFAULT_WITHOUT, SOURCE_PREFIX, feature_list
-from movierank_core.retrieval.sources import SOURCE_TYPES
+from movierank_core.features.registry import ALL_FEATURES, DEFAULT_WITHOUT, SOURCE_PREFIX, feature_list
+from movierank_core.retrieval.registry import SOURCE_TYPES
 from movierank_pipeline.evaluation.answers import Answers, answer
 from movierank_pipeline.evaluation.compare import (
     HEADLINE,
@@ -22,8 +22,8 @@ from movierank_pipeline.evaluation.compare import (
 )
 from movierank_pipeline.evaluation.evaluate import Ablation, model_on, values_of
 from movierank_pipeline.evaluation.holdout import HoldOut, Progress
-from movierank_pipeline.training import TrainedRanker, train_ranker
-from movierank_pipeline.training_set import TrainingSet
+from movierank_pipeline.training.ranker import TrainedRanker, train_ranker
+from movierank_pipeline.training.training_set import TrainingSet
 
 Step = Callable[[str], AbstractContextManager[Callable[[str], None]]]
 """Opens a step by name; inside it, the function it gives says how the step goes on."""

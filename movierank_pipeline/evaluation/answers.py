@@ -7,12 +7,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from movierank_core.history import LIKE_THRESHOLD
-from movierank_core.model import RankingModel, Scored
-from movierank_core.retrieval.sources import fuse, proposals_of
+from movierank_core.data.history import LIKE_THRESHOLD
+from movierank_core.recommender.model import RankingModel, Scored
+from movierank_core.retrieval.registry import fuse, proposals_of
 from movierank_pipeline.evaluation.compare import MAIN
 from movierank_pipeline.evaluation.holdout import Question
-from movierank_pipeline.evaluation.metrics import Hits, hits_of
+from movierank_pipeline.ranking_metrics import Hits, hits_of
 
 DEPTH: Final = 100
 """Places judged of every list."""

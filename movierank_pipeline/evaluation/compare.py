@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movierank_pipeline.evaluation.bootstrap import Difference, Interval, bootstrap_intervals
-from movierank_pipeline.evaluation.metrics import (
+from movierank_pipeline.ranking_metrics import (
     Hits,
     average_precision,
     mean_by_group,

@@ -8,12 +8,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from movierank_core.catalogue import Catalogue
 from movierank_core.config import ModelConfig
-from movierank_core.interaction_arrays import InteractionArrays
-from movierank_core.model import RankingModel
-from movierank_core.point_in_time import from_epoch
-from movierank_core.retrieval.popularity import PopularityYear
+from movierank_core.data.catalogue import Catalogue
+from movierank_core.data.interactions import InteractionArrays
+from movierank_core.data.timestamps import from_epoch
+from movierank_core.recommender.model import RankingModel
+from movierank_core.retrieval.sources.popularity import PopularityYear
 from movierank_pipeline.evaluation.answers import FUSED, RANDOM, TOP, Answers, answer
 from movierank_pipeline.evaluation.bootstrap import Difference, Interval
 from movierank_pipeline.evaluation.compare import (
@@ -26,9 +26,9 @@ from movierank_pipeline.evaluation.compare import (
     system_intervals,
 )
 from movierank_pipeline.evaluation.holdout import HoldOut, temporal_holdout
-from movierank_pipeline.evaluation.metrics import coverage, intra_list_diversity, ndcg, novelty, recall
 from movierank_pipeline.evaluation.reliability import expected_calibration_error, reliability_table
-from movierank_pipeline.training import TrainedRanker
+from movierank_pipeline.ranking_metrics import coverage, intra_list_diversity, ndcg, novelty, recall
+from movierank_pipeline.training.ranker import TrainedRanker
 
 HISTORY_SLICES: Final = (("0", 0, 0), ("1-4", 1, 4), ("5-19", 5, 19), ("20-99", 20, 99), ("100+", 100, None))
 RECENT_POPULARITY: Final = PopularityYear.name

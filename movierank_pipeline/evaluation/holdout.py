@@ -12,15 +12,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from movierank_core.catalogue import Catalogue
 from movierank_core.config import ModelConfig
-from movierank_core.history import LIKE_THRESHOLD, History
-from movierank_core.interaction_arrays import InteractionArrays
-from movierank_core.point_in_time import from_epoch, to_epoch
-from movierank_core.schema import REQUESTS, TIMESTAMP
-from movierank_core.state import RankingState, fit_state
+from movierank_core.data.catalogue import Catalogue
+from movierank_core.data.history import LIKE_THRESHOLD, History
+from movierank_core.data.interactions import InteractionArrays
+from movierank_core.data.schema import REQUESTS, TIMESTAMP
+from movierank_core.data.timestamps import from_epoch, to_epoch
+from movierank_core.recommender.state import RankingState, fit_state
 from movierank_pipeline.evaluation.split import UserSplit
-from movierank_pipeline.ranking_requests import plan_requests, split_time, unknown_like_share
+from movierank_pipeline.training.requests import plan_requests, split_time, unknown_like_share
 
 Progress = Callable[[str], None] | None
 

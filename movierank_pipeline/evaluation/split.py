@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from movierank_core.history import LIKE_THRESHOLD
+from movierank_core.data.history import LIKE_THRESHOLD
 
 
 class Split(NamedTuple):

@@ -6,15 +6,15 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from movierank_core.catalogue import Catalogue
 from movierank_core.config import ModelConfig
+from movierank_core.data.catalogue import Catalogue
+from movierank_core.data.interactions import InteractionArrays
 from movierank_core.errors import DataError
-from movierank_core.interaction_arrays import InteractionArrays
-from movierank_core.state import fit_state
+from movierank_core.recommender.state import fit_state
 from movierank_pipeline.evaluation.holdout import Progress, last_moment, strong_questions
 from movierank_pipeline.evaluation.split import UserSplit, hold_out, split_users
-from movierank_pipeline.fitted_states import FittedStates
-from movierank_pipeline.training_set import Example, Request, TrainingRows, TrainingSet
+from movierank_pipeline.training.state_cache import FittedStates
+from movierank_pipeline.training.training_set import Example, Request, TrainingRows, TrainingSet
 
 TEST_SHARE: Final = 0.2
 """Users held out for the test, as a share of all."""

@@ -3,7 +3,7 @@
 import math
 from typing import Final
 
-from movierank_core.bundle_manifest import Estimate, EvaluationSummary, ReliabilityBin
+from movierank_core.manifest import Estimate, EvaluationSummary, ReliabilityBin
 from movierank_pipeline.evaluation.bootstrap import Interval
 from movierank_pipeline.evaluation.compare import HEADLINE, RECALL
 from movierank_pipeline.evaluation.evaluate import EvaluationReport

@@ -7,15 +7,15 @@ from litestar import Request, post
 from litestar.params import JSONBody
 from msgspec import UNSET
 
-from movierank_core.explanation import Explanation
-from movierank_serving.askers import Asker, asker_of, checked_visitor
-from movierank_serving.observe import RequestFacts, facts_of
-from movierank_serving.problems import ranking_failed
-from movierank_serving.routes.common import known_row, model_of, problems, world_of
+from movierank_core.recommender.explanation import Explanation
+from movierank_serving.routes.dependencies import known_row, model_of, problems, world_of
 from movierank_serving.routes.ranking import options_of
 from movierank_serving.schemas import ExplainRequest, ExplainResponse, Verdict
-from movierank_serving.strict_json import StrictJson
-from movierank_serving.world import LoadedModel, World
+from movierank_serving.users.requester import Asker, asker_of, checked_visitor
+from movierank_serving.web.middleware import RequestFacts, facts_of
+from movierank_serving.web.problems import ranking_failed
+from movierank_serving.web.strict_json import StrictJson
+from movierank_serving.worker.state import LoadedModel, World
 
 
 @post(

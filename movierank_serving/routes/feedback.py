@@ -8,13 +8,13 @@ from typing import Any, Final
 from litestar import Request, post
 from litestar.params import JSONBody
 
-from movierank_core.events import FeedbackEvent
-from movierank_serving.access import SECURITY, needs_key
-from movierank_serving.observe import facts_of
-from movierank_serving.problems import events_late, invalid
-from movierank_serving.routes.common import in_thread, known_row, model_of, problems, world_of
+from movierank_core.events.store import FeedbackEvent
+from movierank_serving.routes.dependencies import in_thread, known_row, model_of, problems, world_of
 from movierank_serving.schemas import FeedbackRequest, FeedbackResponse
-from movierank_serving.strict_json import StrictJson
+from movierank_serving.web.auth import SECURITY, needs_key
+from movierank_serving.web.middleware import facts_of
+from movierank_serving.web.problems import events_late, invalid
+from movierank_serving.web.strict_json import StrictJson
 
 PATIENCE_SECONDS: Final = 8.0
 """How long an event may take to be stored before its sender is told to send it again: longer than a busy

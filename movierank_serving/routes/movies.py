@@ -5,10 +5,10 @@ from typing import Annotated, Any
 from litestar import Request, get
 from litestar.params import QueryParameter
 
-from movierank_serving.observe import facts_of
-from movierank_serving.problems import unknown_movie
-from movierank_serving.routes.common import MovieInPath, known_row, model_of, problems
+from movierank_serving.routes.dependencies import MovieInPath, known_row, model_of, problems
 from movierank_serving.schemas import Movie, MovieList, SimilarMovie, SimilarMovies
+from movierank_serving.web.middleware import facts_of
+from movierank_serving.web.problems import unknown_movie
 
 
 @get("/movie/{movie_id:int}", tags=["movies"], summary="One movie", responses=problems(400, 404, 503))

@@ -8,12 +8,10 @@ from litestar import Request, Response, get
 from litestar.openapi.datastructures import ResponseSpec
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from movierank_core.bundle_manifest import Manifest
 from movierank_core.errors import EventStoreError
-from movierank_serving.access import SECURITY, needs_key
+from movierank_core.manifest import Manifest
 from movierank_serving.links import links_of
-from movierank_serving.problems import PROBLEM_JSON, no_model
-from movierank_serving.routes.common import in_thread, model_of, problems, why_no_model, world_of
+from movierank_serving.routes.dependencies import in_thread, model_of, problems, why_no_model, world_of
 from movierank_serving.schemas import (
     Health,
     HistoriesInfo,
@@ -23,8 +21,10 @@ from movierank_serving.schemas import (
     NotReady,
     RefusedVersion,
 )
-from movierank_serving.static_files import accepts_gzip
-from movierank_serving.world import LoadedHistories, LoadedModel, World
+from movierank_serving.web.auth import SECURITY, needs_key
+from movierank_serving.web.problems import PROBLEM_JSON, no_model
+from movierank_serving.web.static_files import accepts_gzip
+from movierank_serving.worker.state import LoadedHistories, LoadedModel, World
 
 
 @get("/model", tags=["operations"], summary="The version that is served", responses=problems(503))

@@ -7,8 +7,8 @@ from litestar import Request, Response, get, head
 from litestar.params import FromPath
 
 from movierank_serving.openapi import openapi_json
-from movierank_serving.routes.common import world_of
-from movierank_serving.static_files import file_response
+from movierank_serving.routes.dependencies import world_of
+from movierank_serving.web.static_files import file_response
 
 _VIEWER: Final = Path(__file__).resolve().parent.parent / "static" / "schema"
 FRONT: Final = Path("index.html")

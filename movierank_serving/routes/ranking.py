@@ -7,16 +7,16 @@ from litestar import Request, post
 from litestar.params import JSONBody
 from msgspec import UNSET
 
-from movierank_core.impressions import Shown
-from movierank_core.ladder import Lenient
-from movierank_core.recommender import RankOptions
-from movierank_serving.askers import Asker, asker_of, checked_visitor
-from movierank_serving.observe import RequestFacts, facts_of
-from movierank_serving.problems import ranking_failed
-from movierank_serving.routes.common import model_of, problems, world_of
+from movierank_core.events.impressions import Shown
+from movierank_core.recommender.degradation import Lenient
+from movierank_core.recommender.recommender import RankOptions
+from movierank_serving.routes.dependencies import model_of, problems, world_of
 from movierank_serving.schemas import LeftOut, RankRequest, RankResponse
-from movierank_serving.strict_json import StrictJson
-from movierank_serving.world import LoadedModel, World
+from movierank_serving.users.requester import Asker, asker_of, checked_visitor
+from movierank_serving.web.middleware import RequestFacts, facts_of
+from movierank_serving.web.problems import ranking_failed
+from movierank_serving.web.strict_json import StrictJson
+from movierank_serving.worker.state import LoadedModel, World
 
 
 @post(

@@ -6,12 +6,19 @@ from litestar import Request, delete, get
 from litestar.params import QueryParameter
 from msgspec import UNSET
 
-from movierank_serving.access import SECURITY, needs_key
-from movierank_serving.observe import facts_of
-from movierank_serving.problems import ServiceProblem
-from movierank_serving.routes.common import UserInPath, in_thread, model_of, problems, world_of
+from movierank_serving.routes.dependencies import UserInPath, in_thread, model_of, problems, world_of
 from movierank_serving.schemas import Forgotten, User, UserList
-from movierank_serving.users import history_items, history_of, mean_rating, n_likes, tastes, users_like
+from movierank_serving.users.history import (
+    history_items,
+    history_of,
+    mean_rating,
+    n_likes,
+    tastes,
+    users_like,
+)
+from movierank_serving.web.auth import SECURITY, needs_key
+from movierank_serving.web.middleware import facts_of
+from movierank_serving.web.problems import ServiceProblem
 
 
 @get("/users", tags=["users"], summary="Find users by number", responses=problems(400))

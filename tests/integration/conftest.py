@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from movierank_core.paths import Paths
-from movierank_pipeline.release import Release
+from movierank_pipeline.release.log_run import Release
 from tests.support.releases import make_release
 from tests.support.stores import paths_with_store
 from tests.support.tiny_pipeline import Recorder, environment, run, write_tiny_ratings

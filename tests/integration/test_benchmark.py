@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from movierank_cli.benchmark import benchmark
-from movierank_pipeline.benchmark import is_continuation
+from movierank_pipeline.evaluation.benchmark import is_continuation
 from tests.support.world import World, make_world
 
 SOURCES = {

@@ -11,10 +11,10 @@ import click
 import pytest
 
 from movierank_cli.main import COMMANDS, load
-from movierank_core.model_store import MODEL_NAME
+from movierank_core.mlflow_store import MODEL_NAME
 from movierank_core.paths import Paths
-from movierank_pipeline.registry import Registry
-from movierank_pipeline.tracking import connect, experiment_id
+from movierank_pipeline.release.mlflow_client import connect, experiment_id
+from movierank_pipeline.release.registry import Registry
 
 BLOCKED = {
     "serving host": ("dagster", "lightgbm", "implicit", "scipy", "matplotlib"),

@@ -14,12 +14,12 @@ from movierank_cli import demo as demo_module
 from movierank_cli.console import StepLines, duration
 from movierank_cli.demo import choose_data, serving_version
 from movierank_cli.service_process import ServiceError, ServiceProcess
-from movierank_core.model_store import PRODUCTION
+from movierank_core.mlflow_store import PRODUCTION
 from movierank_core.paths import Paths
-from movierank_pipeline.registry import Registry, RegistryError
+from movierank_pipeline.ingest.sample.dataset import synthesize, write_dataset
+from movierank_pipeline.release.mlflow_client import connect, experiment_id
+from movierank_pipeline.release.registry import Registry, RegistryError
 from movierank_pipeline.settings import Settings
-from movierank_pipeline.sources.sample import synthesize, write_dataset
-from movierank_pipeline.tracking import connect, experiment_id
 from tests.support.tiny_pipeline import environment, write_tiny_ratings
 
 

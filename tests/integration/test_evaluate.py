@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from movierank_cli.evaluate import evaluate
 from movierank_core.errors import ConfigError
-from movierank_core.retrieval.sources import SOURCE_TYPES
+from movierank_core.retrieval.registry import SOURCE_TYPES
 from tests.support.tiny_pipeline import environment, write_tiny_ratings
 
 

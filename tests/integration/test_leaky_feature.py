@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.leaky_feature import LEAKS, LOOKS, TRUTH, main
 from movierank_core.paths import Paths
-from movierank_pipeline.evaluation_run import evaluate_dataset
+from movierank_pipeline.evaluation.run import evaluate_dataset
 from movierank_pipeline.settings import Settings
 from tests.support.python_source import parsed
 from tests.support.tiny_pipeline import environment, write_tiny_ratings

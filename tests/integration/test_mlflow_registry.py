@@ -1,9 +1,9 @@
 import pytest
 
-from movierank_core.model_store import CHALLENGER, MODEL_NAME, PREVIOUS, PRODUCTION
+from movierank_core.mlflow_store import CHALLENGER, MODEL_NAME, PREVIOUS, PRODUCTION
 from movierank_core.paths import Paths
-from movierank_pipeline.registry import PROMOTED_BY_TAG, Registry, RegistryError
-from movierank_pipeline.tracking import connect, experiment_id
+from movierank_pipeline.release.mlflow_client import connect, experiment_id
+from movierank_pipeline.release.registry import PROMOTED_BY_TAG, Registry, RegistryError
 
 
 @pytest.fixture

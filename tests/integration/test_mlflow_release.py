@@ -17,12 +17,12 @@ import pandas as pd
 import pytest
 
 from movierank_core.bundle import read_bundle
-from movierank_core.history import Event, History
-from movierank_core.model_store import BUNDLE_IN_MODEL, PRODUCTION
+from movierank_core.data.history import Event, History
+from movierank_core.mlflow_store import BUNDLE_IN_MODEL, PRODUCTION
 from movierank_core.paths import Paths
-from movierank_pipeline.registry import Registry
-from movierank_pipeline.release import Release, log_release
-from movierank_pipeline.tracking import connect, experiment_id
+from movierank_pipeline.release.log_run import Release, log_release
+from movierank_pipeline.release.mlflow_client import connect, experiment_id
+from movierank_pipeline.release.registry import Registry
 from tests.support.stores import paths_with_store
 
 HISTORY = [Event(20, "rating", 1_704_200_000, 5.0), Event(40, "like", 1_704_300_000), Event(70, "click", 1)]

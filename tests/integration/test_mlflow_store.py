@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from movierank_core.model_store import EXPERIMENT_NAME, follow_move, is_embedded, tracking_uri
+from movierank_core.mlflow_store import EXPERIMENT_NAME, follow_move, is_embedded, tracking_uri
 from movierank_core.paths import Paths
-from movierank_pipeline.registry import Registry
-from movierank_pipeline.tracking import connect, experiment_id
+from movierank_pipeline.release.mlflow_client import connect, experiment_id
+from movierank_pipeline.release.registry import Registry
 
 CODE = """
 import mlflow
@@ -51,8 +51,8 @@ def register_reader(paths: Paths, folder: Path, fact: str) -> None:
 READ = """
 import mlflow, pandas
 from movierank_core.paths import Paths
-from movierank_pipeline.registry import Registry
-from movierank_pipeline.tracking import connect
+from movierank_pipeline.release.registry import Registry
+from movierank_pipeline.release.mlflow_client import connect
 
 version = Registry(connect(Paths.from_environment())).versions()[0]
 model = mlflow.pyfunc.load_model(f"models:/movie-ranker/{version.number}")

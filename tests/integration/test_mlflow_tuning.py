@@ -9,13 +9,13 @@ from mlflow import MlflowClient
 
 from movierank_core.paths import Paths
 from movierank_pipeline.definitions import build_defs
-from movierank_pipeline.freshness import plan
+from movierank_pipeline.defs.provenance import plan
 from movierank_pipeline.materialize import dagster_instance
-from movierank_pipeline.registry import Registry
-from movierank_pipeline.release import Release, log_release
+from movierank_pipeline.release.log_run import Release, log_release
+from movierank_pipeline.release.mlflow_client import connect, experiment_id
+from movierank_pipeline.release.registry import Registry
 from movierank_pipeline.settings import Settings
-from movierank_pipeline.tracking import connect, experiment_id
-from movierank_pipeline.training import Trial
+from movierank_pipeline.training.ranker import Trial
 from tests.support.tiny_pipeline import run
 
 TRIALS = (

@@ -6,13 +6,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from movierank_core.features.definitions import feature_list
-from movierank_core.interaction_arrays import InteractionArrays
-from movierank_core.model import candidate_rows
-from movierank_core.point_in_time import to_epoch
-from movierank_core.state import fit_state
-from movierank_pipeline.ranking_requests import episode_moments, plan_requests
-from movierank_pipeline.training_set import TrainingSet, build_training_set
+from movierank_core.data.interactions import InteractionArrays
+from movierank_core.data.timestamps import to_epoch
+from movierank_core.features.registry import feature_list
+from movierank_core.recommender.model import candidate_rows
+from movierank_core.recommender.state import fit_state
+from movierank_pipeline.training.requests import episode_moments, plan_requests
+from movierank_pipeline.training.training_set import TrainingSet, build_training_set
 from tests.support.world import CONFIG, World
 
 FEATURES = [feature.name for feature in feature_list()]

@@ -15,22 +15,22 @@ import dagster as dg
 import polars as pl
 import pytest
 
+from movierank_core.data.history_snapshot import open_histories
 from movierank_core.errors import DataError
-from movierank_core.events import FeedbackEvent, open_event_store
-from movierank_core.histories import open_histories
-from movierank_core.model_store import CHALLENGER, PREVIOUS, PRODUCTION
+from movierank_core.events.store import FeedbackEvent, open_event_store
+from movierank_core.mlflow_store import CHALLENGER, PREVIOUS, PRODUCTION
 from movierank_core.paths import Paths
-from movierank_pipeline.assets import training as training_assets
 from movierank_pipeline.definitions import build_defs
+from movierank_pipeline.defs.assets import training as training_assets
+from movierank_pipeline.defs.io_managers import ParquetIOManager
+from movierank_pipeline.defs.provenance import plan
 from movierank_pipeline.evaluation.bootstrap import Difference, Interval
 from movierank_pipeline.evaluation.evaluate import EvaluationReport, report_of
-from movierank_pipeline.freshness import plan
-from movierank_pipeline.gate import GateError
 from movierank_pipeline.materialize import CheckFailedError, dagster_instance
-from movierank_pipeline.registry import Registry, RegistryError, Version
-from movierank_pipeline.resources import ParquetIOManager
+from movierank_pipeline.promotion.gate import GateError
+from movierank_pipeline.release.mlflow_client import connect
+from movierank_pipeline.release.registry import Registry, RegistryError, Version
 from movierank_pipeline.settings import Settings
-from movierank_pipeline.tracking import connect
 from tests.support.tiny_pipeline import Recorder, prove, run
 
 ALL = [
@@ -344,7 +344,7 @@ def test_after_a_kill_the_next_run_goes_on_and_nothing_half_made_has_an_alias(em
 
 REGISTER = """
 import time
-from movierank_pipeline.registry import Registry
+from movierank_pipeline.release.registry import Registry
 from tests.support.tiny_pipeline import run
 
 set_tags = Registry.set_tags

@@ -15,7 +15,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from movierank_core.events import FeedbackEvent, open_event_store
+from movierank_core.events.store import FeedbackEvent, open_event_store
 from movierank_core.paths import Paths
 from movierank_pipeline.definitions import build_defs, enough_feedback
 from movierank_pipeline.materialize import dagster_instance, prepare_dagster_home

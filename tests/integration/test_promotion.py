@@ -9,21 +9,22 @@ import numpy as np
 import pytest
 
 from movierank_core.bundle import read_manifest
-from movierank_core.bundle_manifest import MANIFEST, FeatureInfo, Manifest
+from movierank_core.data.timestamps import from_epoch
 from movierank_core.errors import BundleError, DataError
-from movierank_core.model_store import BUNDLE_IN_MODEL, CHALLENGER, PREVIOUS, PRODUCTION
+from movierank_core.manifest import MANIFEST, FeatureInfo, Manifest
+from movierank_core.mlflow_store import BUNDLE_IN_MODEL, CHALLENGER, PREVIOUS, PRODUCTION
 from movierank_core.paths import Paths
-from movierank_core.point_in_time import from_epoch
-from movierank_core.state import RankingState
-from movierank_pipeline import bundle_facts, rival
-from movierank_pipeline.asset_folders import StoredEvaluation
-from movierank_pipeline.bundle_facts import measure_bundle
+from movierank_core.recommender.state import RankingState
+from movierank_pipeline.artifacts import StoredEvaluation
 from movierank_pipeline.evaluation.compare import HEADLINE, MAIN
 from movierank_pipeline.materialize import dagster_instance
-from movierank_pipeline.registry import Registry, Version
-from movierank_pipeline.release import Release, version_bundle
+from movierank_pipeline.promotion import bundle_checks as bundle_facts
+from movierank_pipeline.promotion import incumbent as rival
+from movierank_pipeline.promotion.bundle_checks import measure_bundle
+from movierank_pipeline.release.log_run import Release, version_bundle
+from movierank_pipeline.release.mlflow_client import connect
+from movierank_pipeline.release.registry import Registry, Version
 from movierank_pipeline.settings import Settings
-from movierank_pipeline.tracking import connect
 from tests.support.tiny_pipeline import prove, run
 
 VERSION = "key:model_version or key:promotion"
@@ -183,8 +184,8 @@ def judge_version_1() -> rival.Rival:
     """Version 1 on the requests of the evaluation that is there."""
     import polars as pl
 
-    from movierank_core.catalogue import Catalogue
-    from movierank_core.interaction_arrays import InteractionArrays
+    from movierank_core.data.catalogue import Catalogue
+    from movierank_core.data.interactions import InteractionArrays
 
     paths = Paths.from_environment()
     catalogue = Catalogue(pl.read_parquet(paths.assets / "catalogue.parquet"))

@@ -12,8 +12,8 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from movierank_core.errors import ConfigError
-from movierank_serving.access import Access, RateLimiter
 from movierank_serving.settings import Settings
+from movierank_serving.web.auth import Access, RateLimiter
 from tests.support.service import client_of, serve_version, settings_in
 
 KEY, OTHER = "first-key-5f1d", "second-key-77aa"

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from litestar.testing import TestClient
 
-from movierank_core.bundle_manifest import MANIFEST
-from movierank_serving.model_copies import CurrentVersion, ModelCopies, now
+from movierank_core.manifest import MANIFEST
+from movierank_serving.model_sync.local_copies import CurrentVersion, ModelCopies, now
 from movierank_serving.settings import Settings
 from tests.support.service import client_of, serve_version, settings_in
 from tests.support.waiting import wait_for

@@ -12,10 +12,10 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from movierank_core.bundle import read_bundle
-from movierank_core.histories import publish_histories
-from movierank_core.model import RankingModel
-from movierank_core.recommender import Recommender
-from movierank_pipeline.release import Release
+from movierank_core.data.history_snapshot import publish_histories
+from movierank_core.recommender.model import RankingModel
+from movierank_core.recommender.recommender import Recommender
+from movierank_pipeline.release.log_run import Release
 from tests.support.service import client_of, metric, serve_version, settings_in
 from tests.support.world import World
 
@@ -76,7 +76,7 @@ def without_features(recommender: Recommender, patch: pytest.MonkeyPatch) -> Non
     def fail(*_: Any) -> None:
         raise KeyError("a feature")
 
-    patch.setattr("movierank_core.model.assemble", fail)
+    patch.setattr("movierank_core.recommender.model.assemble", fail)
 
 
 def with_scores_that_are_no_numbers(recommender: Recommender, patch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from movierank_core.events import open_event_store
+from movierank_core.events.store import open_event_store
 from movierank_serving.routes import feedback
 from movierank_serving.settings import Settings
 from tests.support.forwarder import Forwarder

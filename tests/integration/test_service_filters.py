@@ -8,9 +8,9 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from movierank_core.bundle import read_bundle
-from movierank_core.histories import publish_histories
-from movierank_core.ranking.filters import Filters
-from movierank_pipeline.release import Release
+from movierank_core.data.history_snapshot import publish_histories
+from movierank_core.reranking.filters import Filters
+from movierank_pipeline.release.log_run import Release
 from tests.support.service import client_of, serve_version, settings_in
 from tests.support.world import World
 

@@ -11,9 +11,9 @@ from typing import Any
 import psutil
 import pytest
 
-from movierank_core.events import open_event_store
+from movierank_core.events.store import open_event_store
 from movierank_core.paths import Paths
-from movierank_pipeline.release import Release
+from movierank_pipeline.release.log_run import Release
 from tests.support.postgres import postgres_database
 from tests.support.service import client_of, publish, serve_version, settings_in
 from tests.support.service_process import Service, prepare

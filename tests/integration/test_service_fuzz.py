@@ -14,11 +14,11 @@ from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 
 from movierank_core.bundle import read_bundle
-from movierank_core.histories import publish_histories
-from movierank_pipeline.release import Release
+from movierank_core.data.history_snapshot import publish_histories
+from movierank_pipeline.release.log_run import Release
 from movierank_serving.app import create_app
 from movierank_serving.openapi import openapi_json
-from movierank_serving.problems import Problem
+from movierank_serving.web.problems import Problem
 from tests.support.service import serve_version, settings_in
 from tests.support.waiting import wait_for
 from tests.support.world import World

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 from litestar.testing import TestClient
 
-from movierank_core.bundle_manifest import IMAGE_BASE_URL
-from movierank_core.catalogue import Catalogue
+from movierank_core.data.catalogue import Catalogue
+from movierank_core.manifest import IMAGE_BASE_URL
 from movierank_serving.app import create_app
 from movierank_serving.settings import Settings
 from tests.support.service import FakeRecommender, load_fake, serve_version, settings_in, small_catalogue

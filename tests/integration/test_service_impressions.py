@@ -13,15 +13,15 @@ from litestar.testing import TestClient
 from prometheus_client import CollectorRegistry
 
 from movierank_core.bundle import read_bundle
+from movierank_core.data.history_snapshot import publish_histories
 from movierank_core.errors import EventStoreError
-from movierank_core.events import open_event_store
-from movierank_core.histories import publish_histories
-from movierank_core.impressions import Shown, ShownRanking
-from movierank_core.ranking.exploration import draw_ranking
-from movierank_pipeline.release import Release
-from movierank_serving.impressions import ImpressionLog
-from movierank_serving.metrics import Metrics
+from movierank_core.events.impressions import Shown, ShownRanking
+from movierank_core.events.store import open_event_store
+from movierank_core.reranking.exploration import draw_ranking
+from movierank_pipeline.release.log_run import Release
 from movierank_serving.settings import Settings
+from movierank_serving.web.prometheus import Metrics
+from movierank_serving.worker.impression_log import ImpressionLog
 from tests.support.service import client_of, metric, serve_version, settings_in
 from tests.support.waiting import wait_for
 from tests.support.world import World

@@ -8,12 +8,12 @@ import msgspec
 import pytest
 
 from movierank_core.bundle import read_bundle
-from movierank_core.bundle_manifest import Estimate, EvaluationSummary, ReliabilityBin
-from movierank_core.history import Event, History
-from movierank_core.recommender import Recommender
-from movierank_pipeline.release import Release
-from movierank_serving.metrics import Metrics
-from movierank_serving.world import World
+from movierank_core.data.history import Event, History
+from movierank_core.manifest import Estimate, EvaluationSummary, ReliabilityBin
+from movierank_core.recommender.recommender import Recommender
+from movierank_pipeline.release.log_run import Release
+from movierank_serving.web.prometheus import Metrics
+from movierank_serving.worker.state import World
 from tests.support.service import FakeRecommender, client_of, serve_version, settings_in
 
 SUMMARY = EvaluationSummary(

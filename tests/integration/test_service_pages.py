@@ -12,11 +12,11 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from movierank_core.history import EVENT_TYPES, FEEDBACK_EVENT_TYPES
+from movierank_core.data.history import EVENT_TYPES, FEEDBACK_EVENT_TYPES
 from movierank_serving.app import PAGES
-from movierank_serving.logs import JsonFormatter
 from movierank_serving.openapi import API_HANDLERS, STRUCTS
 from movierank_serving.schemas import FeedbackEventType, HistoryEventType
+from movierank_serving.web.logs import JsonFormatter
 from tests.support.service import client_of, serve_version, settings_in
 
 

@@ -9,18 +9,18 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from movierank_core.bundle import read_bundle
-from movierank_core.features.definitions import Feature
-from movierank_core.histories import publish_histories
-from movierank_core.interaction_arrays import InteractionArrays
-from movierank_core.model import candidate_rows
-from movierank_core.ranking.reserved_places import with_reserved_places
-from movierank_core.ranking.trees import TreeEnsemble
-from movierank_core.recommender import Recommender
-from movierank_core.state import fit_state
-from movierank_pipeline.interactions import build_interactions
-from movierank_pipeline.packaging import lightgbm_scores
-from movierank_pipeline.release import Release
-from movierank_serving import askers
+from movierank_core.data.history_snapshot import publish_histories
+from movierank_core.data.interactions import InteractionArrays
+from movierank_core.features.registry import Feature
+from movierank_core.ranker.tree_ensemble import TreeEnsemble
+from movierank_core.recommender.model import candidate_rows
+from movierank_core.recommender.recommender import Recommender
+from movierank_core.recommender.state import fit_state
+from movierank_core.reranking.cold_items import with_reserved_places
+from movierank_pipeline.ingest.interactions import build_interactions
+from movierank_pipeline.release.build_bundle import lightgbm_scores
+from movierank_pipeline.release.log_run import Release
+from movierank_serving.users import requester as askers
 from tests.support.service import client_of, serve_version, settings_in
 from tests.support.world import CONFIG, World
 

@@ -18,14 +18,14 @@ import psutil
 import pytest
 
 from movierank_core.bundle import read_bundle
-from movierank_core.bundle_manifest import MANIFEST
-from movierank_core.events import open_event_store
-from movierank_core.histories import open_histories
-from movierank_core.model_store import BUNDLE_IN_MODEL
+from movierank_core.data.history_snapshot import open_histories
+from movierank_core.events.store import open_event_store
+from movierank_core.manifest import MANIFEST
+from movierank_core.mlflow_store import BUNDLE_IN_MODEL
 from movierank_core.paths import Paths
-from movierank_pipeline.registry import Registry
-from movierank_pipeline.release import Release
-from movierank_pipeline.tracking import connect
+from movierank_pipeline.release.log_run import Release
+from movierank_pipeline.release.mlflow_client import connect
+from movierank_pipeline.release.registry import Registry
 from tests.support.service_process import ROOT, SERVE, Service, add_version, prepare, serving
 from tests.support.waiting import wait_for
 from tests.support.world import World

@@ -8,15 +8,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from movierank_core.model_store import BUNDLE_IN_MODEL, STATE_TAG
+from movierank_core.mlflow_store import BUNDLE_IN_MODEL, STATE_TAG
 from movierank_core.paths import Paths
-from movierank_pipeline.registry import Registry, Version
-from movierank_pipeline.release import Release, log_release
-from movierank_pipeline.tracking import connect
-from movierank_serving import sync
-from movierank_serving.model_copies import ModelCopies
+from movierank_pipeline.release.log_run import Release, log_release
+from movierank_pipeline.release.mlflow_client import connect
+from movierank_pipeline.release.registry import Registry, Version
+from movierank_serving.model_sync import sync
+from movierank_serving.model_sync.local_copies import ModelCopies
+from movierank_serving.model_sync.sync import sync_once
 from movierank_serving.settings import Settings
-from movierank_serving.sync import sync_once
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from movierank_core.history import History
-from movierank_core.recommender import Ranking
-from movierank_serving.model_copies import ModelCopies, Refusal, SyncStatus, now
+from movierank_core.data.history import History
+from movierank_core.recommender.recommender import Ranking
+from movierank_serving.model_sync.local_copies import ModelCopies, Refusal, SyncStatus, now
 from movierank_serving.settings import Settings
 from tests.support.service import FakeRecommender, client_of, publish, serve_version, settings_in
 from tests.support.waiting import wait_for

@@ -7,7 +7,7 @@ import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from movierank_core.events import open_event_store
+from movierank_core.events.store import open_event_store
 from movierank_serving.settings import Settings
 from tests.support.event_store_contract import feedback
 from tests.support.service import client_of, publish, serve_version, settings_in

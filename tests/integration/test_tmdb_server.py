@@ -16,14 +16,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from movierank_core.data.schema import LINKS, MOVIES
 from movierank_core.errors import ConfigError
 from movierank_core.paths import Paths
-from movierank_core.schema import LINKS, MOVIES
-from movierank_pipeline.evaluation_run import read_events
+from movierank_pipeline.evaluation.run import read_events
+from movierank_pipeline.ingest.tmdb.client import RequestPolicy, TmdbAccess
+from movierank_pipeline.ingest.tmdb.metadata import Metadata, MetadataSettings, read_metadata
 from movierank_pipeline.materialize import materialize
 from movierank_pipeline.settings import Settings
-from movierank_pipeline.sources.tmdb import Metadata, MetadataSettings, read_metadata
-from movierank_pipeline.sources.tmdb_client import RequestPolicy, TmdbAccess
 from tests.support.tmdb_server import ALL_FAULTS, ROOT, TOKEN, Behaviour, TmdbServer, tmdb_server
 
 N_CONNECTIONS = 16

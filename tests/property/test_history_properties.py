@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from movierank_core.history import EVENT_TYPES, UNDO, Event, History
+from movierank_core.data.history import EVENT_TYPES, UNDO, Event, History
 
 ratings = st.integers(1, 10).map(lambda half: half / 2)
 

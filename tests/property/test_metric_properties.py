@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
-from movierank_pipeline.evaluation import metrics
+from movierank_pipeline import ranking_metrics as metrics
 
 N_MOVIES = 12
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from movierank_core.errors import DataError
-from movierank_pipeline.sources.movielens import Ratings, read_ratings, read_ratings_csv
+from movierank_pipeline.ingest.movielens.reader import Ratings, read_ratings, read_ratings_csv
 
 ROWS = st.lists(
     st.tuples(st.integers(1, 4), st.integers(1, 5), st.sampled_from([0.5, 1.0, 3.5, 5.0]), st.integers(0, 6)),

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from movierank_core.events import FeedbackEvent, open_event_store
-from movierank_core.histories import publish_histories
-from movierank_core.history import FEEDBACK_EVENT_TYPES, Event, History
-from movierank_core.schema import RATINGS
-from movierank_pipeline.interactions import build_interactions
-from movierank_serving.metrics import Metrics
-from movierank_serving.users import history_of
-from movierank_serving.world import World
+from movierank_core.data.history import FEEDBACK_EVENT_TYPES, Event, History
+from movierank_core.data.history_snapshot import publish_histories
+from movierank_core.data.schema import RATINGS
+from movierank_core.events.store import FeedbackEvent, open_event_store
+from movierank_pipeline.ingest.interactions import build_interactions
+from movierank_serving.users.history import history_of
+from movierank_serving.web.prometheus import Metrics
+from movierank_serving.worker.state import World
 from tests.support.service import settings_in
 
 START = datetime(2024, 1, 1, tzinfo=UTC)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from movierank_core.retrieval.selection import best_rows
+from movierank_core.kernels.top_k import best_rows
 
 
 def by_sorting(scores: np.ndarray, eligible: np.ndarray, n: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from movierank_core.schema import RATINGS
+from movierank_core.data.schema import RATINGS
 from movierank_pipeline.evaluation.split import split_at_random, split_by_time, split_last, split_users
 
 SPLITS: dict[str, Callable[[pl.DataFrame, int], tuple[pl.DataFrame, ...]]] = {

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
-from movierank_core.ranking.trees import TreeEnsemble
+from movierank_core.ranker.tree_ensemble import TreeEnsemble
 from tests.support.lightgbm_models import model_text
 
 N_FEATURES = 3

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
-from movierank_core.bundle_manifest import MANIFEST
-from movierank_serving.model_copies import ModelCopies
+from movierank_core.manifest import MANIFEST
+from movierank_serving.model_sync.local_copies import ModelCopies
 from tests.support.trained_service import Service
 from tests.support.waiting import wait_for
 

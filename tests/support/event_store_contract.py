@@ -6,10 +6,10 @@ from typing import Any
 
 import polars as pl
 
-from movierank_core.events import EventStore, FeedbackEvent, Watermark, open_event_store
-from movierank_core.history import Event
-from movierank_core.impressions import Shown, ShownRanking
-from movierank_core.schema import FEEDBACK, IMPRESSIONS
+from movierank_core.data.history import Event
+from movierank_core.data.schema import FEEDBACK, IMPRESSIONS
+from movierank_core.events.impressions import Shown, ShownRanking
+from movierank_core.events.store import EventStore, FeedbackEvent, Watermark, open_event_store
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 NOON_SECONDS = 1714564800

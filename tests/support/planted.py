@@ -5,16 +5,16 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from movierank_core.catalogue import Catalogue
-from movierank_core.model import RankingModel
-from movierank_core.ranking.score_calibration import ScoreCalibration
-from movierank_core.ranking.trees import TreeEnsemble
-from movierank_core.state import fit_state
+from movierank_core.data.catalogue import Catalogue
+from movierank_core.ranker.score_calibration import ScoreCalibration
+from movierank_core.ranker.tree_ensemble import TreeEnsemble
+from movierank_core.recommender.model import RankingModel
+from movierank_core.recommender.state import fit_state
 from movierank_pipeline.evaluation.answers import Answers
 from movierank_pipeline.evaluation.compare import HEADLINE, MAIN
 from movierank_pipeline.evaluation.evaluate import EvaluationReport, report_of, values_of
 from movierank_pipeline.evaluation.holdout import HoldOut
-from movierank_pipeline.rival import Rival, rival_of
+from movierank_pipeline.promotion.incumbent import Rival, rival_of
 from tests.support.lightgbm_models import BY_HAND
 from tests.support.world import CONFIG, World
 

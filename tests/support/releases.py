@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from movierank_core.point_in_time import from_epoch
-from movierank_core.state import fit_state
-from movierank_pipeline.asset_folders import InteractionFacts
+from movierank_core.data.timestamps import from_epoch
+from movierank_core.recommender.state import fit_state
+from movierank_pipeline.artifacts import InteractionFacts
 from movierank_pipeline.evaluation.evaluate import evaluate_temporal
-from movierank_pipeline.packaging import pack_bundle
-from movierank_pipeline.ranking_requests import plan_requests
-from movierank_pipeline.release import Release
-from movierank_pipeline.training import train_ranker
-from movierank_pipeline.training_set import build_training_set
+from movierank_pipeline.release.build_bundle import pack_bundle
+from movierank_pipeline.release.log_run import Release
+from movierank_pipeline.training.ranker import train_ranker
+from movierank_pipeline.training.requests import plan_requests
+from movierank_pipeline.training.training_set import build_training_set
 from tests.support.world import CONFIG, World
 
 

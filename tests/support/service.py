@@ -12,19 +12,19 @@ import polars as pl
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from movierank_core.bundle_manifest import FORMAT_VERSION, MANIFEST, FeatureInfo, Manifest
-from movierank_core.catalogue import Catalogue
+from movierank_core.data.catalogue import Catalogue
+from movierank_core.data.history import History
+from movierank_core.data.history_snapshot import publish_histories
+from movierank_core.data.schema import CATALOGUE, INTERACTIONS
 from movierank_core.errors import BundleError
-from movierank_core.explanation import Explanation
-from movierank_core.histories import publish_histories
-from movierank_core.history import History
-from movierank_core.ladder import STRICT, Strict
-from movierank_core.recommender import DEFAULT_OPTIONS, RankedMovie, Ranking, RankOptions
-from movierank_core.schema import CATALOGUE, INTERACTIONS
+from movierank_core.manifest import FORMAT_VERSION, MANIFEST, FeatureInfo, Manifest
+from movierank_core.recommender.degradation import STRICT, Strict
+from movierank_core.recommender.explanation import Explanation
+from movierank_core.recommender.recommender import DEFAULT_OPTIONS, RankedMovie, Ranking, RankOptions
 from movierank_serving.app import create_app
-from movierank_serving.model_copies import CurrentVersion, ModelCopies, now
+from movierank_serving.model_sync.local_copies import CurrentVersion, ModelCopies, now
 from movierank_serving.settings import Settings
-from movierank_serving.world import Ranks
+from movierank_serving.worker.state import Ranks
 
 MOVIES: list[dict[str, Any]] = [
     {"movie_id": 1, "title": "Amélie", "release_year": 2001, "genres": ["Comedy", "Romance"], "tmdb_id": 194},

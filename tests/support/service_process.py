@@ -15,12 +15,12 @@ from typing import Any
 
 import psutil
 
-from movierank_core.histories import publish_histories
-from movierank_core.model_store import BUNDLE_IN_MODEL
+from movierank_core.data.history_snapshot import publish_histories
+from movierank_core.mlflow_store import BUNDLE_IN_MODEL
 from movierank_core.paths import Paths
-from movierank_pipeline.registry import Registry
-from movierank_pipeline.release import Release
-from movierank_pipeline.tracking import connect
+from movierank_pipeline.release.log_run import Release
+from movierank_pipeline.release.mlflow_client import connect
+from movierank_pipeline.release.registry import Registry
 from tests.support.stores import paths_with_store
 from tests.support.waiting import wait_for
 from tests.support.world import World

@@ -5,13 +5,13 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from movierank_core.model_store import follow_move
+from movierank_core.mlflow_store import follow_move
 from movierank_core.paths import Paths
 
 
 @functools.cache
 def _template() -> Path:
-    from movierank_pipeline.tracking import connect, experiment_id
+    from movierank_pipeline.release.mlflow_client import connect, experiment_id
 
     root = Path(tempfile.mkdtemp(prefix="movierank-store-"))
     paths = Paths(root=root, home=root / ".movierank")

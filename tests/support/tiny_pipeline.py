@@ -8,12 +8,12 @@ import msgspec
 import polars as pl
 
 from movierank_core.paths import Paths
-from movierank_pipeline.asset_folders import StoredEvaluation
+from movierank_pipeline.artifacts import StoredEvaluation
+from movierank_pipeline.defs.io_managers import write_whole
 from movierank_pipeline.evaluation.bootstrap import Difference
+from movierank_pipeline.ingest.sample.dataset import synthesize, write_dataset
 from movierank_pipeline.materialize import Outcome, materialize
-from movierank_pipeline.resources import write_whole
 from movierank_pipeline.settings import Settings
-from movierank_pipeline.sources.sample import synthesize, write_dataset
 
 MODEL = {
     "N_TREES": "30",

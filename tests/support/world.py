@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 
-from movierank_core.catalogue import Catalogue
 from movierank_core.config import ModelConfig
-from movierank_core.interaction_arrays import InteractionArrays
-from movierank_core.schema import CATALOGUE, FEEDBACK, RATINGS, TIMESTAMP
-from movierank_pipeline.interactions import build_interactions
+from movierank_core.data.catalogue import Catalogue
+from movierank_core.data.interactions import InteractionArrays
+from movierank_core.data.schema import CATALOGUE, FEEDBACK, RATINGS, TIMESTAMP
+from movierank_pipeline.ingest.interactions import build_interactions
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 CONFIG = ModelConfig(

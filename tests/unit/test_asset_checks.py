@@ -6,18 +6,18 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from movierank_core.schema import RATINGS
-from movierank_pipeline.asset_folders import DatasetFacts, StoredRatings
-from movierank_pipeline.checks import (
+from movierank_core.data.schema import RATINGS
+from movierank_pipeline.artifacts import DatasetFacts, StoredRatings
+from movierank_pipeline.defs.checks import (
     catalogue_keys,
     compare_training_rows,
     ratings_checks,
     sample_requests,
     tmdb_links,
 )
-from movierank_pipeline.ranking_requests import plan_requests
-from movierank_pipeline.training import TrainedRanker, train_ranker
-from movierank_pipeline.training_set import TrainingSet, build_training_set
+from movierank_pipeline.training.ranker import TrainedRanker, train_ranker
+from movierank_pipeline.training.requests import plan_requests
+from movierank_pipeline.training.training_set import TrainingSet, build_training_set
 from tests.support.world import CONFIG, World, make_catalogue
 
 FACTS = DatasetFacts(name="tiny", ratings_are_simulated=True)

@@ -12,11 +12,11 @@ import polars as pl
 import pytest
 from upath import UPath
 
+from movierank_core.data.timestamps import epoch_seconds
 from movierank_core.errors import DataError
-from movierank_core.point_in_time import epoch_seconds
-from movierank_core.state import RankingState, fit_state
-from movierank_pipeline.asset_folders import DatasetFacts, StoredRatings
-from movierank_pipeline.resources import FolderIOManager, ParquetIOManager, write_whole
+from movierank_core.recommender.state import RankingState, fit_state
+from movierank_pipeline.artifacts import DatasetFacts, StoredRatings
+from movierank_pipeline.defs.io_managers import FolderIOManager, ParquetIOManager, write_whole
 from tests.support.world import CONFIG, World
 
 
@@ -118,7 +118,7 @@ def test_a_folder_is_replaced_as_a_whole(folders: FolderIOManager, tmp_path: Pat
 KILLED = """
 import sys, time
 from pathlib import Path
-from movierank_pipeline.resources import write_whole
+from movierank_pipeline.defs.io_managers import write_whole
 
 def write(path):
     path.write_text("half")

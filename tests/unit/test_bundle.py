@@ -10,18 +10,18 @@ import polars as pl
 import pytest
 
 from movierank_core.bundle import RETRAIN, read_bundle, read_manifest, write_bundle
-from movierank_core.bundle_manifest import FORMAT_VERSION
+from movierank_core.data.history import EVENT_TYPES, History
+from movierank_core.data.timestamps import to_epoch
 from movierank_core.errors import BundleError
-from movierank_core.history import EVENT_TYPES, History
-from movierank_core.model import RankingModel
-from movierank_core.point_in_time import to_epoch
-from movierank_core.ranking.filters import Filters
-from movierank_core.recommender import RankOptions
-from movierank_core.state import fit_state
-from movierank_pipeline.packaging import lightgbm_scores
-from movierank_pipeline.ranking_requests import episode_moments, plan_requests
-from movierank_pipeline.training import TrainedRanker, train_ranker
-from movierank_pipeline.training_set import TrainingSet, build_training_set
+from movierank_core.manifest import FORMAT_VERSION
+from movierank_core.recommender.model import RankingModel
+from movierank_core.recommender.recommender import RankOptions
+from movierank_core.recommender.state import fit_state
+from movierank_core.reranking.filters import Filters
+from movierank_pipeline.release.build_bundle import lightgbm_scores
+from movierank_pipeline.training.ranker import TrainedRanker, train_ranker
+from movierank_pipeline.training.requests import episode_moments, plan_requests
+from movierank_pipeline.training.training_set import TrainingSet, build_training_set
 from tests.support.world import CONFIG, World
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from movierank_core.schema import LINKS, MOVIES, TMDB_MOVIES
-from movierank_pipeline.catalogue_table import build_catalogue
+from movierank_core.data.schema import LINKS, MOVIES, TMDB_MOVIES
+from movierank_pipeline.ingest.catalogue import build_catalogue
 
 
 def merged(movielens: dict[str, Any], links: dict[str, Any], tmdb: dict[str, Any] | None) -> dict[str, Any]:

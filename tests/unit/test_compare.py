@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from movierank_pipeline.evaluation.bootstrap import bootstrap_interval
 from movierank_pipeline.evaluation.compare import compare, paired_differences
-from movierank_pipeline.evaluation.metrics import mean_by_group, ndcg, recall
+from movierank_pipeline.ranking_metrics import mean_by_group, ndcg, recall
 
 NAN = float("nan")
 

@@ -13,9 +13,9 @@ import pytest
 from rich.console import Console
 
 from movierank_core.errors import DataError
-from movierank_pipeline.sources.archive import extract_safely
-from movierank_pipeline.sources.byte_progress import byte_progress_bar
-from movierank_pipeline.sources.download import RetryPolicy, fetch_dataset, is_grouplens_reachable
+from movierank_pipeline.ingest.movielens.archive import extract_safely
+from movierank_pipeline.ingest.movielens.byte_progress import byte_progress_bar
+from movierank_pipeline.ingest.movielens.download import RetryPolicy, fetch_dataset, is_grouplens_reachable
 from tests.support.http_server import Answer, Seen, serve
 
 AT_ONCE = RetryPolicy(attempts=3, first_pause_seconds=0.0)
@@ -346,7 +346,7 @@ def shown_by_bar(is_terminal: bool) -> str:
 
 def test_progress_bar_is_drawn_on_a_terminal_for_what_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown_by_bar(is_terminal=True) == ""
-    monkeypatch.setattr("movierank_pipeline.sources.byte_progress._PATIENCE_SECONDS", -1.0)
+    monkeypatch.setattr("movierank_pipeline.ingest.movielens.byte_progress._PATIENCE_SECONDS", -1.0)
     assert "downloading x.zip" in shown_by_bar(is_terminal=True)
     assert shown_by_bar(is_terminal=False) == ""
 

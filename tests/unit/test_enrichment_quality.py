@@ -7,13 +7,13 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from movierank_core.schema import LINKS, MOVIES, RATINGS, TMDB_MOVIES
-from movierank_pipeline.asset_folders import DatasetFacts, StoredRatings
-from movierank_pipeline.catalogue_table import build_catalogue
-from movierank_pipeline.checks import tmdb_coverage, tmdb_mismatches
-from movierank_pipeline.enrichment_quality import SUSPICIOUS, coverage, suspicious_links
+from movierank_core.data.schema import LINKS, MOVIES, RATINGS, TMDB_MOVIES
+from movierank_pipeline.artifacts import DatasetFacts, StoredRatings
+from movierank_pipeline.defs.checks import tmdb_coverage, tmdb_mismatches
+from movierank_pipeline.ingest.catalogue import build_catalogue
+from movierank_pipeline.ingest.link_quality import SUSPICIOUS, coverage, suspicious_links
+from movierank_pipeline.ingest.tmdb.title_match import similarity
 from movierank_pipeline.settings import Settings
-from movierank_pipeline.sources.tmdb_titles import similarity
 
 Pair = tuple[str, int | None, str | None, str | None, int | None]
 """Title and year of MovieLens; title, original title and year of TMDB (all null: it has no such film)."""

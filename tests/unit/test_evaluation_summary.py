@@ -4,7 +4,7 @@ import math
 
 import msgspec
 
-from movierank_core.bundle_manifest import Estimate, Manifest, ReliabilityBin
+from movierank_core.manifest import Estimate, Manifest, ReliabilityBin
 from movierank_pipeline.evaluation.bootstrap import Interval
 from movierank_pipeline.evaluation.evaluate import EvaluationReport
 from movierank_pipeline.evaluation.summary import summary_of

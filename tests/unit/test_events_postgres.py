@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from movierank_core.errors import EventStoreError
-from movierank_core.events import EventStore, open_event_store
+from movierank_core.events.store import EventStore, open_event_store
 from tests.support.event_store_contract import EventStoreContract, feedback
 from tests.support.postgres import postgres_database
 

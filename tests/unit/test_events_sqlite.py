@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from movierank_core.errors import EventStoreError
-from movierank_core.events import EventStore, Watermark, open_event_store
+from movierank_core.events.store import EventStore, Watermark, open_event_store
 from tests.support.event_store_contract import EventStoreContract, feedback
 
 
@@ -52,7 +52,7 @@ def test_events_that_wait_together_are_committed_together(store: EventStore) -> 
 def test_an_acknowledged_event_survives_a_killed_process(url: str) -> None:
     script = (
         "import os, sys\n"
-        "from movierank_core.events import open_event_store\n"
+        "from movierank_core.events.store import open_event_store\n"
         "from tests.support.event_store_contract import feedback\n"
         "store = open_event_store(sys.argv[1])\n"
         "store.append([feedback('a'), feedback('b')])\n"

@@ -6,7 +6,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from movierank_core.ranking.exploration import draw_ranking
+from movierank_core.reranking.exploration import draw_ranking
 
 
 def draw(scores: list[float], k: int, temperature: float, seed: int) -> tuple[list[int], list[float]]:

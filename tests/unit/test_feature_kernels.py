@@ -16,8 +16,8 @@ from movierank_core.features.kernels import (
     standardise,
     take_facts,
 )
-from movierank_core.retrieval.selection import descending
-from movierank_core.retrieval.sparse_rows import SparseRows
+from movierank_core.kernels.sparse_rows import SparseRows
+from movierank_core.kernels.top_k import descending
 
 RNG = np.random.default_rng(3)
 

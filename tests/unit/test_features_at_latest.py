@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from movierank_core.features.definitions import ALL_FEATURES
+from movierank_core.data.history import EVENT_TYPES, History
 from movierank_core.features.movie_state import YEAR_SECONDS
-from movierank_core.history import EVENT_TYPES, History
-from movierank_core.model import candidate_rows
-from movierank_core.state import fit_state
+from movierank_core.features.registry import ALL_FEATURES
+from movierank_core.recommender.model import candidate_rows
+from movierank_core.recommender.state import fit_state
 from tests.support.world import CONFIG, World
 
 NAMES = [feature.name for feature in ALL_FEATURES]

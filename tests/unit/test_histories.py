@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from movierank_core.data.history import EVENT_TYPES, UNDO, Event, History, rating_of
+from movierank_core.data.history_snapshot import HistoriesManifest, open_histories, publish_histories
+from movierank_core.data.schema import INTERACTIONS
 from movierank_core.errors import DataError, HistoriesError
-from movierank_core.histories import HistoriesManifest, open_histories, publish_histories
-from movierank_core.history import EVENT_TYPES, UNDO, Event, History, rating_of
-from movierank_core.schema import INTERACTIONS
 
 PUBLISH = "Remedy: run `movierank materialize` to publish it again."
 
@@ -207,7 +207,7 @@ KILLED = """
 import sys, time
 from pathlib import Path
 import numpy as np, polars as pl
-from movierank_core.histories import publish_histories
+from movierank_core.data.history_snapshot import publish_histories
 
 save = np.save
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from movierank_core.history import EVENT_TYPES, UNDO, Event, History, rating_of
-from movierank_core.interaction_arrays import InteractionArrays
-from movierank_core.point_in_time import epoch_seconds
-from movierank_core.schema import INTERACTIONS
-from movierank_pipeline.feature_tables import user_table
+from movierank_core.data.history import EVENT_TYPES, UNDO, Event, History, rating_of
+from movierank_core.data.interactions import InteractionArrays
+from movierank_core.data.schema import INTERACTIONS
+from movierank_core.data.timestamps import epoch_seconds
+from movierank_pipeline.exports.feature_tables import user_table
 from tests.support.world import World, make_catalogue
 
 CHANGED_MIND = [Event(10, "rating", 100, 2.0), Event(20, "rating", 110, 4.0), Event(10, "rating", 200, 5.0)]

@@ -5,19 +5,19 @@ import numpy as np
 import polars as pl
 import pytest
 
+from movierank_core.data.interactions import InteractionArrays
 from movierank_core.errors import DataError
-from movierank_core.features.definitions import feature_list
-from movierank_core.interaction_arrays import InteractionArrays
-from movierank_core.state import RankingState
+from movierank_core.features.registry import feature_list
+from movierank_core.recommender.state import RankingState
 from movierank_pipeline.evaluation import strong
 from movierank_pipeline.evaluation.answers import RANDOM, answer
 from movierank_pipeline.evaluation.compare import MAIN
 from movierank_pipeline.evaluation.evaluate import evaluate_temporal, model_on, report_of
 from movierank_pipeline.evaluation.holdout import strong_holdout, temporal_holdout
 from movierank_pipeline.evaluation.strong import strong_split, strong_training_set
-from movierank_pipeline.ranking_requests import plan_requests
-from movierank_pipeline.training import TrainedRanker, train_ranker
-from movierank_pipeline.training_set import build_training_set
+from movierank_pipeline.training.ranker import TrainedRanker, train_ranker
+from movierank_pipeline.training.requests import plan_requests
+from movierank_pipeline.training.training_set import build_training_set
 from tests.support.world import CONFIG, World
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from movierank_core.ladder import STRICT, Lenient, Pace
+from movierank_core.recommender.degradation import STRICT, Lenient, Pace
 
 
 class Clock:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from movierank_core.lanes import (
+from movierank_core.kernels.simd import (
     N_LANES,
     first_lane,
     keep_where_above,

@@ -9,7 +9,7 @@ from ir_measures import AP, RR, P, R, nDCG
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
-from movierank_pipeline.evaluation import metrics
+from movierank_pipeline import ranking_metrics as metrics
 
 RANKED = np.array([[4, 2, 9, -1], [1, 2, 3, 4], [5, 6, 7, 8]])
 TARGETS = [np.array([2, 9, 100]), np.array([4]), np.array([], np.int64)]

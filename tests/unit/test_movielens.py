@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from movierank_core.schema import LINKS, MOVIES, RATINGS, TAGS
-from movierank_pipeline.sources.movielens import (
+from movierank_core.data.schema import LINKS, MOVIES, RATINGS, TAGS
+from movierank_pipeline.ingest.movielens.reader import (
     read_dataset,
     read_links,
     read_movies,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from movierank_core.errors import DataError
-from movierank_pipeline.sources.movielens import (
+from movierank_pipeline.ingest.movielens.reader import (
     read_dataset,
     read_links,
     read_movies,

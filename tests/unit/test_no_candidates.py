@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from movierank_core.features.assemble import assemble
-from movierank_core.features.definitions import feature_list
-from movierank_core.state import fit_state
+from movierank_core.features.matrix import assemble
+from movierank_core.features.registry import feature_list
+from movierank_core.recommender.state import fit_state
 from tests.support.world import CONFIG, World
 
 

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from movierank_core.features.definitions import ALL_FEATURES
-from movierank_core.retrieval.sources import SOURCE_TYPES
+from movierank_core.features.registry import ALL_FEATURES
+from movierank_core.retrieval.registry import SOURCE_TYPES
 
 STRINGS = (Path(__file__).parents[2] / "ui" / "strings" / "en.js").read_text("utf-8")
 KEYS = set(re.findall(r'^\s*"([^"]+)":', STRINGS, re.MULTILINE))

@@ -12,24 +12,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from movierank_core.bundle import read_bundle, write_bundle
-from movierank_core.catalogue import Catalogue
-from movierank_core.history import EVENT_TYPES, History
-from movierank_core.interaction_arrays import InteractionArrays
-from movierank_core.ladder import Lenient, Pace
-from movierank_core.model import RankingModel, candidate_rows
-from movierank_core.point_in_time import to_epoch
-from movierank_core.ranking.filters import Filters
-from movierank_core.ranking.reserved_places import EVERY, with_reserved_places
-from movierank_core.recommender import Ranking, RankOptions, Recommender
-from movierank_core.retrieval.selection import best_rows
-from movierank_core.state import LITTLE_KNOWN_DAYS, RankingState, fit_state
+from movierank_core.data.catalogue import Catalogue
+from movierank_core.data.history import EVENT_TYPES, History
+from movierank_core.data.interactions import InteractionArrays
+from movierank_core.data.timestamps import to_epoch
+from movierank_core.kernels.top_k import best_rows
+from movierank_core.recommender.degradation import Lenient, Pace
+from movierank_core.recommender.model import RankingModel, candidate_rows
+from movierank_core.recommender.recommender import Ranking, RankOptions, Recommender
+from movierank_core.recommender.state import LITTLE_KNOWN_DAYS, RankingState, fit_state
+from movierank_core.reranking.cold_items import EVERY, with_reserved_places
+from movierank_core.reranking.filters import Filters
 from movierank_pipeline.evaluation.answers import answer
 from movierank_pipeline.evaluation.compare import MAIN
 from movierank_pipeline.evaluation.holdout import Question
-from movierank_pipeline.packaging import lightgbm_scores
-from movierank_pipeline.ranking_requests import episode_moments, plan_requests
-from movierank_pipeline.training import TrainedRanker, train_ranker
-from movierank_pipeline.training_set import build_training_set
+from movierank_pipeline.release.build_bundle import lightgbm_scores
+from movierank_pipeline.training.ranker import TrainedRanker, train_ranker
+from movierank_pipeline.training.requests import episode_moments, plan_requests
+from movierank_pipeline.training.training_set import build_training_set
 from tests.support.world import CONFIG, World, make_catalogue
 
 N_KNOWN, N_NEW = 80, 12

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from movierank_core import resting as module
-from movierank_core.resting import rest, resting
+from movierank_core import background as module
+from movierank_core.background import rest, resting
 
 
 def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from movierank_core.config import ModelConfig
-from movierank_core.state import RankingState, fit_state
-from movierank_pipeline.rival import TRAINING_ONLY, is_same_state
+from movierank_core.recommender.state import RankingState, fit_state
+from movierank_pipeline.promotion.incumbent import TRAINING_ONLY, is_same_state
 from tests.support.world import CONFIG, World
 
 

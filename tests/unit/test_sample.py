@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
+from movierank_core.data.schema import LINKS, MOVIES, RATINGS, TMDB_MOVIES
 from movierank_core.errors import ConfigError, DataError
-from movierank_core.schema import LINKS, MOVIES, RATINGS, TMDB_MOVIES
-from movierank_pipeline.sources.make_sample import choose, write
-from movierank_pipeline.sources.movielens import Dataset, read_dataset
-from movierank_pipeline.sources.sample import sample_films, synthesize, write_dataset
+from movierank_pipeline.ingest.movielens.reader import Dataset, read_dataset
+from movierank_pipeline.ingest.sample.dataset import sample_films, synthesize, write_dataset
+from movierank_pipeline.ingest.sample.make_sample import choose, write
 from tests.support.data import test_data
 
 
@@ -48,7 +48,9 @@ def test_films_are_real_known_and_of_every_kind() -> None:
 
 
 def test_sample_file_holds_facts_and_no_sentences() -> None:
-    content = files("movierank_pipeline.sources").joinpath("sample_movies.tsv").read_text(encoding="utf-8")
+    content = (
+        files("movierank_pipeline.ingest.sample").joinpath("sample_movies.tsv").read_text(encoding="utf-8")
+    )
     assert len(content.encode()) < 300_000
     assert "not endorsed or certified by TMDB" in content
     assert sample_films()["overview"].null_count() == sample_films().height
@@ -57,7 +59,7 @@ def test_sample_file_holds_facts_and_no_sentences() -> None:
 def test_sample_file_is_what_its_script_makes(tmp_path: Path) -> None:
     metadata = test_data("tmdb", "movies_metadata.parquet")
     write(choose(pl.read_parquet(metadata)), tmp_path / "films.tsv")
-    embedded = files("movierank_pipeline.sources").joinpath("sample_movies.tsv").read_bytes()
+    embedded = files("movierank_pipeline.ingest.sample").joinpath("sample_movies.tsv").read_bytes()
     assert (tmp_path / "films.tsv").read_bytes() == embedded
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from movierank_core.ranking.score_calibration import MIN_SLOPE, ScoreCalibration, fit_score_calibration
+from movierank_core.ranker.score_calibration import MIN_SLOPE, ScoreCalibration, fit_score_calibration
 from movierank_pipeline.evaluation.reliability import expected_calibration_error, reliability_table
 
 PRIOR = ScoreCalibration(MIN_SLOPE, 0.0, 1.0)

@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 
 from movierank_core.config import ModelConfig
+from movierank_core.data.schema import TIMESTAMP
 from movierank_core.errors import ConfigError
-from movierank_core.schema import TIMESTAMP
 from movierank_pipeline.settings import ModelParameters, Settings
 
 

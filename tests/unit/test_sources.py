@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from movierank_core.history import EVENT_TYPES, History
-from movierank_core.point_in_time import to_epoch
-from movierank_core.retrieval.content import Content
-from movierank_core.retrieval.ease import ease_weights
-from movierank_core.retrieval.item_to_item import ItemToItem
-from movierank_core.retrieval.selection import best_rows
-from movierank_core.retrieval.sequence import NextItem, Transitions
-from movierank_core.retrieval.sources import RANK_OFFSET, SOURCE_TYPES, fuse, proposals_of
-from movierank_core.state import RankingState, fit_state
+from movierank_core.data.history import EVENT_TYPES, History
+from movierank_core.data.timestamps import to_epoch
+from movierank_core.kernels.top_k import best_rows
+from movierank_core.recommender.state import RankingState, fit_state
+from movierank_core.retrieval.registry import RANK_OFFSET, SOURCE_TYPES, fuse, proposals_of
+from movierank_core.retrieval.sources.content import Content
+from movierank_core.retrieval.sources.ease import ease_weights
+from movierank_core.retrieval.sources.item_to_item import ItemToItem
+from movierank_core.retrieval.sources.sequence import NextItem, Transitions
 from tests.support.world import CONFIG, World
 
 RATING = EVENT_TYPES["rating"].code

@@ -4,11 +4,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from movierank_core.catalogue import Catalogue
-from movierank_core.retrieval.item_to_item import strongest_history_item
-from movierank_core.retrieval.sparse_rows import SparseRows
+from movierank_core.data.catalogue import Catalogue
+from movierank_core.data.schema import CATALOGUE
+from movierank_core.kernels.sparse_rows import SparseRows
+from movierank_core.retrieval.sources.item_to_item import strongest_history_item
 from movierank_core.retrieval.support import Support
-from movierank_core.schema import CATALOGUE
 
 RNG = np.random.default_rng(5)
 

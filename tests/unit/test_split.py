@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from movierank_core.schema import RATINGS
+from movierank_core.data.schema import RATINGS
 from movierank_pipeline.evaluation.split import (
     frequent_likes,
     split_at_random,

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from movierank_serving.fuzzy import distances
-from movierank_serving.title_search import TitleSearch, _letters_of, fold
+from movierank_serving.catalogue.edit_distance import distances
+from movierank_serving.catalogue.title_search import TitleSearch, _letters_of, fold
 
 TITLES = [
     "The Matrix",

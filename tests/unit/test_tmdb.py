@@ -19,20 +19,25 @@ import msgspec
 import polars as pl
 import pytest
 
-from movierank_core.bundle_manifest import IMAGE_BASE_URL
+from movierank_core.data.schema import LINKS, MOVIES, TMDB_MOVIES
 from movierank_core.errors import ConfigError, DataError
-from movierank_core.schema import LINKS, MOVIES, TMDB_MOVIES
-from movierank_pipeline.sources.tmdb import Metadata, MetadataSettings, read_metadata, stored_image_base
-from movierank_pipeline.sources.tmdb_answers import MovieFacts
-from movierank_pipeline.sources.tmdb_cache import TmdbCache
-from movierank_pipeline.sources.tmdb_client import (
+from movierank_core.manifest import IMAGE_BASE_URL
+from movierank_pipeline.ingest.tmdb.cache import TmdbCache
+from movierank_pipeline.ingest.tmdb.client import (
     RequestPolicy,
     TmdbAccess,
     TmdbBusyError,
     TmdbClient,
     TmdbUnavailableError,
 )
-from movierank_pipeline.sources.tmdb_progress import AskProgress, Report
+from movierank_pipeline.ingest.tmdb.metadata import (
+    Metadata,
+    MetadataSettings,
+    read_metadata,
+    stored_image_base,
+)
+from movierank_pipeline.ingest.tmdb.progress import AskProgress, Report
+from movierank_pipeline.ingest.tmdb.responses import MovieFacts
 from tests.support.http_server import Answer, LocalServer, Seen, serve
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -240,7 +245,7 @@ def test_slow_drip_ends_at_the_deadline(where: str) -> None:
 
 
 def test_answer_that_does_not_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("movierank_pipeline.sources.tmdb_client._LARGEST_ANSWER", 1_000)
+    monkeypatch.setattr("movierank_pipeline.ingest.tmdb.client._LARGEST_ANSWER", 1_000)
     with pytest.raises(TmdbUnavailableError, match=r"^an answer without end$"):
         ask_once(lambda _: Answer(body=b" " * 1_001))
 
@@ -671,6 +676,6 @@ def test_cache_of_another_format_is_emptied(tmp_path: Path, monkeypatch: pytest.
         cache.put(1, MovieFacts(tmdb_id=1), now)
     with TmdbCache(tmp_path / "cache.db") as cache:
         assert cache.known(now) == ({1}, set())
-    monkeypatch.setattr("movierank_pipeline.sources.tmdb_cache._FORMAT", 2)
+    monkeypatch.setattr("movierank_pipeline.ingest.tmdb.cache._FORMAT", 2)
     with TmdbCache(tmp_path / "cache.db") as cache:
         assert cache.known(now) == (set(), set())

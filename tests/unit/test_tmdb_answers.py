@@ -6,7 +6,7 @@ from datetime import date
 import msgspec
 import pytest
 
-from movierank_pipeline.sources.tmdb_answers import MovieFacts, facts_of
+from movierank_pipeline.ingest.tmdb.responses import MovieFacts, facts_of
 from tests.support.data import test_data
 
 FULL = {

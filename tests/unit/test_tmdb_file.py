@@ -7,9 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from movierank_core.data.schema import TMDB_MOVIES
 from movierank_core.errors import DataError
-from movierank_core.schema import TMDB_MOVIES
-from movierank_pipeline.sources.tmdb_file import Wanted, read_metadata_file
+from movierank_pipeline.ingest.tmdb.metadata_file import Wanted, read_metadata_file
 
 MOVIES_DATASET = (
     "adult,belongs_to_collection,budget,genres,homepage,id,imdb_id,original_language,original_title,overview,"

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from movierank_core.paths import Paths
-from movierank_pipeline.freshness import fingerprint
+from movierank_pipeline.defs.provenance import fingerprint
+from movierank_pipeline.ingest.tmdb.cache import TmdbCache
+from movierank_pipeline.ingest.tmdb.responses import MovieFacts
 from movierank_pipeline.settings import Settings
-from movierank_pipeline.sources.tmdb_answers import MovieFacts
-from movierank_pipeline.sources.tmdb_cache import TmdbCache
 
 LONG_AGO = timedelta(days=160)
 
@@ -81,7 +81,7 @@ def test_failures_are_worth_another_try_in_another_hour(
     failed = now_made(paths)
     assert failed != no_failure
     with monkeypatch.context() as later:
-        later.setattr("movierank_pipeline.freshness.datetime", Later)
+        later.setattr("movierank_pipeline.defs.provenance.datetime", Later)
         assert now_made(paths) != failed
     with TmdbCache(paths.home / "tmdb_cache.db") as cache:
         cache.put(2, None, datetime.now(UTC))

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from movierank_pipeline.sources.tmdb_pace import Pace, StoppedError
+from movierank_pipeline.ingest.tmdb.rate_limit import Pace, StoppedError
 
 
 def most_in_a_second(moments: list[float]) -> int:

@@ -1,6 +1,6 @@
 """What people are told while TMDB is asked."""
 
-from movierank_pipeline.sources.tmdb_progress import AskProgress, ProgressLines
+from movierank_pipeline.ingest.tmdb.progress import AskProgress, ProgressLines
 
 
 class Clock:

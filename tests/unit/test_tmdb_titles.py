@@ -6,13 +6,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from movierank_core.schema import LINKS, MOVIES, TMDB_MOVIES
-from movierank_pipeline.catalogue_table import build_catalogue
-from movierank_pipeline.sources.movielens import read_dataset
-from movierank_pipeline.sources.titles import plain_title, release_year
-from movierank_pipeline.sources.tmdb import MetadataSettings, read_metadata
-from movierank_pipeline.sources.tmdb_file import read_metadata_file
-from movierank_pipeline.sources.tmdb_titles import all_titles, comparable, match_by_title
+from movierank_core.data.schema import LINKS, MOVIES, TMDB_MOVIES
+from movierank_pipeline.ingest.catalogue import build_catalogue
+from movierank_pipeline.ingest.movielens.reader import read_dataset
+from movierank_pipeline.ingest.movielens.titles import plain_title, release_year
+from movierank_pipeline.ingest.tmdb.metadata import MetadataSettings, read_metadata
+from movierank_pipeline.ingest.tmdb.metadata_file import read_metadata_file
+from movierank_pipeline.ingest.tmdb.title_match import all_titles, comparable, match_by_title
 from tests.support.data import test_data
 
 Film = tuple[int, str, str | None, int | None]

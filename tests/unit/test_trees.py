@@ -11,8 +11,8 @@ from numpy.testing import assert_array_equal
 from numpy.typing import NDArray
 
 from movierank_core.errors import BundleError
-from movierank_core.ranking.lightgbm_text import Tree, parse_lightgbm_text
-from movierank_core.ranking.trees import TreeEnsemble
+from movierank_core.ranker.lightgbm_text import Tree, parse_lightgbm_text
+from movierank_core.ranker.tree_ensemble import TreeEnsemble
 from tests.support.lightgbm_models import BY_HAND, edge_rows, random_matrix, train
 
 N_FEATURES = 8

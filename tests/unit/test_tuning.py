@@ -11,12 +11,12 @@ import pytest
 
 from movierank_core.config import ModelConfig
 from movierank_core.errors import DataError
-from movierank_pipeline import tuning
-from movierank_pipeline.ranking_requests import plan_requests
 from movierank_pipeline.settings import Settings
-from movierank_pipeline.training import TrainedRanker, train_ranker
-from movierank_pipeline.training_set import TrainingSet, build_training_set
-from movierank_pipeline.tuning import METRIC, SEARCHED, tune_ranker
+from movierank_pipeline.training import tuning
+from movierank_pipeline.training.ranker import TrainedRanker, train_ranker
+from movierank_pipeline.training.requests import plan_requests
+from movierank_pipeline.training.training_set import TrainingSet, build_training_set
+from movierank_pipeline.training.tuning import METRIC, SEARCHED, tune_ranker
 from tests.support.world import CONFIG, World
 
 

@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from movierank_core.features.definitions import feature_list
-from movierank_core.history import History
-from movierank_core.model import candidate_rows
-from movierank_core.retrieval.sources import SOURCE_TYPES
-from movierank_core.state import RankingState, fit_state
+from movierank_core.data.history import History
+from movierank_core.features.registry import feature_list
+from movierank_core.recommender.model import candidate_rows
+from movierank_core.recommender.state import RankingState, fit_state
+from movierank_core.retrieval.registry import SOURCE_TYPES
 from movierank_pipeline.evaluation.strong import strong_training_set
-from movierank_pipeline.fitted_states import FittedStates
-from movierank_pipeline.ranking_requests import plan_requests
-from movierank_pipeline.training import train_ranker
-from movierank_pipeline.training_set import TrainingSet, build_training_set
+from movierank_pipeline.training.ranker import train_ranker
+from movierank_pipeline.training.requests import plan_requests
+from movierank_pipeline.training.state_cache import FittedStates
+from movierank_pipeline.training.training_set import TrainingSet, build_training_set
 from tests.support.world import CONFIG, World
 
 

@@ -1,0 +1,335 @@
+"""The published snapshot of everybody's events: written by the pipeline, memory-mapped by the service.
+
+One folder per snapshot, columns as `.npy` files, and a pointer file CURRENT that names the folder to read.
+A snapshot appears whole or not at all, and is never changed. What came after it is in the event store.
+"""
+
+import os
+import secrets
+import shutil
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from movierank_core.data.history import EVENT_TYPES, Event, History
+from movierank_core.data.schema import INTERACTIONS, require_schema
+from movierank_core.data.timestamps import epoch_seconds
+from movierank_core.errors import HistoriesError
+
+FORMAT_VERSION: Final = 1
+CURRENT: Final = "CURRENT"
+MANIFEST: Final = "manifest.json"
+SNAPSHOTS_KEPT: Final = 2
+PUBLISH: Final = "run `movierank materialize` to publish it again"
+_ABANDONED_SECONDS: Final = 3600
+
+_TYPES: Final[dict[str, np.dtype]] = {
+    "user_ids": np.dtype(np.int64),
+    "offsets": np.dtype(np.int64),
+    "movie_ids": np.dtype(np.int64),
+    "ratings": np.dtype(np.float32),
+    "timestamps": np.dtype(np.int64),
+    "event_codes": np.dtype(np.uint8),
+    "is_standing": np.dtype(np.bool_),
+}
+"""Column to type. One row per user in `user_ids`, one more in `offsets`, one per event in the others."""
+
+
+class HistoriesManifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a snapshot says about itself."""
+
+    format_version: int
+    snapshot_id: str
+    created_at: str
+    """ISO 8601, UTC."""
+    data_as_of: str | None
+    """ISO 8601, UTC: the time of the last event; None if there is none."""
+    feedback_through: str | None
+    """The event store's watermark: its events up to here are in the snapshot. None: no events of a store."""
+    dataset: str
+    ratings_are_simulated: bool
+    n_users: int
+    n_events: int
+    file_bytes: dict[str, int]
+    """Size of every column's file."""
+
+
+class Histories:
+    """One snapshot, opened. Reading needs no lock; the files may even be deleted meanwhile."""
+
+    def __init__(self, manifest: HistoriesManifest, columns: dict[str, NDArray]) -> None:
+        self.manifest = manifest
+        self._user_ids: NDArray[np.int64] = columns["user_ids"]
+        self._offsets: NDArray[np.int64] = columns["offsets"]
+        self._events = History(
+            columns["movie_ids"], columns["ratings"], columns["timestamps"], columns["event_codes"]
+        )
+        self._is_standing: NDArray[np.bool_] = columns["is_standing"]
+
+    def user_ids(self) -> NDArray[np.int64]:
+        """Everybody in the snapshot, ascending."""
+        return self._user_ids
+
+    def n_events(self) -> NDArray[np.int64]:
+        """Number of events of each of `user_ids`."""
+        return np.diff(self._offsets)
+
+    def history_of(self, user_id: int) -> History | None:
+        """A user's history; None for a user who is not in the snapshot."""
+        rows = self._rows_of(user_id)
+        if rows is None:
+            return None
+        is_standing = self._is_standing[rows]
+        history = _slice(self._events, rows)
+        return history if is_standing.all() else history.take(is_standing)
+
+    def events_of(self, user_id: int) -> list[Event]:
+        """All of a user's events, also those that later ones replaced; oldest first."""
+        rows = self._rows_of(user_id)
+        return [] if rows is None else _slice(self._events, rows).events()
+
+    def has_replaced_events(self, user_id: int) -> bool:
+        """Whether the user has events that their history no longer shows."""
+        rows = self._rows_of(user_id)
+        return rows is not None and not self._is_standing[rows].all()
+
+    def _rows_of(self, user_id: int) -> slice | None:
+        position = int(np.searchsorted(self._user_ids, user_id))
+        if position == len(self._user_ids) or self._user_ids[position] != user_id:
+            return None
+        return slice(int(self._offsets[position]), int(self._offsets[position + 1]))
+
+
+def _slice(events: History, rows: slice) -> History:
+    return History(
+        events.movie_ids[rows], events.ratings[rows], events.timestamps[rows], events.event_codes[rows]
+    )
+
+
+def publish_histories(
+    interactions: pl.DataFrame,
+    folder: Path,
+    *,
+    feedback_through: str | None,
+    dataset: str,
+    ratings_are_simulated: bool,
+) -> HistoriesManifest:
+    """Publish INTERACTIONS as the current snapshot below `folder`.
+
+    `interactions` must be sorted by user and time, and must hold no event of a user forgotten up to
+    `feedback_through` from before they were. The two newest snapshots are kept, older ones deleted.
+    Raises HistoriesError if the rows are not sorted.
+    """
+    columns = _columns_of(interactions)
+    snapshot_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{secrets.token_hex(4)}"
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f".{snapshot_id}.partial"
+    partial.mkdir()
+    try:
+        for name, column in columns.items():
+            with (partial / f"{name}.npy").open("wb") as file:
+                np.save(file, column)
+                file.flush()
+                os.fsync(file.fileno())
+        timestamps = columns["timestamps"]
+        manifest = HistoriesManifest(
+            format_version=FORMAT_VERSION,
+            snapshot_id=snapshot_id,
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            data_as_of=(
+                datetime.fromtimestamp(int(timestamps.max()), UTC).isoformat() if len(timestamps) else None
+            ),
+            feedback_through=feedback_through,
+            dataset=dataset,
+            ratings_are_simulated=ratings_are_simulated,
+            n_users=len(columns["user_ids"]),
+            n_events=len(timestamps),
+            file_bytes={name: (partial / f"{name}.npy").stat().st_size for name in columns},
+        )
+        with (partial / MANIFEST).open("wb") as file:
+            file.write(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
+            file.flush()
+            os.fsync(file.fileno())
+        partial.rename(folder / snapshot_id)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    pointer = folder / f".{CURRENT}.{snapshot_id}"
+    pointer.write_text(snapshot_id + "\n", "ascii")
+    os.replace(pointer, folder / CURRENT)
+    _delete_old(folder, current=snapshot_id)
+    return manifest
+
+
+def open_histories(folder: Path) -> Histories:
+    """The current snapshot below `folder`, memory-mapped.
+
+    Raises HistoriesError if nothing was published, or what was is damaged or of a newer format.
+    """
+    pointer = folder / CURRENT
+    try:
+        snapshot_id = pointer.read_text("ascii").strip()
+    except FileNotFoundError as error:
+        raise HistoriesError(
+            f"No histories are published in {folder}",
+            expected=f"a file {CURRENT} that names a snapshot",
+            remedy="run `movierank materialize`",
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise HistoriesError(f"{pointer} cannot be read: {error}", remedy=PUBLISH) from error
+    snapshot = folder / snapshot_id
+    if not snapshot_id or "/" in snapshot_id or snapshot_id.startswith(".") or not snapshot.is_dir():
+        raise HistoriesError(
+            f"{pointer} names the snapshot {snapshot_id!r}, which is not there",
+            expected=f"a folder in {folder}",
+            remedy=PUBLISH,
+        )
+    manifest = _read_manifest(snapshot)
+    columns = {name: _open_column(snapshot, name, manifest) for name in _TYPES}
+    _require_consistent(snapshot, manifest, columns)
+    return Histories(manifest, columns)
+
+
+class _Versioned(msgspec.Struct):
+    format_version: int
+
+
+def _read_manifest(snapshot: Path) -> HistoriesManifest:
+    path = snapshot / MANIFEST
+    try:
+        content = path.read_bytes()
+        version = msgspec.json.decode(content, type=_Versioned).format_version
+        if version > FORMAT_VERSION:
+            raise HistoriesError(
+                f"The histories snapshot {snapshot.name} has format {version}",
+                expected=f"format {FORMAT_VERSION} or older",
+                remedy="upgrade movierank",
+            )
+        return msgspec.json.decode(content, type=HistoriesManifest)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise HistoriesError(f"{path} cannot be read: {error}", remedy=PUBLISH) from error
+
+
+def _open_column(snapshot: Path, name: str, manifest: HistoriesManifest) -> NDArray:
+    path = snapshot / f"{name}.npy"
+    try:
+        found = path.stat().st_size
+    except OSError as error:
+        raise HistoriesError(
+            f"The histories snapshot {snapshot.name} lacks {path.name}", remedy=PUBLISH
+        ) from error
+    expected = manifest.file_bytes.get(name)
+    if found != expected:
+        raise HistoriesError(
+            f"{path.name} of the histories snapshot {snapshot.name} has {found} bytes",
+            expected=f"{expected} bytes",
+            remedy=PUBLISH,
+        )
+    try:
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise HistoriesError(
+            f"{path.name} of the histories snapshot {snapshot.name} cannot be read: {error}",
+            remedy=PUBLISH,
+        ) from error
+    if mapped.ndim != 1 or mapped.dtype != _TYPES[name]:
+        raise HistoriesError(
+            f"{path.name} of the histories snapshot {snapshot.name} holds {mapped.dtype}{list(mapped.shape)}",
+            expected=f"a column of {_TYPES[name]}",
+            remedy=PUBLISH,
+        )
+    # A plain view: slicing a memmap costs several microseconds more each time.
+    return mapped.view(np.ndarray)
+
+
+def _require_consistent(snapshot: Path, manifest: HistoriesManifest, columns: dict[str, NDArray]) -> None:
+    """Lengths as the manifest says, users ascending, offsets rising from 0 to the number of events."""
+    lengths = dict.fromkeys(_TYPES, manifest.n_events)
+    lengths["user_ids"] = manifest.n_users
+    lengths["offsets"] = manifest.n_users + 1
+    for name, expected in lengths.items():
+        if len(columns[name]) != expected:
+            raise HistoriesError(
+                f"{name}.npy of the histories snapshot {snapshot.name} has {len(columns[name])} rows",
+                expected=f"{expected} rows",
+                remedy=PUBLISH,
+            )
+    offsets = columns["offsets"]
+    if offsets[0] != 0 or offsets[-1] != manifest.n_events or bool((np.diff(offsets) < 0).any()):
+        raise HistoriesError(
+            f"offsets.npy of the histories snapshot {snapshot.name} do not rise from 0 to "
+            f"{manifest.n_events}",
+            remedy=PUBLISH,
+        )
+    if bool((np.diff(columns["user_ids"]) <= 0).any()):
+        raise HistoriesError(
+            f"user_ids.npy of the histories snapshot {snapshot.name} are not ascending", remedy=PUBLISH
+        )
+
+
+def _columns_of(interactions: pl.DataFrame) -> dict[str, NDArray]:
+    require_schema(interactions, INTERACTIONS, "interactions")
+    users = interactions["user_id"].to_numpy()
+    timestamps = interactions.select(epoch_seconds("timestamp")).to_series().to_numpy()
+    movies = interactions["movie_id"].to_numpy()
+    codes = {name: event.code for name, event in EVENT_TYPES.items()}
+    event_codes = interactions["event_type"].replace_strict(codes, return_dtype=pl.UInt8).to_numpy()
+    is_next_user = np.diff(users)
+    if bool((is_next_user < 0).any()) or bool(((is_next_user == 0) & (np.diff(timestamps) < 0)).any()):
+        raise HistoriesError(
+            "The interactions are not sorted", expected="rows sorted by user_id, then timestamp"
+        )
+    first = np.flatnonzero(np.diff(users, prepend=users[:1] - 1))
+    columns: dict[str, NDArray] = {
+        "user_ids": users[first],
+        "offsets": np.append(first, len(users)),
+        "movie_ids": movies,
+        "ratings": interactions["rating"].fill_null(float("nan")).to_numpy(),
+        "timestamps": timestamps,
+        "event_codes": event_codes,
+        "is_standing": _standing(users, movies, event_codes),
+    }
+    return {name: np.ascontiguousarray(column, dtype=_TYPES[name]) for name, column in columns.items()}
+
+
+def _standing(users: NDArray, movies: NDArray, event_codes: NDArray) -> NDArray[np.bool_]:
+    """Per event, whether it is the one of its user and movie that counts: `History.from_events` at scale.
+
+    The latest that is no click, else the latest click.
+    """
+    is_opinion = event_codes != EVENT_TYPES["click"].code
+    user_starts = np.diff(users, prepend=users[:1]) != 0
+    known_movies, movie_numbers = np.unique(movies, return_inverse=True)
+    pairs = np.cumsum(user_starts) * len(known_movies) + movie_numbers
+    # Within a pair: clicks by time, then the others by time; the last one counts.
+    order = np.argsort(pairs * 2 + is_opinion, kind="stable")
+    is_last = np.diff(pairs[order], append=-1) != 0
+    standing = np.zeros(len(order), np.bool_)
+    standing[order[is_last]] = True
+    return standing
+
+
+def _delete_old(folder: Path, *, current: str) -> None:
+    """Keep the newest snapshots, `current` among them; and sweep up what a killed publisher left."""
+    snapshots = sorted(
+        (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")),
+        key=lambda path: (path.name == current, path.name),
+    )
+    for path in [*snapshots[:-SNAPSHOTS_KEPT], *_abandoned(folder)]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _abandoned(folder: Path) -> list[Path]:
+    oldest = time.time() - _ABANDONED_SECONDS
+    with os.scandir(folder) as entries:
+        return [
+            Path(entry.path)
+            for entry in entries
+            if entry.name.endswith(".partial") and entry.stat().st_mtime < oldest
+        ]

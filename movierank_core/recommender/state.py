@@ -1,0 +1,174 @@
+"""What is fitted on the events before one moment: the candidate sources and the state of every movie."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from movierank_core.background import rest
+from movierank_core.config import ModelConfig
+from movierank_core.data.catalogue import Catalogue
+from movierank_core.data.history import History
+from movierank_core.data.interactions import InteractionArrays
+from movierank_core.features.movie_state import MovieState
+from movierank_core.retrieval.candidates import Candidates, ContentRows, find_candidates
+from movierank_core.retrieval.query import Query
+from movierank_core.retrieval.registry import SOURCE_TYPES, fit_sources
+from movierank_core.retrieval.source import Arrays, Source
+from movierank_core.retrieval.sources.content import Content
+
+LITTLE_KNOWN_DAYS: Final = 365
+"""Days after a movie's first event in which few events do not count against it."""
+
+
+@dataclass(frozen=True)
+class RankingState:
+    """Everything but the trees. Holds nothing about any person."""
+
+    sources: dict[str, Source]
+    movies: MovieState
+    as_of: int
+    """Only events strictly before this (seconds since 1970) are in it."""
+    n_per_source: int
+    n_candidates: int
+    max_history: int
+    fusion: dict[str, float] = field(default_factory=dict)
+    """What each source's proposals weigh when they are fused; 1 where it is not named."""
+    min_movie_events: int = 0
+    """Movies with fewer events may be little known."""
+    n_little_known: int = 0
+    """Little-known movies that are candidates in any case, and have places reserved."""
+
+    def with_fusion(self, weights: dict[str, float]) -> "RankingState":
+        """The same state with other weights of its sources."""
+        return replace(self, fusion=weights)
+
+    @property
+    def is_known(self) -> NDArray[np.bool_]:
+        """Per catalogue row, whether anybody had an event with the movie before `as_of`."""
+        return self.movies.n_events > 0
+
+    @cached_property
+    def is_little_known(self) -> NDArray[np.bool_]:
+        """Per catalogue row, whether it has fewer than `min_movie_events` events, none over a year old.
+
+        One with as few in more time had its chance.
+        """
+        is_old = self.movies.days_known > LITTLE_KNOWN_DAYS  # NaN, and so not old, without an event.
+        return (self.movies.n_events < self.min_movie_events) & ~is_old
+
+    @cached_property
+    def little_known(self) -> NDArray[np.int64]:
+        """The rows of the little-known movies, ascending."""
+        return np.flatnonzero(self.is_little_known)
+
+    @cached_property
+    def _little_known(self) -> ContentRows:
+        return ContentRows.among(self.little_known, self.sources.get(Content.name))
+
+    def query(self, history: History, catalogue: Catalogue, as_of: int) -> Query:
+        return Query.of(
+            history,
+            catalogue,
+            as_of,
+            self.movies.mean_rating_of_all,
+            self.movies.like_share_of_all,
+            self.max_history,
+        )
+
+    def candidates(self, query: Query, eligible: NDArray[np.bool_]) -> Candidates:
+        return find_candidates(
+            query,
+            self.sources,
+            eligible,
+            fusion=self.fusion,
+            n_per_source=self.n_per_source,
+            n_candidates=self.n_candidates,
+            little_known=self._little_known,
+            n_little_known=self.n_little_known,
+        )
+
+    def save(self, folder: Path) -> None:
+        """Plain arrays, one file each, and `state.json` with the rest."""
+        folder.mkdir(parents=True, exist_ok=True)
+        tables = {name: source.arrays() for name, source in self.sources.items()}
+        written: dict[int, Path] = {}  # Sources that share an array share its file.
+        for name, arrays in {**tables, "movies": self.movies.arrays()}.items():
+            for key, array in arrays.items():
+                file = folder / f"{name}.{key}.npy"
+                if id(array) in written:
+                    os.link(written[id(array)], file)
+                    continue
+                np.save(file, array, allow_pickle=False)
+                written[id(array)] = file
+        facts = {
+            "as_of": self.as_of,
+            "n_per_source": self.n_per_source,
+            "n_candidates": self.n_candidates,
+            "max_history": self.max_history,
+            "sources": list(self.sources),
+            "fusion": self.fusion,
+            "min_movie_events": self.min_movie_events,
+            "n_little_known": self.n_little_known,
+        }
+        (folder / "state.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> "RankingState":
+        """The state as saved, its arrays memory-mapped."""
+        facts = json.loads((folder / "state.json").read_text("utf-8"))
+        return cls(
+            sources={
+                name: SOURCE_TYPES[name].from_arrays(_read_arrays(folder, name)) for name in facts["sources"]
+            },
+            movies=MovieState.from_arrays(_read_arrays(folder, "movies")),
+            as_of=facts["as_of"],
+            n_per_source=facts["n_per_source"],
+            n_candidates=facts["n_candidates"],
+            max_history=facts["max_history"],
+            fusion=facts["fusion"],
+            # States that were saved before there were reserved places have none.
+            min_movie_events=facts.get("min_movie_events", 0),
+            n_little_known=facts.get("n_little_known", 0),
+        )
+
+
+def _read_arrays(folder: Path, name: str) -> Arrays:
+    rest()
+    return {
+        path.name.removeprefix(f"{name}.").removesuffix(".npy"): np.asarray(
+            np.load(path, mmap_mode="r", allow_pickle=False)
+        )
+        for path in sorted(folder.glob(f"{name}.*.npy"))
+    }
+
+
+def fit_state(
+    data: InteractionArrays,
+    catalogue: Catalogue,
+    as_of: int,
+    config: ModelConfig,
+    progress: Callable[[str], None] | None = None,
+) -> RankingState:
+    """The state from the events of `data` strictly before `as_of` (seconds since 1970).
+
+    Later events are not looked at, so what they hold cannot change the result. Without events the
+    personal sources score 0 everywhere and popularity is 0.
+    """
+    past = data.before(as_of).latest_per_movie().without_idle_users()
+    return RankingState(
+        sources=fit_sources(past, catalogue, as_of, config, progress),
+        movies=MovieState.fit(past, catalogue, as_of),
+        as_of=as_of,
+        n_per_source=config.n_per_source,
+        n_candidates=config.n_candidates,
+        max_history=config.max_history,
+        min_movie_events=config.min_movie_events,
+        n_little_known=config.n_little_known,
+    )

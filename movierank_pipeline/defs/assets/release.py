@@ -1,0 +1,189 @@
+"""A registered version of the model, and whether it may serve."""
+
+import tempfile
+from pathlib import Path
+
+import dagster as dg
+import msgspec
+import polars as pl
+
+from movierank_core.data.timestamps import from_epoch
+from movierank_core.errors import BundleError, DataError
+from movierank_core.mlflow_store import CHALLENGER, MODEL_NAME, PREVIOUS, PRODUCTION
+from movierank_core.paths import Paths
+from movierank_core.recommender.state import RankingState
+from movierank_pipeline.artifacts import StoredEvaluation, StoredInteractions, VersionFacts
+from movierank_pipeline.datasets import metadata_settings
+from movierank_pipeline.defs.assets.features import end_of, events_and_catalogue
+from movierank_pipeline.defs.provenance import fingerprint_of_step
+from movierank_pipeline.ingest.tmdb.metadata import stored_image_base
+from movierank_pipeline.promotion.bundle_checks import BundleFacts, measure_bundle
+from movierank_pipeline.promotion.gate import judge, require_better_than_popularity
+from movierank_pipeline.promotion.incumbent import Rival, judge_production
+from movierank_pipeline.release.build_bundle import data_hash, pack_bundle
+from movierank_pipeline.release.log_run import Release, log_release, version_bundle
+from movierank_pipeline.release.mlflow_client import connect, experiment_id
+from movierank_pipeline.release.model_card import model_card
+from movierank_pipeline.release.registry import REFUSED, Registry
+from movierank_pipeline.settings import Settings
+from movierank_pipeline.training.ranker import TrainedRanker
+
+
+@dg.asset(group_name="model", kinds={"mlflow"}, io_manager_key="folders")
+def model_version(
+    context: dg.AssetExecutionContext,
+    interactions: StoredInteractions,
+    catalogue: pl.DataFrame,
+    retrievers: RankingState,
+    ranker: TrainedRanker,
+    evaluation: StoredEvaluation,
+    settings: Settings,
+) -> dg.MaterializeResult[VersionFacts]:
+    """The training as an MLflow run, and its bundle as a version of `movie-ranker`."""
+    # Dagster's blocking check does not guard a run of this asset alone.
+    require_better_than_popularity(evaluation.report)
+    paths = Paths.from_environment()
+    data, movies = events_and_catalogue(interactions, catalogue)
+    config = ranker.config(settings.model_parameters)
+    fingerprint = fingerprint_of_step(context, "model_version", settings, paths)
+    paths.home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".bundle-", dir=paths.home) as folder:
+        bundle = Path(folder, "bundle")
+        context.log.info("writing the bundle")
+        manifest = pack_bundle(
+            bundle,
+            data=data,
+            catalogue=movies,
+            state=retrievers,
+            ranker=ranker,
+            report=evaluation.report,
+            facts=interactions.facts,
+            config=config,
+            image_base_url=stored_image_base(metadata_settings(settings, paths)),
+        )
+        release = Release(
+            bundle=bundle,
+            manifest=manifest,
+            report=evaluation.report,
+            config=config,
+            training_metrics=ranker.metrics,
+            trials=ranker.trials,
+            data_from=from_epoch(int(data.timestamps.min())).isoformat(),
+            data_until=from_epoch(end_of(data) - 1).isoformat(),
+            fingerprint=fingerprint,
+            dagster_run_id=context.run.run_id,
+            dagster_url=settings.dagster_url,
+            plots=evaluation.plots,
+            report_html=evaluation.html,
+        )
+        context.log.info("logging to MLflow")
+        client = connect(paths)
+        version = log_release(client, paths, release)
+        n_bytes = sum(path.stat().st_size for path in bundle.rglob("*") if path.is_file())
+    experiment = experiment_id(client, paths)
+    return dg.MaterializeResult(
+        value=VersionFacts(number=version.number, run_id=version.run_id),
+        metadata={
+            "version": version.number,
+            "mlflow_run_id": version.run_id,
+            "mlflow_run": dg.MetadataValue.url(
+                f"{settings.mlflow_url}/#/experiments/{experiment}/runs/{version.run_id}"
+            ),
+            "mlflow_version": dg.MetadataValue.url(
+                f"{settings.mlflow_url}/#/models/{MODEL_NAME}/versions/{version.number}"
+            ),
+            "bundle_megabytes": round(n_bytes / 1e6, 2),
+            "model_card": dg.MetadataValue.md(
+                model_card(manifest, evaluation.report, release.data_from, release.data_until)
+            ),
+        },
+        data_version=dg.DataVersion(fingerprint),
+    )
+
+
+@dg.asset(group_name="model", kinds={"mlflow"})
+def promotion(
+    context: dg.AssetExecutionContext,
+    interactions: StoredInteractions,
+    catalogue: pl.DataFrame,
+    model_version: VersionFacts,
+    evaluation: StoredEvaluation,
+    settings: Settings,
+) -> dg.MaterializeResult:
+    """The gate's verdict on the version, and the alias it got: production, challenger or none.
+
+    The version in production is asked what the new one was asked, or, if that is in production already, the
+    one before it. A version that is refused gets no alias. One that passes serves at once under the policy
+    `auto`, and waits as the challenger under `manual`; so does, whatever the policy, one beside which
+    production could not be judged.
+    """
+    paths = Paths.from_environment()
+    client = connect(paths)
+    registry = Registry(client)
+    number = model_version.number
+    production = registry.by_alias(PRODUCTION)
+    serves = production is not None and production.number == number
+    other = registry.by_alias(PREVIOUS) if serves else production
+    with version_bundle(paths, number) as folder:
+        bundle = measure_bundle(folder)
+    rival = None
+    if other is not None:
+        rival = _rival(context, other.number, interactions, catalogue, evaluation, bundle, settings)
+        rival = msgspec.structs.replace(rival, alias=PREVIOUS if serves else PRODUCTION)
+    verdict = judge(evaluation.report, rival, bundle, settings.gate_limits)
+    registry.set_verdict(number, {**verdict.tags(), "gate.policy": settings.promotion_policy})
+    client.log_text(model_version.run_id, verdict.markdown(), "gate.md")
+    if serves:
+        outcome = PRODUCTION  # Whatever the verdict: to take it away is for a person.
+    elif verdict.may_serve and settings.promotion_policy == "auto":
+        registry.promote(number, by="gate")
+        outcome = PRODUCTION
+    elif verdict.outcome != REFUSED:
+        registry.challenge(number)
+        outcome = CHALLENGER
+    else:
+        outcome = "none"
+    context.log.info(f"version {number}: {verdict.outcome}, alias {outcome}. {verdict.reason}")
+    return dg.MaterializeResult(
+        metadata={
+            "version": number,
+            "alias": outcome,
+            "verdict": verdict.outcome,
+            "reason": verdict.reason,
+            "policy": settings.promotion_policy,
+            "checks": dg.MetadataValue.md(verdict.markdown()),
+            **verdict.figures,
+        },
+        data_version=dg.DataVersion(fingerprint_of_step(context, "promotion", settings, paths)),
+    )
+
+
+def _rival(
+    context: dg.AssetExecutionContext,
+    number: int,
+    interactions: StoredInteractions,
+    catalogue: pl.DataFrame,
+    evaluation: StoredEvaluation,
+    bundle: BundleFacts,
+    settings: Settings,
+) -> Rival:
+    """Version `number` on the requests of `evaluation`, which belong to the version with `bundle`."""
+    data, movies = events_and_catalogue(interactions, catalogue)
+    if bundle.data_hash and data_hash(data) != bundle.data_hash:
+        raise DataError(
+            "The interactions are not those that the version was made from and judged on",
+            remedy="run `movierank materialize`, which makes a version of them first",
+        )
+    try:
+        with version_bundle(Paths.from_environment(), number) as folder:
+            return judge_production(
+                number,
+                folder,
+                evaluation,
+                data,
+                movies,
+                settings.model_parameters,
+                progress=context.log.info,
+            )
+    except BundleError as error:
+        return Rival(number=number, problem=str(error))

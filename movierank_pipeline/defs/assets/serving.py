@@ -1,0 +1,65 @@
+"""What is published for others to read: everybody's history, and everybody's best films."""
+
+import dagster as dg
+import msgspec
+import polars as pl
+
+from movierank_core.data.history_snapshot import HistoriesManifest, publish_histories
+from movierank_core.paths import Paths
+from movierank_core.recommender.state import RankingState
+from movierank_pipeline.artifacts import StoredInteractions
+from movierank_pipeline.defs.assets.features import end_of, events_and_catalogue
+from movierank_pipeline.defs.metadata import describe
+from movierank_pipeline.defs.provenance import fingerprint_of_step
+from movierank_pipeline.exports.recommendations import recommend_all
+from movierank_pipeline.settings import Settings
+from movierank_pipeline.training.ranker import TrainedRanker
+
+
+@dg.asset(group_name="serving", kinds={"numpy"})
+def histories(
+    context: dg.AssetExecutionContext, interactions: StoredInteractions, settings: Settings
+) -> dg.MaterializeResult:
+    """The snapshot of everybody's events that the service reads, model or no model."""
+    paths = Paths.from_environment()
+    manifest: HistoriesManifest = publish_histories(
+        interactions.frame,
+        paths.histories,
+        feedback_through=interactions.facts.feedback_through,
+        dataset=interactions.facts.dataset,
+        ratings_are_simulated=interactions.facts.ratings_are_simulated,
+    )
+    return dg.MaterializeResult(
+        metadata={
+            "folder": dg.MetadataValue.path(str(paths.histories / manifest.snapshot_id)),
+            **{
+                name: value
+                for name, value in msgspec.to_builtins(manifest).items()
+                if name != "file_bytes" and value is not None
+            },
+            "megabytes": round(sum(manifest.file_bytes.values()) / 1e6, 2),
+        },
+        data_version=dg.DataVersion(fingerprint_of_step(context, "histories", settings, paths)),
+    )
+
+
+@dg.asset(group_name="serving", kinds={"numpy", "parquet"}, io_manager_key="parquet")
+def recommendations(
+    context: dg.AssetExecutionContext,
+    interactions: StoredInteractions,
+    catalogue: pl.DataFrame,
+    retrievers: RankingState,
+    ranker: TrainedRanker,
+    settings: Settings,
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """The best films of every user at the end of the data, for batch use."""
+    data, movies = events_and_catalogue(interactions, catalogue)
+    model = ranker.on(movies, retrievers)
+    frame = recommend_all(model, data, end_of(data), settings.recommendations_k, context.log.info)
+    return dg.MaterializeResult(
+        value=frame,
+        metadata=describe(frame, users=len(data.user_ids), movies_recommended=frame["movie_id"].n_unique()),
+        data_version=dg.DataVersion(
+            fingerprint_of_step(context, "recommendations", settings, Paths.from_environment())
+        ),
+    )

@@ -1,0 +1,230 @@
+"""What an asset was made from, as one fingerprint, and which assets have to be made again.
+
+A fingerprint covers the code, the settings and files that an asset reads, and the fingerprints of the
+assets before it. Each materialisation keeps it as Dagster's data version; an asset is fresh if the
+fingerprint it would get now is the one it has, and what it wrote is still there.
+"""
+
+import functools
+import hashlib
+import importlib.metadata
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import dagster as dg
+import msgspec
+import polars as pl
+
+import movierank_core
+import movierank_pipeline
+from movierank_core.data.history_snapshot import CURRENT
+from movierank_core.events.store import Watermark, open_event_store
+from movierank_core.mlflow_store import PRODUCTION
+from movierank_core.paths import Paths
+from movierank_pipeline.artifacts import StoredFeedback
+from movierank_pipeline.datasets import DATASET_FILES, dataset_folder, metadata_settings
+from movierank_pipeline.ingest.movielens.editions import find_edition
+from movierank_pipeline.ingest.tmdb.cache import TmdbCache
+from movierank_pipeline.release.log_run import FINGERPRINT_TAG
+from movierank_pipeline.release.mlflow_client import connect
+from movierank_pipeline.release.registry import Registry
+from movierank_pipeline.settings import Settings, events_url
+
+DATA_VERSION_TAG: Final = "dagster/data_version"
+_LIBRARIES: Final = ("implicit", "lightgbm", "numba", "numpy", "polars")
+
+
+@functools.cache
+def code_version() -> str:
+    """Of everything that can change a result: our code and the numeric libraries."""
+    digest = hashlib.sha256()
+    for initial in (movierank_core.__file__, movierank_pipeline.__file__):
+        folder = Path(str(initial)).parent
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and path.suffix in {".py", ".tsv"}:
+                digest.update(f"{path.relative_to(folder).as_posix()}\0".encode())
+                digest.update(path.read_bytes())
+    for name in _LIBRARIES:
+        digest.update(f"{name} {importlib.metadata.version(name)}\0".encode())
+    return digest.hexdigest()[:16]
+
+
+def _dataset(settings: Settings, paths: Paths) -> object:
+    folder = find_edition(dataset_folder(settings, paths)).folder
+    files = sorted(path for path in folder.iterdir() if path.name in DATASET_FILES)
+    return [folder.name, settings.ratings_from, settings.ratings_until, *(_file(path) for path in files)]
+
+
+def _file(path: Path) -> list[str]:
+    if not path.is_file():
+        return [path.name, "missing"]
+    with path.open("rb") as file:
+        return [path.name, hashlib.file_digest(file, "blake2b").hexdigest()]
+
+
+def _events(settings: Settings, paths: Paths) -> object:
+    with closing(open_event_store(events_url(paths))) as store:
+        return str(store.watermark())
+
+
+def _tmdb(settings: Settings, paths: Paths) -> object:
+    sources = metadata_settings(settings, paths)
+    answers: list[object] = []
+    if sources.cache_file.is_file():
+        now = datetime.now(UTC)
+        with TmdbCache(sources.cache_file) as cache:
+            found, gone = cache.known(now)
+            answers = [len(found), len(gone), cache.newest()]
+            if sources.access is not None and cache.failed():
+                answers.append(now.strftime("%Y-%m-%d %H"))  # Worth another try, from time to time.
+            if sources.access is not None and cache.n_refreshed(now) < sources.refreshes_a_day:
+                answers.append(bool(cache.to_refresh(now)))
+    file = None if sources.metadata_file is None else _file(sources.metadata_file)
+    return [file, answers, sources.access is not None]
+
+
+def _model(settings: Settings, paths: Paths) -> object:
+    return msgspec.to_builtins(settings.model_parameters)
+
+
+def _ranker(settings: Settings, paths: Paths) -> object:
+    tuned_by = [settings.tune_seconds, importlib.metadata.version("optuna")] if settings.tune_seconds else []
+    return [_model(settings, paths), *tuned_by]
+
+
+_READS: Final[dict[str, Callable[[Settings, Paths], object]]] = {
+    **dict.fromkeys(("ratings", "movies", "links", "tags"), _dataset),
+    "feedback": _events,
+    "tmdb_movies": _tmdb,
+    **dict.fromkeys(
+        ("retrievers", "ranking_requests", "training_set", "evaluation", "model_version"), _model
+    ),
+    "ranker": _ranker,
+    "promotion": lambda settings, paths: [
+        settings.promotion_policy,
+        msgspec.to_builtins(settings.gate_limits),
+    ],
+    "recommendations": lambda settings, paths: settings.recommendations_k,
+}
+"""What an asset reads besides the assets before it."""
+
+
+def fingerprint(asset: str, settings: Settings, paths: Paths, upstream: Mapping[str, str]) -> str:
+    """The fingerprint of `asset` if it were made now from assets with the fingerprints `upstream`."""
+    return _fingerprint(asset, _reads(asset, settings, paths), upstream)
+
+
+def _reads(asset: str, settings: Settings, paths: Paths) -> object:
+    return _READS[asset](settings, paths) if asset in _READS else None
+
+
+def _fingerprint(asset: str, reads: object, upstream: Mapping[str, str]) -> str:
+    content = msgspec.json.encode([asset, code_version(), reads, sorted(upstream.items())])
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
+def fingerprint_of_step(
+    context: dg.AssetExecutionContext, asset: str, settings: Settings, paths: Paths
+) -> str:
+    """The fingerprint of the asset that is being made, from what the assets before it were made from."""
+    upstream = {}
+    for key in context.assets_def.asset_deps[dg.AssetKey(asset)]:
+        upstream[key.to_user_string()] = stored_fingerprint(context.instance, key) or "never made"
+    return fingerprint(asset, settings, paths, upstream)
+
+
+def stored_fingerprint(instance: dg.DagsterInstance, key: dg.AssetKey) -> str | None:
+    """The fingerprint of the latest materialisation, None where there is none."""
+    event = instance.get_latest_materialization_event(key)
+    if event is None or event.asset_materialization is None:
+        return None
+    return (event.asset_materialization.tags or {}).get(DATA_VERSION_TAG)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which assets of a graph are fresh."""
+
+    fingerprints: dict[str, str]
+    """Of every asset as it should be, those before it first."""
+    stale: list[str]
+    """Assets that have to be made again, those before others first."""
+
+    @property
+    def fresh(self) -> list[str]:
+        return [name for name in self.fingerprints if name not in self.stale]
+
+
+def plan(
+    definitions: dg.Definitions,
+    settings: Settings,
+    paths: Paths,
+    instance: dg.DagsterInstance,
+    *,
+    min_new_events: int = 1,
+) -> Plan:
+    """Compares what every asset would be made from now with what it was made from.
+
+    Fewer new feedback events than `min_new_events` count as none: the service knows of them anyway. A user
+    who asked to be forgotten always counts.
+    """
+    graph = definitions.resolve_asset_graph()
+    fingerprints: dict[str, str] = {}
+    stale: list[str] = []
+    for key in graph.toposorted_asset_keys:
+        name = key.to_user_string()
+        upstream = {parent.to_user_string() for parent in graph.get(key).parent_keys}
+        reads = _reads(name, settings, paths)
+        if name == "feedback":
+            reads = _watermark_if_recent(paths, min_new_events) or reads
+        fingerprints[name] = _fingerprint(name, reads, {parent: fingerprints[parent] for parent in upstream})
+        if stored_fingerprint(instance, key) != fingerprints[name] or not _is_there(
+            name, fingerprints, paths
+        ):
+            stale.append(name)
+    # Assets that one step makes are made together.
+    together = [
+        {key.to_user_string() for key in graph.get(dg.AssetKey(name)).execution_set_asset_keys}
+        for name in stale
+    ]
+    wanted = set(stale).union(*together)
+    return Plan(fingerprints, [name for name in fingerprints if name in wanted])
+
+
+def _watermark_if_recent(paths: Paths, min_new_events: int) -> str | None:
+    """How far the asset `feedback` reaches, unless it lacks `min_new_events` or somebody's forgetting."""
+    folder = paths.assets / "feedback"
+    if not folder.is_dir():
+        return None
+    try:
+        facts = StoredFeedback.load(folder).facts
+    except (OSError, ValueError, pl.exceptions.PolarsError):
+        return None  # Damaged; the asset that reads it says so.
+    before = Watermark.parse(facts.watermark)
+    with closing(open_event_store(events_url(paths))) as store:
+        now, forgotten = store.watermark(), store.forgotten_users()
+    if before is None or before.store_id != now.store_id or forgotten != facts.forgotten_user_ids:
+        return None
+    return facts.watermark if now.seq - before.seq < min_new_events else None
+
+
+def _is_there(name: str, fingerprints: Mapping[str, str], paths: Paths) -> bool:
+    """Whether what the last materialisation made still exists outside Dagster's records."""
+    match name:
+        case "model_version":
+            versions = Registry(connect(paths)).versions()
+            return any(
+                version.is_ready and version.tags.get(FINGERPRINT_TAG) == fingerprints[name]
+                for version in versions
+            )
+        case "promotion":
+            # A person may have moved the alias since, and is right; but somebody must serve.
+            return Registry(connect(paths)).by_alias(PRODUCTION) is not None
+        case "histories":
+            return (paths.histories / CURRENT).is_file()
+        case _:
+            return any((paths.assets / place).exists() for place in (name, f"{name}.parquet"))

@@ -1,0 +1,76 @@
+"""From what the assets made to a bundle on disk."""
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from movierank_core.bundle import write_bundle
+from movierank_core.config import ModelConfig
+from movierank_core.data.catalogue import Catalogue
+from movierank_core.data.interactions import InteractionArrays
+from movierank_core.manifest import IMAGE_BASE_URL, Manifest
+from movierank_core.recommender.state import RankingState
+from movierank_pipeline.artifacts import InteractionFacts
+from movierank_pipeline.evaluation.compare import MAIN
+from movierank_pipeline.evaluation.evaluate import EvaluationReport
+from movierank_pipeline.evaluation.summary import summary_of
+from movierank_pipeline.training.ranker import TrainedRanker
+
+
+def pack_bundle(
+    folder: Path,
+    *,
+    data: InteractionArrays,
+    catalogue: Catalogue,
+    state: RankingState,
+    ranker: TrainedRanker,
+    report: EvaluationReport,
+    facts: InteractionFacts,
+    config: ModelConfig,
+    image_base_url: str = IMAGE_BASE_URL,
+) -> Manifest:
+    """The bundle of a ranker on the state of all events, in `folder`, which must not exist."""
+    return write_bundle(
+        folder,
+        catalogue=catalogue,
+        state=state.with_fusion(ranker.fusion),
+        model_texts=ranker.model_texts,
+        model_weights=ranker.weights,
+        feature_names=[feature.name for feature in ranker.features],
+        calibration=ranker.calibration,
+        predict_raw=lambda matrix: lightgbm_scores(ranker.model_texts, ranker.weights, matrix),
+        dataset=facts.dataset,
+        ratings_are_simulated=facts.ratings_are_simulated,
+        data_hash=data_hash(data),
+        n_users=len(data.user_ids),
+        n_interactions=len(data),
+        metrics={metric: interval.mean for metric, interval in report.systems[MAIN].items()},
+        evaluation=summary_of(report),
+        config=msgspec.to_builtins(config),
+        seed=config.seed,
+        image_base_url=image_base_url,
+    )
+
+
+def lightgbm_scores(
+    texts: list[str], weights: list[float], matrix: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """LightGBM's own raw scores, to hold ours against."""
+    import lightgbm
+
+    scores = np.zeros(len(matrix))
+    for text, weight in zip(texts, weights, strict=True):
+        scores += weight * lightgbm.Booster(model_str=text).predict(matrix, raw_score=True, num_threads=1)
+    return scores
+
+
+def data_hash(data: InteractionArrays) -> str:
+    """SHA-256 of all events in order: the same for the same events, wherever they were read from."""
+    digest = hashlib.sha256()
+    for column in (data.user_ids, data.offsets, data.movie_ids, data.ratings, data.timestamps):
+        digest.update(np.ascontiguousarray(column).data)
+    digest.update(np.ascontiguousarray(data.event_codes).data)
+    return digest.hexdigest()

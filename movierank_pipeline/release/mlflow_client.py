@@ -1,0 +1,59 @@
+"""The MLflow client and the experiment, set up the same way by everything that uses them.
+
+MLflow is imported inside the functions: it costs over a second and 190 MB, and the Dagster code location
+is imported again and again.
+"""
+
+import logging
+import os
+import warnings
+from typing import TYPE_CHECKING
+
+from movierank_core.mlflow_store import EXPERIMENT_NAME, follow_move, is_embedded, tracking_uri
+from movierank_core.paths import Paths
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+def connect(paths: Paths) -> "MlflowClient":
+    """A client of the configured store, which MLflow's fluent functions use as well from then on.
+
+    The embedded store is made when missing, and mended when the checkout has moved.
+    """
+    # Read by MLflow when it is imported or at its first request, and inherited by processes we start.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # The default retries for over 200 s.
+    import mlflow
+
+    for name in ("alembic", "mlflow"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # MLflow proposes type hints that would make it validate every row of a batch in Python.
+    warnings.filterwarnings("ignore", message=".*type hints to the `predict` method.*")
+    if is_embedded(paths):
+        paths.artifacts.mkdir(parents=True, exist_ok=True)
+        follow_move(paths)
+    uri = tracking_uri(paths)
+    configured = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(uri)
+    if not configured:
+        # MLflow exports what it is told; another root in this process would be taken for configured.
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
+    return mlflow.MlflowClient(tracking_uri=uri)
+
+
+def experiment_id(client: "MlflowClient", paths: Paths) -> str:
+    """The id of the experiment `movierank`, made when missing."""
+    from mlflow.exceptions import MlflowException
+
+    if (found := client.get_experiment_by_name(EXPERIMENT_NAME)) is not None:
+        return str(found.experiment_id)
+    location = str(paths.artifacts) if is_embedded(paths) else None  # A server knows its own place.
+    try:
+        return str(client.create_experiment(EXPERIMENT_NAME, artifact_location=location))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        made_meanwhile = client.get_experiment_by_name(EXPERIMENT_NAME)
+        return str(made_meanwhile.experiment_id)

@@ -1,0 +1,211 @@
+"""Finding movies by title while somebody types: beginnings of words, accents folded, typing errors forgiven.
+
+An inverted index over the words of titles and original titles. Every word of the query must be found; the
+last may be the beginning of a word.
+"""
+
+import unicodedata
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from movierank_core.background import rest
+from movierank_serving.catalogue.edit_distance import MAX_WORD, distances
+
+MAX_WORDS: Final = 12
+"""Words of a query that count."""
+_MASKS: Final = 3
+_EXACT, _PREFIX, _TYPO = 1.0, 0.85, 0.5
+_POPULARITY_WEIGHT: Final = 0.6
+"""The most popular movie is worth this much of a word's match more than the least."""
+_SHORTLIST: Final = 200
+"""Movies whose titles are compared with the query letter by letter."""
+_SPECIAL: Final = str.maketrans(
+    {
+        "ß": "ss",
+        "æ": "ae",
+        "œ": "oe",
+        "ø": "o",
+        "đ": "d",
+        "ł": "l",
+        "ð": "d",
+        "þ": "th",
+        "ı": "i",
+        "&": " and ",
+    }
+)
+
+
+_ARTICLES: Final = ("the ", "a ", "an ")
+
+
+def fold(text: str) -> str:
+    """Lower case without accents; everything but letters and digits is one space. `Amélie!` → `amelie`."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold().translate(_SPECIAL))
+    kept = "".join(
+        letter if letter.isalnum() else " "
+        for letter in decomposed
+        if not unicodedata.combining(letter) and letter not in "'’"
+    )
+    return " ".join(kept.split())
+
+
+def _folded(title: str) -> str:
+    rest()
+    return fold(title)
+
+
+def _without_article(text: str) -> str:
+    return next((text[len(article) :] for article in _ARTICLES if text.startswith(article)), text)
+
+
+class TitleSearch:
+    """An index over one catalogue's titles. Immutable, so any number of threads may search at once."""
+
+    def __init__(
+        self,
+        titles: list[str],
+        other_titles: list[str | None],
+        years: list[int | None],
+        popularity: NDArray[np.float64],
+    ) -> None:
+        """One entry per catalogue row; `popularity` in [0, 1]."""
+        self._folded = [_folded(title) for title in titles]
+        self._popularity = popularity
+        rows_by_word: dict[str, list[int]] = {}
+        for row, (title, other, year) in enumerate(zip(self._folded, other_titles, years, strict=True)):
+            rest()
+            words = set(title.split())
+            if other is not None:
+                words.update(fold(other).split())
+            if year is not None:
+                words.add(str(year))
+            for word in words:
+                rows_by_word.setdefault(word, []).append(row)
+        self._words = sorted(rows_by_word)
+        self._word_array = np.array(self._words, dtype=str)
+        counts = [len(rows_by_word[word]) for word in self._words]
+        self._starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+        self._rows = np.fromiter(
+            (row for word in self._words for row in rows_by_word[word]), np.int64, int(self._starts[-1])
+        )
+        self._letters, self._lengths = _letters_of(self._words)
+        self._masks = _masks_of(self._letters)
+        self._similar_words("compile", is_last=True)  # So that no request waits for it.
+
+    def search(self, query: str, limit: int) -> list[int]:
+        """Catalogue rows, best first; most popular first for an empty query."""
+        words = fold(query).split()[:MAX_WORDS]
+        if not words:
+            return _top(self._popularity, limit).tolist()
+        scores = self._scores(words, forgiving=False)
+        if not scores.any() and any(self._is_known(word) for word in words):
+            scores = self._scores(words, forgiving=True)
+        shortlist = _top(scores, max(limit, _SHORTLIST))
+        joined = " ".join(words)
+        refined = scores[shortlist] + [self._closeness(int(row), joined) for row in shortlist]
+        return shortlist[np.argsort(-refined, kind="stable")][:limit].tolist()
+
+    def _scores(self, words: list[str], *, forgiving: bool) -> NDArray[np.float64]:
+        """Per row, 0 where a word is missing; `forgiving` looks for typing errors in known words too."""
+        matched = np.zeros(len(self._folded), np.float64)
+        has_all = np.ones(len(self._folded), np.bool_)
+        for position, word in enumerate(words):
+            quality = self._quality_of(word, is_last=position == len(words) - 1, forgiving=forgiving)
+            has_all &= quality > 0
+            matched += quality
+        return has_all * (matched / len(words) + _POPULARITY_WEIGHT * self._popularity)
+
+    def _closeness(self, row: int, query: str) -> float:
+        """What the whole title adds: the same as the query, or beginning with it, and how much is left."""
+        title = self._folded[row]
+        if title == query:
+            return 1.5
+        bare_title, bare_query = _without_article(title), _without_article(query)
+        if bare_title == bare_query:
+            return 1.4
+        covered = 0.3 * len(query) / max(len(title), len(query))
+        if bare_title.startswith(bare_query):
+            return covered + (0.6 if bare_title[len(bare_query)] == " " else 0.4)
+        return covered
+
+    def _quality_of(self, word: str, *, is_last: bool, forgiving: bool) -> NDArray[np.float64]:
+        """Per row how well its best word matches, 0 where none does."""
+        quality = np.zeros(len(self._folded), np.float64)
+        first = int(np.searchsorted(self._word_array, word, side="left"))
+        stop = int(np.searchsorted(self._word_array, word + "\U0010ffff", side="right"))
+        has_exact = first < len(self._words) and self._words[first] == word
+        is_known = first < stop if is_last else has_exact
+        if forgiving or not is_known:
+            for index in self._similar_words(word, is_last=is_last):
+                quality[self._rows_of(index, index + 1)] = _TYPO
+        if is_last:
+            quality[self._rows_of(first, stop)] = _PREFIX
+        if has_exact:
+            quality[self._rows_of(first, first + 1)] = _EXACT
+        return quality
+
+    def _is_known(self, word: str) -> bool:
+        first = int(np.searchsorted(self._word_array, word, side="left"))
+        return first < len(self._words) and self._words[first].startswith(word)
+
+    def _rows_of(self, first: int, stop: int) -> NDArray[np.int64]:
+        return self._rows[self._starts[first] : self._starts[stop]]
+
+    def _similar_words(self, word: str, *, is_last: bool) -> list[int]:
+        """Words within one typing error; within two for eight letters or more."""
+        if len(word) < 3 or not len(self._words):
+            return []
+        limit = 1 if len(word) < 8 else 2
+        letters, lengths = _letters_of([word])
+        masks = _masks_of(letters)[:, 0]
+        # Every letter of the query that a word lacks (or has too few times) costs at least one edit.
+        candidates = np.flatnonzero(np.bitwise_count(masks[0] & ~self._masks[0]) <= limit)
+        lacking = np.bitwise_count(masks[:, None] & ~self._masks[:, candidates]).sum(axis=0)
+        candidates = candidates[lacking <= limit]
+        found = distances(letters[0, : lengths[0]], self._letters, self._lengths, candidates, limit, is_last)
+        return candidates[found <= limit].tolist()
+
+
+def _letters_of(words: list[str]) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
+    """Letters as numbers, a word a row, and how many there are."""
+    letters = np.zeros((len(words), MAX_WORD), np.uint16)
+    lengths = np.zeros(len(words), np.int64)
+    for row, word in enumerate(words):
+        rest()
+        codes = np.frombuffer(word[:MAX_WORD].encode("utf-32-le"), np.uint32)
+        letters[row, : len(codes)] = codes & 0xFFFF
+        lengths[row] = len(codes)
+    return letters, lengths
+
+
+def _masks_of(letters: NDArray[np.uint16]) -> NDArray[np.uint64]:
+    """[_MASKS, n]: bits for the letters that a word has at least once, twice, three times.
+
+    64 bits are shared by all letters, so some stand for several.
+    """
+    folded = letters % 64
+    occurrence = np.zeros(letters.shape, np.int64)
+    for column in range(1, letters.shape[1]):
+        rest()
+        occurrence[:, column] = (folded[:, :column] == folded[:, column : column + 1]).sum(axis=1)
+    bits = np.left_shift(np.uint64(1), folded.astype(np.uint64))
+    return np.stack(
+        [
+            np.bitwise_or.reduce(
+                np.where((letters > 0) & (occurrence == times), bits, np.uint64(0)), axis=1, dtype=np.uint64
+            )
+            for times in range(_MASKS)
+        ],
+        axis=0,
+    )
+
+
+def _top(scores: NDArray[np.float64], limit: int) -> NDArray[np.int64]:
+    """Rows with the highest positive scores, ties by row."""
+    rows = np.flatnonzero(scores > 0)
+    if len(rows) > limit:
+        threshold = np.partition(scores[rows], len(rows) - limit)[len(rows) - limit]
+        rows = rows[scores[rows] >= threshold]
+    return rows[np.argsort(-scores[rows], kind="stable")][:limit]

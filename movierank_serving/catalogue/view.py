@@ -1,0 +1,117 @@
+"""A catalogue as the service shows it: cards for lists, whole movies, and title search.
+
+What lists need of every movie is taken out of the table once, because a request may not touch a data frame.
+"""
+
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from movierank_core.data.catalogue import Catalogue
+from movierank_serving.catalogue.title_search import TitleSearch
+from movierank_serving.schemas import Movie, MovieCard, RankedResult
+
+_C = TypeVar("_C", bound=MovieCard)
+
+
+class CatalogueView:
+    """Immutable once made."""
+
+    def __init__(self, catalogue: Catalogue, popular_rows: list[int], image_bases: tuple[str, str]) -> None:
+        """`popular_rows`: catalogue rows, the most popular first; it need not hold all.
+
+        `image_bases`: what stands before the path of a poster and of a backdrop.
+        """
+        frame = catalogue.frame
+        self.catalogue = catalogue
+        self.image_bases = image_bases
+        self._movie_ids: list[int] = frame["movie_id"].to_list()
+        self.titles: list[str] = frame["title"].to_list()
+        self.release_years: list[int | None] = frame["release_year"].to_list()
+        self.genres: list[list[str]] = [genres or [] for genres in frame["genres"].to_list()]
+        self._tmdb_ids: list[int | None] = frame["tmdb_id"].to_list()
+        self._posters = [_url(image_bases[0], path) for path in frame["poster_path"].to_list()]
+        self._row_by_tmdb_id = {
+            tmdb_id: row for row, tmdb_id in enumerate(self._tmdb_ids) if tmdb_id is not None
+        }
+        self.search = TitleSearch(
+            self.titles,
+            frame["original_title"].to_list(),
+            self.release_years,
+            _popularity(len(catalogue), popular_rows),
+        )
+
+    def row_of_tmdb(self, tmdb_id: int) -> int:
+        """The row of a TMDB movie, -1 if there is none."""
+        return self._row_by_tmdb_id.get(tmdb_id, -1)
+
+    def card(self, row: int) -> MovieCard:
+        return self.card_as(MovieCard, row)
+
+    def card_as(self, kind: type[_C], row: int, **more: Any) -> _C:
+        """A card with what `kind` adds to it."""
+        return kind(
+            movie_id=self._movie_ids[row],
+            title=self.titles[row],
+            release_year=self.release_years[row],
+            genres=self.genres[row],
+            poster_url=self._posters[row],
+            tmdb_id=self._tmdb_ids[row],
+            **more,
+        )
+
+    def ranked(self, row: int, score: float, reasons: list[str], **more: Any) -> RankedResult:
+        """A place in a ranking."""
+        return RankedResult(
+            movie_id=self._movie_ids[row],
+            score=score,
+            title=self.titles[row],
+            poster_url=self._posters[row],
+            reasons=reasons,
+            tmdb_id=self._tmdb_ids[row],
+            release_year=self.release_years[row],
+            genres=self.genres[row],
+            **more,
+        )
+
+    def movie(self, row: int) -> Movie:
+        facts = self.catalogue.frame.row(row, named=True)
+        release_date, retrieved_at = facts["release_date"], facts["retrieved_at"]
+        return Movie(
+            movie_id=facts["movie_id"],
+            title=facts["title"],
+            original_title=facts["original_title"],
+            release_year=facts["release_year"],
+            release_date=None if release_date is None else release_date.isoformat(),
+            genres=facts["genres"] or [],
+            runtime_minutes=facts["runtime_minutes"],
+            original_language=facts["original_language"],
+            overview=facts["overview"],
+            cast=facts["cast"] or [],
+            directors=facts["directors"] or [],
+            keywords=facts["keywords"] or [],
+            certification=facts["certification"],
+            collection=facts["collection"],
+            tmdb_vote_avg=facts["tmdb_vote_average_snapshot"],
+            tmdb_vote_count=facts["tmdb_vote_count_snapshot"],
+            tmdb_popularity=facts["tmdb_popularity_snapshot"],
+            tmdb_retrieved_at=None if retrieved_at is None else retrieved_at.isoformat(),
+            metadata_source=facts["metadata_source"],
+            poster_url=self._posters[row],
+            backdrop_url=_url(self.image_bases[1], facts["backdrop_path"]),
+            tmdb_id=facts["tmdb_id"],
+            imdb_id=facts["imdb_id"],
+        )
+
+
+def _url(base: str, path: str | None) -> str | None:
+    return None if not path else f"{base.rstrip('/')}/{path.lstrip('/')}"
+
+
+def _popularity(n_movies: int, popular_rows: list[int]) -> NDArray[np.float64]:
+    """1 for the most popular row, falling with the logarithm of the place; 0 for rows that are not there."""
+    popularity = np.zeros(n_movies)
+    places = np.arange(len(popular_rows))
+    popularity[popular_rows] = 1 - np.log1p(places) / np.log1p(max(n_movies, 2))
+    return popularity

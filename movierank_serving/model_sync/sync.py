@@ -1,0 +1,284 @@
+"""Brings the version that carries the alias from the registry to this machine.
+
+Runs in a process of its own (`movierank serve` starts it): MLflow costs two seconds and 190 MB to import,
+and a registry that hangs must not hold up a worker. The only module of the service that imports MLflow.
+"""
+
+import logging
+import os
+import re
+import shutil
+import signal
+import tempfile
+import threading
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from movierank_core.background import resting
+from movierank_core.errors import BundleError, MovierankError
+from movierank_core.manifest import MANIFEST
+from movierank_core.mlflow_store import BUNDLE_IN_MODEL, CHALLENGER, READY, STATE_TAG, follow_move
+from movierank_serving.model_sync.local_copies import (
+    CurrentVersion,
+    ModelCopies,
+    Refusal,
+    SyncStatus,
+    load_bundle,
+    now,
+)
+from movierank_serving.settings import Settings
+from movierank_serving.web.logs import set_up_logs
+
+COPIES_KEPT: Final = 3
+RETRY_AFTER: Final = timedelta(minutes=5)
+"""How long a refused version is left alone before it is tried again."""
+REFUSALS_KEPT: Final = 5
+_NOT_THERE: Final = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""How MLflow's stores say that no version carries an alias."""
+_log = logging.getLogger("movierank.sync")
+
+
+class RegistryUnavailable(MovierankError):
+    """The registry cannot be asked, or has no version to serve."""
+
+
+class NobodyHasAlias(RegistryUnavailable):
+    """The registry was asked, and no version carries the alias."""
+
+
+def sync_once(settings: Settings) -> SyncStatus:
+    """Look once: copy, verify and switch to the version that carries the alias if it is another one.
+
+    The same for the challenger where `serve_challenger` says so. Nothing raises: what goes wrong is in the
+    status, which is also written for the workers.
+    """
+    copies = ModelCopies(settings.paths.model_cache)
+    refused = _refusals(copies)
+    registry_error = None
+    try:
+        refused = _follow(settings, copies, settings.model_alias, copies.current_file, refused)
+    except RegistryUnavailable as error:
+        registry_error = str(error)
+    if settings.serve_challenger:
+        try:
+            refused = _follow(settings, copies, CHALLENGER, copies.challenger_file, refused)
+        except NobodyHasAlias:
+            copies.challenger_file.unlink(missing_ok=True)
+        except RegistryUnavailable as error:
+            registry_error = registry_error or str(error)
+    status = SyncStatus(checked_at=now(), registry_error=registry_error, refused=refused[-REFUSALS_KEPT:])
+    copies.set_status(status)
+    return status
+
+
+def _follow(
+    settings: Settings, copies: ModelCopies, alias: str, pointer: Path, refused: list[Refusal]
+) -> list[Refusal]:
+    """Name the version that carries `alias` in `pointer`; the refusals with what became of it.
+
+    A version that is refused leaves a served one where it is, and takes a challenger away: the old one is
+    not it any more. Raises RegistryUnavailable where there is no version to be had.
+    """
+    version, run_id = _aliased_version(settings, alias)
+    if _is_named(copies, pointer, version, run_id) or _is_left_alone(refused, version, run_id):
+        return refused
+    others = [entry for entry in refused if (entry.version, entry.run_id) != (version, run_id)]
+    try:
+        _switch_to(settings, copies, pointer, version, run_id)
+    except (BundleError, OSError) as error:
+        _log.error("version refused", extra={"model_version": version, "error": str(error)})
+        if pointer == copies.challenger_file:
+            pointer.unlink(missing_ok=True)
+        return [*others, Refusal(version=version, run_id=run_id, error=str(error), refused_at=now())]
+    return others
+
+
+def run_sync(settings: Settings, stop: threading.Event) -> None:
+    """Look every `registry_poll_seconds` until told to stop or the parent process is gone."""
+    parent = os.getppid()
+    last_error: str | None = None
+    while not stop.is_set() and os.getppid() == parent:
+        try:
+            error = sync_once(settings).registry_error
+        except OSError as trouble:  # A full disk: the status cannot be written, so the log has to do.
+            error = f"The model copies cannot be written: {trouble}"
+        if error != last_error:
+            _log.warning("registry", extra={"error": error or "available again"})
+            last_error = error
+        stop.wait(settings.registry_poll_seconds)
+
+
+def main() -> None:
+    """The process that `movierank serve` starts beside its workers."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    set_up_logs()
+    run_sync(Settings.from_environment(), stop)
+
+
+def _refusals(copies: ModelCopies) -> list[Refusal]:
+    try:
+        status = copies.status()
+    except BundleError:
+        return []  # It is about to be written anew.
+    return [] if status is None else status.refused
+
+
+def _named(copies: ModelCopies, pointer: Path) -> CurrentVersion | None:
+    """None also where the pointer is damaged: it is about to be written anew."""
+    try:
+        return copies.named(pointer)
+    except BundleError:
+        return None
+
+
+def _is_named(copies: ModelCopies, pointer: Path, version: str, run_id: str) -> bool:
+    named = _named(copies, pointer)
+    return (
+        named is not None
+        and (named.version, named.run_id) == (version, run_id)
+        and (copies.folder_of(named) / MANIFEST).is_file()
+    )
+
+
+def _is_left_alone(refused: list[Refusal], version: str, run_id: str) -> bool:
+    return any(
+        (entry.version, entry.run_id) == (version, run_id)
+        and datetime.now(UTC) - datetime.fromisoformat(entry.refused_at) < RETRY_AFTER
+        for entry in refused
+    )
+
+
+def _switch_to(settings: Settings, copies: ModelCopies, pointer: Path, version: str, run_id: str) -> None:
+    """Raises BundleError if the version is unusable, RegistryUnavailable if it cannot be fetched."""
+    folder = copies.versions / f"{version}-{run_id[:8]}"
+    with _courtesy(copies):
+        is_usable = _is_usable(folder)
+    if not is_usable:
+        copies.versions.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=copies.versions))
+        try:
+            bundle = _download(settings, version, partial)
+            with _courtesy(copies):
+                load_bundle(bundle)
+            if folder.exists():
+                folder.rename(partial / "replaced")
+            bundle.rename(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    named = CurrentVersion(version=version, run_id=run_id, folder=folder.name, aliased_at=now())
+    copies.name(pointer, named)
+    _log.info("version ready", extra={"model_version": version})
+    _delete_old(copies)
+
+
+def _is_usable(folder: Path) -> bool:
+    """Whether a copy from earlier is still whole."""
+    if not folder.is_dir():
+        return False
+    try:
+        load_bundle(folder)
+    except BundleError:
+        return False
+    os.utime(folder)
+    return True
+
+
+def _courtesy(copies: ModelCopies) -> AbstractContextManager[None]:
+    """Verifying takes its time where a version is served meanwhile."""
+    return nullcontext() if _named(copies, copies.current_file) is None else resting()
+
+
+def _delete_old(copies: ModelCopies) -> None:
+    in_use = [_named(copies, pointer) for pointer in (copies.current_file, copies.challenger_file)]
+    keep = {named.folder for named in in_use if named is not None}
+    folders = [path for path in copies.versions.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    folders.sort(key=lambda path: (path.name in keep, path.stat().st_mtime))
+    for path in folders[:-COPIES_KEPT]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _aliased_version(settings: Settings, alias: str) -> tuple[str, str]:
+    """Number and run of the version that carries the alias."""
+    client, errors = _client(settings)
+    try:
+        entry = client.get_model_version_by_alias(settings.model_name, alias)
+    except errors as error:
+        kind = NobodyHasAlias if getattr(error, "error_code", "") in _NOT_THERE else RegistryUnavailable
+        raise _unavailable(settings, alias, error, kind) from error
+    if entry.tags.get(STATE_TAG) not in (None, READY):
+        raise RegistryUnavailable(
+            f"Version {entry.version} of {settings.model_name} was never finished",
+            remedy="choose another with `movierank promote`",
+        )
+    return str(entry.version), str(entry.run_id or "")
+
+
+def _download(settings: Settings, version: str, folder: Path) -> Path:
+    """The bundle of a version, somewhere below `folder`."""
+    _, errors = _client(settings)
+    import mlflow
+
+    if settings.tracking_uri == settings.paths.tracking_uri:
+        follow_move(settings.paths)
+    try:
+        mlflow.artifacts.download_artifacts(
+            artifact_uri=f"models:/{settings.model_name}/{version}",
+            dst_path=str(folder),
+            tracking_uri=settings.tracking_uri,
+            registry_uri=settings.tracking_uri,
+        )
+    except errors as error:
+        raise _unavailable(settings, version, error) from error
+    if (folder / BUNDLE_IN_MODEL / MANIFEST).is_file():
+        return folder / BUNDLE_IN_MODEL
+    manifests = sorted(folder.rglob(MANIFEST), key=lambda path: len(path.parts))
+    if not manifests:
+        raise BundleError(
+            f"Version {version} of {settings.model_name} holds no {MANIFEST}",
+            expected="a model logged by `movierank materialize`",
+            remedy="promote another version",
+        )
+    return manifests[0].parent
+
+
+def _client(settings: Settings) -> tuple[Any, tuple[type[Exception], ...]]:
+    """A client, and what it raises for troubles of the registry."""
+    database = settings.tracking_uri.removeprefix("sqlite:///")
+    if database != settings.tracking_uri and not Path(database).is_file():
+        # Asking MLflow would make the file and run all its migrations.
+        raise RegistryUnavailable(
+            f"There is no registry at {database} yet", remedy="run `movierank materialize`"
+        )
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "3")
+    import mlflow
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    client = mlflow.MlflowClient(tracking_uri=settings.tracking_uri, registry_uri=settings.tracking_uri)
+    return client, (MlflowException, RequestException, SQLAlchemyError, OSError)
+
+
+def _unavailable(
+    settings: Settings,
+    wanted: str,
+    error: Exception,
+    kind: type[RegistryUnavailable] = RegistryUnavailable,
+) -> RegistryUnavailable:
+    text = re.sub(r"://[^/@\s]+@", "://***@", " ".join(str(error).split()))[:400]
+    address = re.sub(r"://[^/@\s]+@", "://***@", settings.tracking_uri)
+    return kind(
+        f"No version {settings.model_name}@{wanted} from the registry {address}: {text}",
+        remedy="run `movierank materialize` if there is none yet; else check MLFLOW_TRACKING_URI",
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""What surrounds every request: its id and clock, security headers, metrics and one log line."""
+
+import functools
+import logging
+import re
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from movierank_serving.settings import Settings
+from movierank_serving.web.prometheus import Metrics
+
+_SCOPE_KEY: Final = "movierank"
+_UNMATCHED: Final = "unmatched"
+PROBES: Final = frozenset({"/health/live", "/health/ready", "/metrics"})
+"""Asked every few seconds by machines: counted like every request, but logged only when they break."""
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+_SUBRESOURCES: Final = (b"text/css", b"text/javascript")
+_SUBRESOURCE_HEADERS: Final = [(b"x-content-type-options", b"nosniff")]
+"""What speaks of documents means nothing to a style or a script, and the page is made of fifty of them."""
+_log = logging.getLogger("movierank.requests")
+
+
+@dataclass
+class RequestFacts:
+    """What is known of a request while it is answered; handlers add to it."""
+
+    request_id: str
+    started: float
+    """`time.perf_counter()`."""
+    user_id: int | None = None
+    model_version: str | None = None
+
+    def elapsed_ms(self) -> float:
+        return round((time.perf_counter() - self.started) * 1000, 3)
+
+
+def facts_of(scope: Any) -> RequestFacts:
+    """The facts of the request being answered."""
+    facts: RequestFacts = scope[_SCOPE_KEY]
+    return facts
+
+
+def _set_facts(scope: Any, facts: RequestFacts) -> None:
+    scope[_SCOPE_KEY] = facts
+
+
+class Observe:
+    """Wraps the whole application, its 404s and 405s as well."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        settings: Settings,
+        image_bases: Callable[[], tuple[str, str]],
+    ) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._log_requests = settings.log_requests
+        self._image_bases = image_bases
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        facts = RequestFacts(_request_id(scope), time.perf_counter())
+        _set_facts(scope, facts)
+        request_id = (b"x-request-id", facts.request_id.encode())
+        usual_headers = _security_headers(self._image_bases())
+        status = 500
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                sent = list(message["headers"])
+                own = _SUBRESOURCE_HEADERS if _is_subresource(sent) else usual_headers
+                message["headers"] = [*sent, request_id, *own]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_headers)
+        finally:
+            self._note(scope, facts, status)
+
+    def _note(self, scope: Any, facts: RequestFacts, status: int) -> None:
+        method, route = str(scope["method"]), str(scope.get("path_template") or _UNMATCHED)
+        seconds = time.perf_counter() - facts.started
+        self._metrics.request(method, route, status, seconds)
+        if not self._log_requests or (route in PROBES and status != 500):
+            return
+        line = {
+            "request_id": facts.request_id,
+            "method": method,
+            "route": route,
+            "status": status,
+            "latency_ms": round(seconds * 1000, 3),
+            "model_version": facts.model_version,
+        }
+        if facts.user_id is not None:
+            line["user_id"] = facts.user_id
+        _log.info("request", extra=line)
+
+
+def _is_subresource(headers: list[tuple[bytes, bytes]]) -> bool:
+    return any(name.lower() == b"content-type" and value.startswith(_SUBRESOURCES) for name, value in headers)
+
+
+def _request_id(scope: Scope) -> str:
+    """The caller's `X-Request-Id`, where it is a plain one, else a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            return value.decode()
+    return secrets.token_hex(8)
+
+
+@functools.lru_cache(maxsize=4)
+def _security_headers(image_bases: tuple[str, str]) -> list[tuple[bytes, bytes]]:
+    images = dict.fromkeys("://".join(urlsplit(base)[:2]) for base in image_bases if urlsplit(base).netloc)
+    policy = "; ".join(
+        (
+            "default-src 'self'",
+            f"img-src 'self' {' '.join(images)} data:",
+            "object-src 'none'",
+            "base-uri 'none'",
+            "form-action 'self'",
+            "frame-ancestors 'none'",
+        )
+    )
+    headers = {
+        "content-security-policy": policy,
+        "x-content-type-options": "nosniff",
+        "referrer-policy": "no-referrer",
+        "cross-origin-opener-policy": "same-origin",
+        "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    }
+    return [(name.encode(), value.encode()) for name, value in headers.items()]
