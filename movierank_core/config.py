@@ -1,96 +1,321 @@
-"""Every number that decides how a model is built and judged, in one typed object.
+"""Every tunable number of a model and of the gate that judges it, each with its bounds and its meaning.
 
-Defaults were chosen on validation requests inside the training period, never for a data set by name.
+The defaults were chosen on validation requests inside the training period, never for a data set by name.
+Values from the environment, Dagster or the command line are checked by `environment.convert_setting`.
 """
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 
 class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     """How the candidate sources, the ranker and its evaluation are built."""
 
-    seed: int = 1
-    """Seeds every random choice; two runs on the same data give the same model."""
+    seed: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=2**31 - 2,
+            description="Seed of every random choice. Two runs on the same data give the same model.",
+        ),
+    ] = 1
 
-    split_quantile: float = 0.8
-    """T, the moment that separates training from evaluation, as a quantile of event times."""
-    moments: int = 10
-    """Moments at which each evaluated user asks, at most."""
-    training_origins: tuple[float, ...] = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-    """Moments inside the training period (quantiles of its event times) at which candidate sources are
-    fitted to make training rows; requests come from after each, up to the next. The last is validation."""
-    training_moments: int = 8
-    """Training requests drawn per user and origin, at most."""
-    max_training_requests: int = 3_000
-    """Training and validation requests in all, at most; a seeded sample beyond that. Time and memory of
-    training grow with it: 3,000 requests are half a million rows."""
+    split_quantile: Annotated[
+        float,
+        Meta(
+            gt=0,
+            lt=1,
+            description="T, which separates training from evaluation, as a quantile of event times.",
+        ),
+    ] = 0.8
+    moments: Annotated[
+        int, Meta(ge=1, le=1_000, description="Maximum number of moments at which each evaluated user asks.")
+    ] = 10
+    training_origins: Annotated[
+        tuple[Annotated[float, Meta(gt=0, lt=1)], ...],
+        Meta(
+            min_length=1,
+            max_length=100,
+            description="Moments inside the training period, as quantiles of its event times, at which the"
+            " candidate sources are fitted to make training rows. The requests of an origin lie between it"
+            " and the next one. The requests of the last origin are the validation requests.",
+        ),
+    ] = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    training_moments: Annotated[
+        int, Meta(ge=1, le=1_000, description="Maximum number of training requests per user and origin.")
+    ] = 8
+    max_training_requests: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10_000_000,
+            description="Maximum number of training and validation requests together; a seeded sample of them"
+            " is taken above it. Time and memory of training grow with it: 3,000 requests are half a million"
+            " rows.",
+        ),
+    ] = 3_000
+    max_benchmark_requests: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10_000_000,
+            description="Maximum number of training and validation requests of `movierank benchmark`, where"
+            " each request has fewer targets.",
+        ),
+    ] = 24_000
+    training_depth: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10_000,
+            description="Maximum number of best-fused candidates kept per training request. Candidates below"
+            " it are rarely liked and cost time and memory.",
+        ),
+    ] = 150
 
-    max_benchmark_requests: int = 24_000
-    """The same for `movierank benchmark`, whose requests have fewer targets each."""
+    max_history: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=100_000,
+            description="Maximum number of latest events of a history that describe the user's taste. Older"
+            " events only count as seen. It bounds the cost of a request.",
+        ),
+    ] = 500
+    n_candidates: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=100_000,
+            description="Number of movies per request that the sources propose together and the ranker"
+            " scores.",
+        ),
+    ] = 500
+    n_per_source: Annotated[
+        int,
+        Meta(ge=1, le=100_000, description="Maximum number of movies that each candidate source proposes."),
+    ] = 200
+    n_little_known: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10_000,
+            description="Number of little-rated movies that are scored beside the `n_candidates`: fewer than"
+            " `min_movie_events` events, the first at most a year ago, and most like the history. At least"
+            " one place in twenty is reserved for them (docs/evaluation.md). 0 reserves no place.",
+        ),
+    ] = 20
 
-    training_depth: int = 150
-    """Best-fused candidates kept per training request; the rest, rarely liked, cost time and memory."""
+    min_movie_events: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Minimum number of events of a movie in the collaborative sources. The content source"
+            " covers movies with fewer.",
+        ),
+    ] = 3
+    max_collaborative_movies: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Maximum number of movies in EASE, the most-rated first. Its dense inverse grows with"
+            " the square of this number.",
+        ),
+    ] = 20_000
+    max_sequence_movies: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Maximum number of movies in the sources that use the order of events, the most-rated"
+            " first. The regression needs two square matrices of this size.",
+        ),
+    ] = 10_000
+    max_factored_movies: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Maximum number of movies in the matrix factorisation, the most-rated first. Each"
+            " costs one product per request.",
+        ),
+    ] = 10_000
+    n_neighbours: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Minimum number of neighbours stored per movie by the item-to-item sources.",
+        ),
+    ] = 300
+    max_neighbours: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Maximum number of neighbours stored per movie. Small catalogues reach it.",
+        ),
+    ] = 1_000
+    neighbour_budget: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10**10,
+            description="Number of neighbours stored per source in total, above which a movie keeps fewer"
+            " than `max_neighbours`.",
+        ),
+    ] = 3_000_000
+    n_content_neighbours: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Number of neighbours stored per movie by the content source, which keeps the whole"
+            " catalogue.",
+        ),
+    ] = 150
+    ease_l2: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1e9,
+            description="L2 penalty of EASE at 100,000 events. It grows with the square root of the number of"
+            " events.",
+        ),
+    ] = 300.0
+    als_factors: Annotated[
+        int,
+        Meta(ge=1, le=4_096, description="Number of dimensions of the implicit-feedback factorisation."),
+    ] = 48
+    als_iterations: Annotated[
+        int, Meta(ge=1, le=10_000, description="Number of alternating least squares sweeps.")
+    ] = 12
+    als_l2: Annotated[float, Meta(ge=0, le=1e9, description="L2 penalty of the matrix factorisation.")] = 5.0
+    als_alpha: Annotated[
+        float, Meta(ge=0, le=1e9, description="Confidence that an observed pair of user and movie adds.")
+    ] = 10.0
+    transition_lags: Annotated[
+        int, Meta(ge=1, le=1_000, description="Number of events after a movie that count as following it.")
+    ] = 10
+    transition_lag_decay: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1,
+            description="Factor by which the weight of a transition falls per further event between its two"
+            " movies.",
+        ),
+    ] = 0.7
+    transition_history_decay: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1,
+            description="Factor by which the weight of a movie of the history falls per later movie, when"
+            " transitions are summed.",
+        ),
+    ] = 0.7
+    transition_smoothing: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1e9,
+            description="Number of pseudo-transitions per movie, spread over the next movies by popularity.",
+        ),
+    ] = 50.0
+    next_item_l2: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1e9,
+            description="L2 penalty of the regression of the next movie at 100,000 events. It grows like"
+            " `ease_l2`.",
+        ),
+    ] = 300.0
 
-    max_history: int = 500
-    """Latest events of a history that say what a person likes; older ones only count as seen. Bounds what a
-    request costs."""
-    n_candidates: int = 500
-    """Movies that the sources propose together, and the ranker scores, per request."""
-    n_per_source: int = 200
-    """Movies that each candidate source proposes, at most."""
-    n_little_known: int = 20
-    """Movies with fewer than `min_movie_events` events, none over a year old, that are scored beside the
-    `n_candidates`: those most like the history. Of every twenty places one at least, the last, goes to one of
-    them while there are any (docs/evaluation.md); 0 reserves no place."""
+    n_trees: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=100_000,
+            description="Maximum number of boosting rounds per model. Validation decides how many are kept.",
+        ),
+    ] = 300
+    n_leaves: Annotated[
+        int,
+        Meta(
+            ge=2,
+            le=1_024,
+            description="Maximum number of leaves per tree. Small trees keep a request within milliseconds.",
+        ),
+    ] = 15
+    learning_rate: Annotated[float, Meta(gt=0, le=1, description="Shrinkage per tree.")] = 0.05
+    min_rows_per_leaf: Annotated[
+        int, Meta(ge=1, le=100_000_000, description="Minimum number of training rows in a leaf.")
+    ] = 300
+    feature_fraction: Annotated[
+        float, Meta(gt=0, le=1, description="Share of the features that each tree may use.")
+    ] = 0.4
+    ranker_l2: Annotated[float, Meta(ge=0, le=1e9, description="L2 penalty on leaf values.")] = 10.0
+    n_threads: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_024,
+            description="Number of LightGBM's threads. It is part of the model's identity, because sums"
+            " depend on it.",
+        ),
+    ] = 2
 
-    min_movie_events: int = 3
-    """Movies with fewer events are left out of the collaborative sources; content covers them."""
-    max_collaborative_movies: int = 20_000
-    """The most-rated movies kept by EASE, whose dense inverse grows with the square of their number."""
-    max_sequence_movies: int = 10_000
-    """The most-rated movies kept by the sources that know an order; the regression needs two such squares."""
-    max_factored_movies: int = 10_000
-    """The most-rated movies kept by the matrix factorisation; each costs a product per request."""
-    n_neighbours: int = 300
-    """Neighbours stored per movie by the item-to-item sources, at least."""
-    max_neighbours: int = 1_000
-    """Neighbours stored per movie, at most; small catalogues reach it."""
-    neighbour_budget: int = 3_000_000
-    """Neighbours stored per source, in all, before a movie's share goes below `max_neighbours`."""
-    n_content_neighbours: int = 150
-    """Neighbours stored per movie by the content source, which keeps the whole catalogue."""
-    ease_l2: float = 300.0
-    """EASE's L2 penalty, per 100,000 events; grows with the square root of the number of events."""
-    als_factors: int = 48
-    """Dimensions of the implicit-feedback matrix factorisation."""
-    als_iterations: int = 12
-    """Alternating least squares sweeps."""
-    als_l2: float = 5.0
-    """L2 penalty of the matrix factorisation."""
-    als_alpha: float = 10.0
-    """Confidence added to an observed pair."""
-    transition_lags: int = 10
-    """Events after a movie that count as following it."""
-    transition_lag_decay: float = 0.7
-    """Weight lost per step between a movie and the one that follows it."""
-    transition_history_decay: float = 0.7
-    """Weight lost per step back in the history, when transitions are summed."""
-    transition_smoothing: float = 50.0
-    """Pseudo-transitions drawn from popularity, per movie."""
-    next_item_l2: float = 300.0
-    """L2 penalty of the regression of the next movie, per 100,000 events; grows like `ease_l2`."""
 
-    n_trees: int = 300
-    """Boosting rounds per model, at most; validation decides how many are kept."""
-    n_leaves: int = 15
-    """Leaves per tree; small trees keep serving within milliseconds."""
-    learning_rate: float = 0.05
-    """Shrinkage per tree."""
-    min_rows_per_leaf: int = 300
-    """Training rows a leaf must hold."""
-    feature_fraction: float = 0.4
-    """Share of features that each tree may use."""
-    ranker_l2: float = 10.0
-    """L2 penalty on leaf values."""
-    n_threads: int = 2
-    """Threads for LightGBM; part of the model's identity, since sums depend on it."""
+class GateLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Limits that the gate holds a version to. docs/evaluation.md says how each is applied."""
+
+    production_margin: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="Maximum distance of the lower bound of a version's nDCG@10 minus production's below"
+            " 0, as a share of production's mean.",
+        ),
+    ] = 0.005
+    slice_drop: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="Maximum share of its mean nDCG@10 that a slice of history lengths may lose.",
+        ),
+    ] = 0.03
+    min_slice_users: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Minimum number of users of a slice that is judged. A smaller slice is only shown:"
+            " chance alone moves it by more than `slice_drop`.",
+        ),
+    ] = 30
+    calibration_error: Annotated[
+        float, Meta(ge=0, le=1, description="Maximum expected calibration error of the score.")
+    ] = 0.05
+    scorer_difference: Annotated[
+        float,
+        Meta(ge=0, le=1, description="Maximum difference between the service's scores and LightGBM's."),
+    ] = 1e-9
+    megabytes: Annotated[float, Meta(gt=0, le=1e9, description="Maximum size of a bundle, in megabytes.")] = (
+        1_000.0
+    )
+    latency_ms: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1e9,
+            description="Maximum median duration of a bundle's golden requests, in milliseconds.",
+        ),
+    ] = 50.0

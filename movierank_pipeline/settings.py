@@ -5,11 +5,7 @@ A value comes from the Dagster launchpad or the command line if given there, els
 addresses of stores are not here: Dagster shows and keeps these values.
 """
 
-import ast
-import inspect
-import itertools
 import os
-import textwrap
 from collections.abc import Mapping
 from datetime import UTC, datetime, time
 from typing import Any, cast
@@ -19,10 +15,10 @@ import msgspec
 import polars as pl
 from pydantic import Field, ValidationError, create_model, field_validator
 
-from movierank_core.config import ModelConfig
+from movierank_core.config import GateLimits, ModelConfig
+from movierank_core.environment import bounds_of, convert_setting, description_of, texts_of
 from movierank_core.errors import ConfigError
 from movierank_core.paths import Paths
-from movierank_pipeline.gate_limits import GateLimits
 from movierank_pipeline.ingest.tmdb.client import RequestPolicy
 from movierank_pipeline.ingest.tmdb.metadata import REFRESHES_A_DAY
 
@@ -30,30 +26,17 @@ PREFIX = "MOVIERANK_"
 POLICIES = ("auto", "manual")
 
 
-def field_docs(struct: type) -> dict[str, str]:
-    """The string under each field of a class, in one line."""
-    body = cast(ast.ClassDef, ast.parse(textwrap.dedent(inspect.getsource(struct))).body[0]).body
-    docs = {}
-    for statement, following in itertools.pairwise(body):
-        if (
-            isinstance(statement, ast.AnnAssign)
-            and isinstance(statement.target, ast.Name)
-            and isinstance(following, ast.Expr)
-            and isinstance(following.value, ast.Constant)
-        ):
-            docs[statement.target.id] = " ".join(str(following.value.value).split())
-    return docs
-
-
 def _model_parameters() -> type[dg.Config]:
-    """The fields of `ModelConfig` as a Dagster configuration, so that they are written down once."""
-    docs = field_docs(ModelConfig)
+    """The fields of `ModelConfig` as a Dagster configuration, with the same bounds and descriptions."""
     fields: dict[str, Any] = {}
     for field in msgspec.structs.fields(ModelConfig):
         is_tuple = isinstance(field.default, tuple)
-        kind = list[float] if is_tuple else field.type
+        # Dagster knows lists and no tuples; `_model_config` checks their items.
+        kind = list[float] if is_tuple else type(field.default)
         default = list(field.default) if is_tuple else field.default
-        fields[field.name] = (kind, Field(default, description=docs[field.name]))
+        description = description_of(ModelConfig, field.name)
+        bounds = cast(Any, bounds_of(ModelConfig, field.name))
+        fields[field.name] = (kind, Field(default, description=description, **bounds))
     return create_model("ModelParameters", __base__=dg.Config, **fields)
 
 
@@ -179,7 +162,10 @@ class Settings(dg.ConfigurableResource):
     @field_validator("model")
     @classmethod
     def _model(cls, value: dg.Config) -> dg.Config:
-        _model_config(value)
+        try:
+            _model_config(value.model_dump())
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
         return value
 
     @property
@@ -204,7 +190,7 @@ class Settings(dg.ConfigurableResource):
 
     @property
     def model_parameters(self) -> ModelConfig:
-        return _model_config(self.model)
+        return _model_config(cast(dg.Config, self.model).model_dump())
 
     def within_period(self, ratings: pl.DataFrame) -> pl.DataFrame:
         """The rows from `ratings_from` on and before `ratings_until`."""
@@ -223,28 +209,27 @@ class Settings(dg.ConfigurableResource):
 
         Raises ConfigError, naming the variable or field and what it may be.
         """
-        values = _read(environment, PREFIX, [name for name in cls.model_fields if name != "model"])
-        names = [field.name for field in msgspec.structs.fields(ModelConfig)]
-        model: dict[str, object] = dict(_read(environment, f"{PREFIX}MODEL_", names))
-        for name, text in model.items():
-            if isinstance(ModelParameters.model_fields[name].default, list):
-                model[name] = str(text).split(",")
+        variables = {name: f"{PREFIX}{name.upper()}" for name in cls.model_fields if name != "model"}
+        model_variables = {
+            field.name: f"{PREFIX}MODEL_{field.name.upper()}" for field in msgspec.structs.fields(ModelConfig)
+        }
         chosen = {name: value for name, value in (given or {}).items() if value is not None}
+        values: dict[str, Any] = {**texts_of(environment, variables), **chosen}
+        config = _model_config(texts_of(environment, model_variables))
         try:
-            return cls(**cast(Any, {**values, **chosen, "model": model}))
+            return cls(**values, model=ModelParameters(**msgspec.to_builtins(config)))
         except ValidationError as error:
             first = error.errors()[0]
             field = "_".join(str(part) for part in first["loc"] if isinstance(part, str))
             raise ConfigError(
                 f"The setting {field} cannot be {first['input']!r}",
                 expected=first["msg"].removeprefix("Value error, "),
-                remedy=f"change {PREFIX}{field.upper()} or the option of that name",
+                remedy=_remedy(field),
             ) from error
 
 
-def _read(environment: Mapping[str, str], prefix: str, names: list[str]) -> dict[str, str]:
-    found = {name: environment.get(f"{prefix}{name.upper()}", "") for name in names}
-    return {name: text for name, text in found.items() if text}
+def _remedy(field: str) -> str:
+    return f"change {PREFIX}{field.upper()} or the option of that name"
 
 
 def _midnight(date: str) -> datetime:
@@ -254,11 +239,19 @@ def _midnight(date: str) -> datetime:
         raise ValueError("must be a date as YYYY-MM-DD") from error
 
 
-def _model_config(parameters: dg.Config) -> ModelConfig:
-    try:
-        return msgspec.convert(parameters.model_dump(), ModelConfig)
-    except msgspec.ValidationError as error:
-        raise ValueError(str(error)) from error
+def _model_config(values: Mapping[str, object]) -> ModelConfig:
+    """The configuration with these values, the others by default; ConfigError for one out of its bounds."""
+    converted = {
+        name: convert_setting(
+            ModelConfig,
+            name,
+            value,
+            found=f"The setting model_{name} cannot be",
+            remedy=_remedy(f"model_{name}"),
+        )
+        for name, value in values.items()
+    }
+    return ModelConfig(**converted)
 
 
 def events_url(paths: Paths) -> str:

@@ -8,11 +8,11 @@ from typing import Final
 
 import msgspec
 
+from movierank_core.config import GateLimits
 from movierank_core.errors import MovierankError
 from movierank_pipeline.evaluation.bootstrap import Difference, Interval
 from movierank_pipeline.evaluation.compare import HEADLINE, MAIN
 from movierank_pipeline.evaluation.evaluate import EvaluationReport
-from movierank_pipeline.gate_limits import GateLimits
 from movierank_pipeline.promotion.bundle_checks import BundleFacts
 from movierank_pipeline.promotion.incumbent import Rival
 from movierank_pipeline.release.registry import GATE_REASON_TAG, GATE_VERDICT_TAG, PROVISIONAL, REFUSED

@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from movierank_core.config import GateLimits
 from movierank_pipeline.evaluation.bootstrap import Interval
 from movierank_pipeline.evaluation.evaluate import EvaluationReport
-from movierank_pipeline.gate_limits import GateLimits
 from movierank_pipeline.promotion.bundle_checks import BundleFacts
 from movierank_pipeline.promotion.gate import GateError, Verdict, judge, require_better_than_popularity
 from movierank_pipeline.promotion.incumbent import Rival

@@ -3,9 +3,11 @@ from datetime import UTC, datetime
 import msgspec
 import polars as pl
 import pytest
+from pydantic import ValidationError
 
-from movierank_core.config import ModelConfig
+from movierank_core.config import GateLimits, ModelConfig
 from movierank_core.data.schema import TIMESTAMP
+from movierank_core.environment import bounds_of, description_of
 from movierank_core.errors import ConfigError
 from movierank_pipeline.settings import ModelParameters, Settings
 
@@ -18,6 +20,25 @@ def test_every_field_says_what_it_is() -> None:
 def test_model_parameters_are_those_of_the_model_config() -> None:
     assert Settings.from_environment({}).model_parameters == ModelConfig()
     assert list(ModelParameters.model_fields) == [f.name for f in msgspec.structs.fields(ModelConfig)]
+
+
+def test_every_number_of_the_model_and_the_gate_has_a_bound_on_both_sides() -> None:
+    for struct in (ModelConfig, GateLimits):
+        for field in msgspec.structs.fields(struct):
+            assert description_of(struct, field.name).endswith("."), field.name
+            if not isinstance(field.default, tuple):
+                bounds = bounds_of(struct, field.name)
+                assert len(bounds) == 2, field.name
+    assert msgspec.convert(msgspec.to_builtins(ModelConfig()), ModelConfig) == ModelConfig()
+    assert msgspec.convert(msgspec.to_builtins(GateLimits()), GateLimits) == GateLimits()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("n_trees", 0), ("learning_rate", 1.5), ("training_origins", [0.5, 2.0])]
+)
+def test_a_value_out_of_bounds_from_the_launchpad_is_refused(field: str, value: object) -> None:
+    with pytest.raises(ValidationError, match=field):
+        Settings(model={field: value})
 
 
 def test_the_environment_sets_every_kind_of_field() -> None:
@@ -68,8 +89,33 @@ def test_what_is_given_wins_over_the_environment_and_empty_variables_are_unset()
             "MOVIERANK_MODEL_SEED",
             "one",
             (
-                "The setting model_seed cannot be 'one'. Expected: Input should be a valid integer, unable to"
-                " parse string as an integer. Remedy: change MOVIERANK_MODEL_SEED or the option of that name."
+                "The setting model_seed cannot be 'one'. Expected: a whole number from 0 to 2,147,483,646."
+                " Remedy: change MOVIERANK_MODEL_SEED or the option of that name."
+            ),
+        ),
+        (
+            "MOVIERANK_MODEL_N_LEAVES",
+            "1",
+            (
+                "The setting model_n_leaves cannot be '1'. Expected: a whole number from 2 to 1,024."
+                " Remedy: change MOVIERANK_MODEL_N_LEAVES or the option of that name."
+            ),
+        ),
+        (
+            "MOVIERANK_MODEL_EASE_L2",
+            "nan",
+            (
+                "The setting model_ease_l2 cannot be 'nan'. Expected: a number above 0 and up to"
+                " 1,000,000,000. Remedy: change MOVIERANK_MODEL_EASE_L2 or the option of that name."
+            ),
+        ),
+        (
+            "MOVIERANK_MODEL_TRAINING_ORIGINS",
+            "0.5,1",
+            (
+                "The setting model_training_origins cannot be '0.5,1'. Expected: values separated by commas,"
+                " each a number above 0 and below 1."
+                " Remedy: change MOVIERANK_MODEL_TRAINING_ORIGINS or the option of that name."
             ),
         ),
         (
