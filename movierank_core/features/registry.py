@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from movierank_core.retrieval.registry import SOURCE_TYPES
+from movierank_core.retrieval.registry import source_types
 
 
 class Feature(msgspec.Struct, frozen=True):
@@ -57,7 +57,7 @@ _SOURCE_FAMILY = {
 
 _RETRIEVAL = [
     feature
-    for name in SOURCE_TYPES
+    for name in source_types()
     for feature in (
         Feature(
             f"{name}_z",

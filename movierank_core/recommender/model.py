@@ -23,8 +23,8 @@ from movierank_core.recommender.degradation import STRICT, ServedBy, Strict
 from movierank_core.recommender.state import RankingState
 from movierank_core.reranking.cold_items import with_reserved_places
 from movierank_core.retrieval.candidates import Candidates
+from movierank_core.retrieval.fusion import fuse, proposals_of
 from movierank_core.retrieval.query import Query
-from movierank_core.retrieval.registry import fuse, proposals_of
 
 
 @dataclass(frozen=True)

@@ -296,7 +296,7 @@ class Recommender:
                 query.rows,
                 np.where(query.is_liked, source.history_weights(query), 0).astype(np.float32),
                 len(source.support),
-                source.support.places[rows],
+                source.support.columns[rows],
                 best,
             )
         movie_ids = self.catalogue.movie_ids

@@ -19,7 +19,7 @@ from movierank_core.data.interactions import InteractionArrays
 from movierank_core.features.movie_state import MovieState
 from movierank_core.retrieval.candidates import Candidates, ContentRows, find_candidates
 from movierank_core.retrieval.query import Query
-from movierank_core.retrieval.registry import SOURCE_TYPES, fit_sources
+from movierank_core.retrieval.registry import fit_sources, source_types
 from movierank_core.retrieval.source import Arrays, Source
 from movierank_core.retrieval.sources.content import Content
 
@@ -123,10 +123,9 @@ class RankingState:
     def load(cls, folder: Path) -> "RankingState":
         """The state as saved, its arrays memory-mapped."""
         facts = json.loads((folder / "state.json").read_text("utf-8"))
+        types = source_types()
         return cls(
-            sources={
-                name: SOURCE_TYPES[name].from_arrays(_read_arrays(folder, name)) for name in facts["sources"]
-            },
+            sources={name: types[name].from_arrays(_read_arrays(folder, name)) for name in facts["sources"]},
             movies=MovieState.from_arrays(_read_arrays(folder, "movies")),
             as_of=facts["as_of"],
             n_per_source=facts["n_per_source"],

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movierank_core.kernels.top_k import add_rows, best_rows
+from movierank_core.retrieval.fusion import fuse, proposals_of
 from movierank_core.retrieval.query import Query
-from movierank_core.retrieval.registry import fuse, proposals_of
 from movierank_core.retrieval.source import Source
 from movierank_core.retrieval.sources.content import Content
 
@@ -18,7 +18,7 @@ class ContentRows(NamedTuple):
 
     rows: NDArray[np.int64]
     """Ascending."""
-    places: NDArray[np.int32]
+    columns: NDArray[np.int32]
     """Of each among the rows of the content source's support."""
 
     @classmethod
@@ -26,8 +26,8 @@ class ContentRows(NamedTuple):
         """Those of `rows` that the source can propose; none without it."""
         if content is None:
             return cls(rows[:0], np.zeros(0, np.int32))
-        places = content.support.places[rows]
-        return cls(rows[places >= 0], places[places >= 0])
+        columns = content.support.columns[rows]
+        return cls(rows[columns >= 0], columns[columns >= 0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +72,17 @@ def find_candidates(
     }
     fused = fuse(proposals, fusion, n_candidates)
     reserved = (
-        best_rows(scores[Content.name][little_known.places], little_known.rows, eligible, n_little_known)
+        best_rows(scores[Content.name][little_known.columns], little_known.rows, eligible, n_little_known)
         if Content.name in proposals
         else little_known.rows[:0]
     )
     proposed = np.concatenate([little_known.rows[:0], *proposals.values()])
-    rows, places, n_sources = add_rows(fused.rows, reserved, proposed)
+    rows, columns, n_sources = add_rows(fused.rows, reserved, proposed)
     return Candidates(
         rows=rows,
         fused=np.concatenate([fused.scores, np.zeros(len(n_sources), np.float32)]),
         n_fused=len(fused.rows),
-        reserved=places,
+        reserved=columns,
         scores={name: sources[name].support.at(of_source, rows) for name, of_source in scores.items()},
         n_sources=np.concatenate([fused.n_sources, n_sources]),
     )

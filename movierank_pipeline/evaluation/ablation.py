@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from movierank_core.config import ModelConfig
 from movierank_core.errors import ConfigError
 from movierank_core.features.registry import ALL_FEATURES, DEFAULT_WITHOUT, SOURCE_PREFIX, feature_list
-from movierank_core.retrieval.registry import SOURCE_TYPES
+from movierank_core.retrieval.registry import source_types
 from movierank_pipeline.evaluation.answers import Answers, answer
 from movierank_pipeline.evaluation.compare import (
     HEADLINE,
@@ -39,7 +39,7 @@ def feature_groups(without: Sequence[str] = ()) -> list[str]:
 
 def source_parts(without: Sequence[str] = ()) -> list[str]:
     """The candidate sources that propose, as they are written in `without`, less those named there."""
-    parts = [f"{SOURCE_PREFIX}{name}" for name in SOURCE_TYPES]
+    parts = [f"{SOURCE_PREFIX}{name}" for name in source_types()]
     return [part for part in parts if part not in without]
 
 

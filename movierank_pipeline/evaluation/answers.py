@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from movierank_core.data.history import LIKE_THRESHOLD
 from movierank_core.recommender.model import RankingModel, Scored
-from movierank_core.retrieval.registry import fuse, proposals_of
+from movierank_core.retrieval.fusion import fuse, proposals_of
 from movierank_pipeline.evaluation.compare import MAIN
 from movierank_pipeline.evaluation.holdout import Question
 from movierank_pipeline.ranking_metrics import Hits, hits_of

@@ -21,7 +21,7 @@ from movierank_core.data.history import LIKE_THRESHOLD, History
 from movierank_core.data.interactions import InteractionArrays
 from movierank_core.recommender.model import RankingModel
 from movierank_core.recommender.state import fit_state
-from movierank_core.retrieval.registry import proposals_of
+from movierank_core.retrieval.fusion import proposals_of
 from movierank_pipeline.evaluation.answers import DEPTH, RANDOM
 from movierank_pipeline.evaluation.bootstrap import Difference
 from movierank_pipeline.evaluation.compare import MAIN, compare

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from movierank_core.data.catalogue import Catalogue
 from movierank_core.data.history import History
 from movierank_core.recommender.state import RankingState
-from movierank_core.retrieval.registry import proposals_of
+from movierank_core.retrieval.fusion import proposals_of
 
 MAX_REQUESTS: Final = 600
 """Requests that are asked at the most; the recall of a source is then known to within two percent."""

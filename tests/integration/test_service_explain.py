@@ -10,7 +10,7 @@ from litestar.testing import TestClient
 from movierank_core.bundle import read_bundle
 from movierank_core.data.history_snapshot import publish_histories
 from movierank_core.kernels.top_k import best_rows
-from movierank_core.retrieval.registry import fuse
+from movierank_core.retrieval.fusion import fuse
 from movierank_pipeline.release.log_run import Release
 from tests.support.service import client_of, serve_version, settings_in
 from tests.support.world import World

@@ -11,7 +11,8 @@ from movierank_core.data.history import EVENT_TYPES, History
 from movierank_core.data.timestamps import to_epoch
 from movierank_core.kernels.top_k import best_rows
 from movierank_core.recommender.state import RankingState, fit_state
-from movierank_core.retrieval.registry import RANK_OFFSET, SOURCE_TYPES, fuse, proposals_of
+from movierank_core.retrieval.fusion import RANK_OFFSET, fuse, proposals_of
+from movierank_core.retrieval.registry import source_types
 from movierank_core.retrieval.sources.content import Content
 from movierank_core.retrieval.sources.ease import ease_weights
 from movierank_core.retrieval.sources.item_to_item import ItemToItem
@@ -34,7 +35,7 @@ def history_of(*pairs: tuple[int, float]) -> History:
 THRILLERS = history_of((20, 5.0), (40, 4.5), (60, 5.0), (10, 1.0))
 
 
-@pytest.mark.parametrize("name", SOURCE_TYPES)
+@pytest.mark.parametrize("name", source_types())
 class TestContract:
     def test_an_empty_history_is_scored_and_zero_where_the_source_is_personal(
         self, name: str, state: RankingState, world: World
@@ -44,7 +45,7 @@ class TestContract:
         assert scores.shape == (len(source.support),)
         assert scores.dtype == np.float32
         assert bool(np.isfinite(scores).all())
-        assert scores.any() != SOURCE_TYPES[name].is_personal
+        assert scores.any() != source_types()[name].is_personal
 
     def test_a_history_of_unknown_movies_is_an_empty_history(
         self, name: str, state: RankingState, world: World
@@ -69,7 +70,7 @@ class TestContract:
             source.scores(state.query(THRILLERS, world.catalogue, 10)),
             source.scores(state.query(comedies, world.catalogue, 10)),
         )
-        assert differ == SOURCE_TYPES[name].is_personal
+        assert differ == source_types()[name].is_personal
 
     def test_its_proposals_are_the_best_of_the_catalogue(
         self, name: str, state: RankingState, world: World
@@ -222,7 +223,7 @@ def test_als_fold_in_minimises_the_fitted_objective(state: RankingState, world: 
 
     def loss(user: np.ndarray) -> float:
         confidence = np.ones(len(als.support))
-        observed = als.support.places[query.rows]
+        observed = als.support.columns[query.rows]
         confidence[observed] += als.alpha * np.maximum(0.1, 1 + query.centred.astype(np.float64) / 2)  # type: ignore[attr-defined]
         wanted = np.zeros(len(confidence))
         wanted[observed] = 1.0

@@ -7,8 +7,8 @@ import pytest
 from movierank_core.data.catalogue import Catalogue
 from movierank_core.data.schema import CATALOGUE
 from movierank_core.kernels.sparse_rows import SparseRows
+from movierank_core.retrieval.source import Support
 from movierank_core.retrieval.sources.item_to_item import strongest_history_item
-from movierank_core.retrieval.support import Support
 
 RNG = np.random.default_rng(5)
 
@@ -51,13 +51,11 @@ def test_the_history_item_that_adds_most_is_named_where_none_is_yet() -> None:
 
 def test_a_support_knows_where_each_row_has_its_score() -> None:
     rows = np.array([2, 5, 9])
-    support = Support.of(rows, 12)
+    support = Support(rows, 12)
     scores = np.array([0.5, -1.0, 2.0], np.float32)
     assert support.at(scores, np.array([9, 0, 2, 11])).tolist() == [2.0, 0.0, 0.5, 0.0]
     assert support.everywhere(scores).tolist() == [0, 0, 0.5, 0, 0, -1, 0, 0, 0, 2, 0, 0]
-    assert Support.of(rows.copy(), 12) is support
-    assert Support.of(rows, 13) is not support
-    nothing = Support.of(rows[:0], 12)
+    nothing = Support(rows[:0], 12)
     assert nothing.at(scores[:0], rows).tolist() == [0, 0, 0]
 
 

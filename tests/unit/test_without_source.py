@@ -10,7 +10,7 @@ from movierank_core.data.history import History
 from movierank_core.features.registry import feature_list
 from movierank_core.recommender.model import candidate_rows
 from movierank_core.recommender.state import RankingState, fit_state
-from movierank_core.retrieval.registry import SOURCE_TYPES
+from movierank_core.retrieval.registry import source_types
 from movierank_pipeline.evaluation.strong import strong_training_set
 from movierank_pipeline.training.ranker import train_ranker
 from movierank_pipeline.training.requests import plan_requests
@@ -29,12 +29,12 @@ def rows_of(world: World, *without: str, states: FittedStates | None = None) -> 
     return build_training_set(world.data, requests, world.catalogue, CONFIG, without=without, states=states)
 
 
-@pytest.mark.parametrize("name", SOURCE_TYPES)
+@pytest.mark.parametrize("name", source_types())
 def test_a_source_without_weight_is_as_if_it_were_not_there(
     name: str, state: RankingState, world: World
 ) -> None:
     features = feature_list(without=("tmdb_snapshot", f"source:{name}"))
-    weights = {other: 0.1 * (place + 1) for place, other in enumerate(SOURCE_TYPES)}
+    weights = {other: 0.1 * (place + 1) for place, other in enumerate(source_types())}
     silent = state.with_fusion({**weights, name: 0.0})
     others = {other: source for other, source in state.sources.items() if other != name}
     gone = replace(state.with_fusion(weights), sources=others)
@@ -48,7 +48,7 @@ def test_a_source_without_weight_is_as_if_it_were_not_there(
     np.testing.assert_array_equal(found.matrix, expected.matrix)
 
 
-@pytest.mark.parametrize("name", SOURCE_TYPES)
+@pytest.mark.parametrize("name", source_types())
 def test_the_features_of_a_source_are_its_score_and_its_rank(name: str) -> None:
     gone = set(feature_list()) - set(feature_list(("tmdb_snapshot", f"source:{name}")))
     assert {feature.name for feature in gone} == {f"{name}_z", f"{name}_log_rank"}
@@ -60,8 +60,8 @@ def test_training_rows_without_a_source_hold_what_the_others_propose(world: Worl
     assert whole.fusion["ease_likes"] > 0
     keys = ["request_id", "movie_id"]
     assert not less.frame.select(keys).equals(whole.frame.select(keys))
-    assert less.frame["n_sources"].max() == len(SOURCE_TYPES) - 1
-    assert whole.frame["n_sources"].max() == len(SOURCE_TYPES)
+    assert less.frame["n_sources"].max() == len(source_types()) - 1
+    assert whole.frame["n_sources"].max() == len(source_types())
 
 
 def test_newcomers_are_answered_by_popularity_all_the_same(state: RankingState, world: World) -> None:

@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 from movierank_core.config import ModelConfig
 from movierank_core.data.interactions import InteractionArrays
 from movierank_core.retrieval.query import Query
-from movierank_core.retrieval.source import Arrays
-from movierank_core.retrieval.sources.item_to_item import movies_with_events, positions_of
-from movierank_core.retrieval.support import Support
+from movierank_core.retrieval.source import Arrays, Source, Support, columns_of
+from movierank_core.retrieval.sources.item_to_item import movies_with_events
 
 
-class ImplicitALS:
+class ImplicitALS(Source):
     """Movie vectors from the `implicit` library; a user's vector is solved from their history.
 
     Confidence of an observed movie is 1 + alpha * w with w = max(0.1, 1 + centred rating / 2), in fitting and
@@ -21,12 +20,14 @@ class ImplicitALS:
     """
 
     name: ClassVar[str] = "als"
-    is_personal: ClassVar[bool] = True
+    label: ClassVar[str] = "Taste factors (ALS)"
+    family: ClassVar[str] = "taste_match"
+    meaning: ClassVar[str] = "matrix factorisation with the history folded in"
 
     def __init__(
         self, movies: NDArray[np.int64], factors: NDArray[np.float32], alpha: float, l2: float, n_movies: int
     ) -> None:
-        self.support = Support.of(movies, n_movies)
+        self.support = Support(movies, n_movies)
         self.factors = factors
         self.alpha = alpha
         self.l2 = l2
@@ -36,8 +37,8 @@ class ImplicitALS:
     @classmethod
     def fit(cls, data: InteractionArrays, n_movies: int, config: ModelConfig) -> Self:
         movies = movies_with_events(data, n_movies, config, config.max_factored_movies)
-        position = positions_of(movies, n_movies)
-        kept = position[data.rows] >= 0
+        columns = columns_of(movies, n_movies)
+        kept = columns[data.rows] >= 0
         if not kept.any():
             empty = np.zeros((0, config.als_factors), np.float32)
             return cls(np.zeros(0, np.int64), empty, config.als_alpha, config.als_l2, n_movies)
@@ -47,7 +48,7 @@ class ImplicitALS:
 
         confidence = config.als_alpha * preference(_centred(data))[kept]
         events = csr_matrix(
-            (confidence.astype(np.float32), (data.users[kept], position[data.rows[kept]])),
+            (confidence.astype(np.float32), (data.users[kept], columns[data.rows[kept]])),
             shape=(len(data.user_ids), len(movies)),
         )
         with threadpool_limits(1, "blas"):  # The library runs its own threads over users.
@@ -66,11 +67,11 @@ class ImplicitALS:
 
     def fold_in(self, query: Query) -> NDArray[np.float32]:
         """The user vector that minimises the fit's objective for this history alone; zeros if empty."""
-        places = self.support.places[query.rows]
-        usable = query.is_presence & (places >= 0)
+        columns = self.support.columns[query.rows]
+        usable = query.is_presence & (columns >= 0)
         if not usable.any():
             return np.zeros(self.factors.shape[1], np.float32)
-        vectors = self.factors[places[usable]].astype(np.float64)
+        vectors = self.factors[columns[usable]].astype(np.float64)
         extra = self.alpha * preference(query.centred[usable])
         system = self._gram + (vectors.T * extra) @ vectors
         return np.linalg.solve(system, vectors.T @ (1.0 + extra)).astype(np.float32)

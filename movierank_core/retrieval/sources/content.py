@@ -38,6 +38,9 @@ class Content(ItemToItem):
     """
 
     name = "content"
+    label = "Similar content"
+    family = "content_match"
+    meaning = "genres, people, keywords, era and language like the history's"
 
     @classmethod
     def fit(cls, catalogue: Catalogue, config: ModelConfig) -> Self:

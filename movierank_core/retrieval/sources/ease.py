@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from movierank_core.config import ModelConfig
 from movierank_core.data.interactions import InteractionArrays
 from movierank_core.kernels.sparse_rows import SparseRows, strongest_per_row
-from movierank_core.retrieval.co_occurrence import co_occurrence
 from movierank_core.retrieval.query import Query
 from movierank_core.retrieval.sources.item_to_item import (
     ItemToItem,
+    co_occurrence,
     movies_with_events,
     n_neighbours_kept,
     recency_weights,
@@ -22,6 +22,9 @@ class EaseLikes(ItemToItem):
     """What people who liked these movies like as well."""
 
     name = "ease_likes"
+    label = "Liked together (EASE)"
+    family = "liked_together"
+    meaning = "EASE on the history's likes"
 
     @classmethod
     def fit(cls, data: InteractionArrays, n_movies: int, config: ModelConfig) -> Self:
@@ -35,6 +38,9 @@ class EasePresence(ItemToItem):
     """What people who watched these movies watch as well, liked or not."""
 
     name = "ease_presence"
+    label = "Watched together (EASE)"
+    family = "watched_together"
+    meaning = "EASE on the whole history"
 
     @classmethod
     def fit(cls, data: InteractionArrays, n_movies: int, config: ModelConfig) -> Self:
@@ -45,6 +51,9 @@ class EaseRecent(ItemToItem):
     """The weights of `EasePresence`, with a history whose older movies count less and less."""
 
     name = "ease_recent"
+    label = "Watched together lately (EASE)"
+    family = "watched_next"
+    meaning = "EASE on the history, the latest counting most"
     DECAY = 0.9
     """Per step back."""
 

@@ -5,7 +5,7 @@ score(j) = sum over history items i of h(i) * W[i, j]. W has a row per movie of 
 place of the source's support.
 """
 
-from typing import ClassVar, Final, Self
+from typing import Final, Self
 
 import numpy as np
 from numba import njit
@@ -15,23 +15,19 @@ from movierank_core.config import ModelConfig
 from movierank_core.data.interactions import InteractionArrays
 from movierank_core.kernels.sparse_rows import SparseRows
 from movierank_core.retrieval.query import Query
-from movierank_core.retrieval.source import Arrays
-from movierank_core.retrieval.support import Support
+from movierank_core.retrieval.source import Arrays, Source, Support, columns_of
 
 FAINTEST: Final = 1e-3
 """Of recency weights, those that are worth adding up."""
 
 
-class ItemToItem:
+class ItemToItem(Source):
     """What the item-to-item sources share: storage, scoring and naming the history item that counted."""
-
-    name: ClassVar[str]
-    is_personal: ClassVar[bool] = True
 
     def __init__(self, neighbours: SparseRows, movies: NDArray[np.int64]) -> None:
         """`movies`: the catalogue rows, ascending, that the columns of `neighbours` stand for."""
         self.neighbours = neighbours
-        self.support = Support.of(movies, len(neighbours))
+        self.support = Support(movies, len(neighbours))
 
     def history_weights(self, query: Query) -> NDArray[np.float32]:
         """One weight per item of the history; here 1 for what the user chose."""
@@ -71,11 +67,30 @@ def movies_with_events(
     return eligible
 
 
-def positions_of(movies: NDArray[np.int64], n_movies: int) -> NDArray[np.int64]:
-    """Per catalogue row its place in `movies`, -1 if it is not there."""
-    position = np.full(n_movies, -1, np.int64)
-    position[movies] = np.arange(len(movies))
-    return position
+def co_occurrence(
+    data: InteractionArrays,
+    mask: NDArray[np.bool_],
+    movies: NDArray[np.int64],
+    n_movies: int,
+    user_weights: NDArray[np.float64] | None = None,
+) -> NDArray[np.float32]:
+    """How many users have both movies, over the events of `mask`: dense, [len(movies), len(movies)].
+
+    With `user_weights` (one per dense user), the sum of the weights of those users.
+    """
+    from scipy.sparse import csr_array
+
+    columns = columns_of(movies, n_movies)[data.rows[mask]]
+    kept = columns >= 0
+    users = data.users[mask][kept]
+    seen = csr_array(
+        (np.ones(int(kept.sum()), np.float32), (users, columns[kept])),
+        shape=(len(data.user_ids), len(movies)),
+    )
+    if user_weights is None:
+        return (seen.T @ seen).toarray().astype(np.float32)
+    weighted = seen.multiply(user_weights.astype(np.float32)[:, None]).tocsr()
+    return (seen.T @ weighted).toarray().astype(np.float32)
 
 
 def n_neighbours_kept(n_movies: int, config: ModelConfig) -> int:

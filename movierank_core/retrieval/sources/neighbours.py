@@ -8,15 +8,22 @@ from numpy.typing import NDArray
 from movierank_core.config import ModelConfig
 from movierank_core.data.interactions import InteractionArrays
 from movierank_core.kernels.sparse_rows import SparseRows, strongest_per_row
-from movierank_core.retrieval.co_occurrence import co_occurrence
 from movierank_core.retrieval.query import Query
-from movierank_core.retrieval.sources.item_to_item import ItemToItem, movies_with_events, n_neighbours_kept
+from movierank_core.retrieval.sources.item_to_item import (
+    ItemToItem,
+    co_occurrence,
+    movies_with_events,
+    n_neighbours_kept,
+)
 
 
 class ItemNeighbours(ItemToItem):
     """Cosine neighbours by shared audience, weighted by how much the history liked each movie."""
 
     name = "item_neighbours"
+    label = "Neighbouring films"
+    family = "watched_together"
+    meaning = "cosine neighbours of the history, weighted by rating"
     SHRINKAGE: Final = 10.0
     """Shared viewers that a similarity must outweigh, so that two chance viewers do not make a pair."""
 
@@ -46,6 +53,9 @@ class UserNeighbours(ItemToItem):
     """
 
     name = "user_neighbours"
+    label = "Neighbouring people"
+    family = "watched_together"
+    meaning = "people who share part of the history"
 
     @classmethod
     def fit(cls, data: InteractionArrays, n_movies: int, config: ModelConfig) -> Self:

@@ -7,16 +7,18 @@ from numpy.typing import NDArray
 
 from movierank_core.data.interactions import InteractionArrays
 from movierank_core.retrieval.query import Query
-from movierank_core.retrieval.source import Arrays
-from movierank_core.retrieval.support import Support
+from movierank_core.retrieval.source import Arrays, Source, Support
 
 DAY = 86_400
 
 
-class Popularity:
+class Popularity(Source):
     """Events per movie within a window; ties by events of all time, so that an order always exists."""
 
     name: ClassVar[str] = "popularity"
+    label: ClassVar[str] = "Most popular"
+    family: ClassVar[str] = "high_popularity"
+    meaning: ClassVar[str] = "events of all time"
     is_personal: ClassVar[bool] = False
     window_days: ClassVar[float] = float("inf")
 
@@ -24,7 +26,7 @@ class Popularity:
         """`counts` per catalogue row."""
         self.counts = counts
         rows = np.lexsort((np.arange(len(counts)), -counts))[: int((counts > 0).sum())]
-        self.support = Support.of(rows, len(counts))
+        self.support = Support(rows, len(counts))
         self._scores = counts[rows]
 
     @classmethod
@@ -47,9 +49,15 @@ class Popularity:
 
 class PopularityYear(Popularity):
     name = "popularity_365d"
+    label = "Popular in the last year"
+    family = "popular_lately"
+    meaning = "events of the last 365 days before the state's moment"
     window_days = 365.0
 
 
 class PopularityMonth(Popularity):
     name = "popularity_30d"
+    label = "Popular in the last month"
+    family = "popular_lately"
+    meaning = "events of the last 30 days before the state's moment"
     window_days = 30.0

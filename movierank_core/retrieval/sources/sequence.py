@@ -10,12 +10,11 @@ from movierank_core.config import ModelConfig
 from movierank_core.data.interactions import InteractionArrays
 from movierank_core.kernels.sparse_rows import SparseRows, strongest_per_row
 from movierank_core.retrieval.query import Query
-from movierank_core.retrieval.source import Arrays
+from movierank_core.retrieval.source import Arrays, columns_of
 from movierank_core.retrieval.sources.item_to_item import (
     ItemToItem,
     movies_with_events,
     n_neighbours_kept,
-    positions_of,
     recency_weights,
 )
 
@@ -31,6 +30,9 @@ class Transitions(ItemToItem):
     """
 
     name = "transitions"
+    label = "What followed what"
+    family = "watched_next"
+    meaning = "what tends to follow the latest movies of the history"
 
     def __init__(
         self,
@@ -52,7 +54,7 @@ class Transitions(ItemToItem):
             return cls(SparseRows.empty(n_movies), movies, np.zeros(0, np.float32), decay)
         transitions = np.zeros((len(movies), len(movies)), np.float32)
         lags = (config.transition_lag_decay ** np.arange(config.transition_lags)).astype(np.float32)
-        _count_transitions(data.users, positions_of(movies, n_movies)[data.rows], lags, transitions)
+        _count_transitions(data.users, columns_of(movies, n_movies)[data.rows], lags, transitions)
         counts = np.bincount(data.rows, minlength=n_movies)
         expected = config.transition_smoothing * counts[movies] / len(data)
         lift = np.log1p(np.divide(transitions, expected.astype(np.float32), out=transitions))
@@ -91,6 +93,9 @@ class ContextNeighbours(ItemToItem):
     """
 
     name = "context_neighbours"
+    label = "Watched some time after"
+    family = "watched_next"
+    meaning = "what people watch some time after the latest movies of the history"
     DECAY: Final = 0.8
     LAG_DECAY: Final = 0.95
     SPAN: Final = 60
@@ -102,7 +107,7 @@ class ContextNeighbours(ItemToItem):
             return cls(SparseRows.empty(n_movies), movies)
         following = np.zeros((len(movies), len(movies)), np.float32)
         lags = (cls.LAG_DECAY ** np.arange(cls.SPAN)).astype(np.float32)
-        _count_transitions(data.users, positions_of(movies, n_movies)[data.rows], lags, following)
+        _count_transitions(data.users, columns_of(movies, n_movies)[data.rows], lags, following)
         viewers = np.bincount(data.rows, minlength=n_movies)[movies]
         following /= np.sqrt(np.outer(viewers, viewers)).astype(np.float32)
         np.fill_diagonal(following, 0.0)
@@ -121,6 +126,9 @@ class NextItem(ItemToItem):
     """
 
     name = "next_item"
+    label = "The next film (linear)"
+    family = "watched_next"
+    meaning = "a regression of the next movie on the history so far"
     DECAY: Final = 0.9
     SPAN: Final = 50
     """Steps back that count in the fit; 0.9 to the 50th is half a percent."""
@@ -134,7 +142,7 @@ class NextItem(ItemToItem):
             return cls(SparseRows.empty(n_movies), movies)
         gram = np.zeros((len(movies), len(movies)), np.float32)
         targets = np.zeros((len(movies), len(movies)), np.float32)
-        columns = positions_of(movies, n_movies)[data.rows]
+        columns = columns_of(movies, n_movies)[data.rows]
         kept = columns >= 0
         _next_item_sums(data.users[kept], columns[kept], cls.DECAY, cls.SPAN, gram, targets)
         l2 = config.next_item_l2 * np.sqrt(kept.sum() / 100_000)
