@@ -1,16 +1,14 @@
-"""The code location: assets, checks, jobs, the nightly schedule and the feedback sensor. Assembly only.
+"""The code location: assets, checks, jobs, the nightly schedule and the feedback sensor.
+
+This module only assembles them; each is defined below `defs/`.
 
 `dagster dev -w dagster_workspace.yaml` loads `defs`.
 """
 
 from collections.abc import Mapping
-from contextlib import closing
 
 import dagster as dg
 
-from movierank_core.errors import EventStoreError
-from movierank_core.events.store import Watermark, open_event_store
-from movierank_core.paths import Paths
 from movierank_pipeline.defs.assets.enrichment import catalogue, tmdb_movies
 from movierank_pipeline.defs.assets.features import interactions, movie_features, user_features
 from movierank_pipeline.defs.assets.raw import feedback, movielens
@@ -23,54 +21,18 @@ from movierank_pipeline.defs.assets.training import (
     retrievers,
     training_set,
 )
-from movierank_pipeline.defs.checks import CHECKS
+from movierank_pipeline.defs.automation import enough_feedback, nightly, retrain
+from movierank_pipeline.defs.data_checks import DATA_CHECKS
 from movierank_pipeline.defs.io_managers import FolderStorage, ParquetStorage
+from movierank_pipeline.defs.model_checks import MODEL_CHECKS
 from movierank_pipeline.defs.provenance import code_version
-from movierank_pipeline.settings import Settings, events_url
+from movierank_pipeline.settings import Settings
 
 ASSETS = (
     *(movielens, feedback, tmdb_movies, catalogue, interactions, movie_features, user_features),
     *(retrievers, ranking_requests, training_set, ranker, evaluation, model_version, promotion),
     *(histories, recommendations),
 )
-
-retrain = dg.define_asset_job(
-    "retrain",
-    selection=dg.AssetSelection.all(),
-    description="Everything: reads the data, trains, evaluates, registers, and lets the gate decide.",
-)
-
-nightly = dg.ScheduleDefinition(
-    name="nightly",
-    job=retrain,
-    cron_schedule="0 3 * * *",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Retrains at 03:00 UTC. Off until it is switched on.",
-)
-
-
-@dg.sensor(
-    name="enough_feedback",
-    job=retrain,
-    minimum_interval_seconds=60,
-    default_status=dg.DefaultSensorStatus.STOPPED,
-    description="Retrains when `feedback_threshold` new events have come. Off until it is switched on.",
-)
-def enough_feedback(context: dg.SensorEvaluationContext, settings: Settings) -> dg.SensorResult:
-    """The cursor is the watermark of the event store at the last retraining that was asked for."""
-    try:
-        with closing(open_event_store(events_url(Paths.from_environment()))) as store:
-            now = store.watermark()
-    except EventStoreError as error:
-        return dg.SensorResult(skip_reason=str(error))
-    before = Watermark.parse(context.cursor or None)
-    if before is None or before.store_id != now.store_id:
-        return dg.SensorResult(skip_reason="counting from here", cursor=str(now))
-    n_new = now.seq - before.seq
-    if n_new < settings.feedback_threshold:
-        return dg.SensorResult(skip_reason=f"{n_new} of {settings.feedback_threshold} new events")
-    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=str(now))], cursor=str(now))
 
 
 def build_defs(
@@ -91,7 +53,7 @@ def build_defs(
             definition.map_asset_specs(lambda spec: spec.replace_attributes(code_version=code_version()))
             for definition in ASSETS
         ],
-        asset_checks=list(CHECKS),
+        asset_checks=[*DATA_CHECKS, *MODEL_CHECKS],
         jobs=[retrain],
         schedules=[nightly],
         sensors=[enough_feedback],

@@ -64,3 +64,37 @@ def test_slow_and_optional_libraries_are_imported_where_they_are_used() -> None:
         and name not in TOP_LEVEL_ALLOWED.get(path.relative_to(ROOT).as_posix(), set())
     ]
     assert wrong == []
+
+
+DAGSTER_ALLOWED = ("movierank_pipeline/defs/",)
+DAGSTER_ALLOWED_FILES = {
+    f"movierank_pipeline/{name}.py" for name in ("definitions", "materialize", "settings")
+}
+    f"movierank_pipeline/{name}.py" for name in ("definitions", "materialize", "settings")
+}
+
+
+def test_only_the_asset_layer_imports_dagster() -> None:
+    wrong = [
+        place
+        for package in FORBIDDEN
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if any(name == "dagster" for name, _ in imports(path))
+        and not (place := path.relative_to(ROOT).as_posix()).startswith(DAGSTER_ALLOWED)
+        and place not in DAGSTER_ALLOWED_FILES
+    ]
+    assert wrong == []
+
+
+MAX_MODULES = 16
+"""Maximum number of modules in one folder, `__init__.py` not counted."""
+
+
+def test_no_folder_has_more_modules_than_a_reader_can_survey() -> None:
+    crowded = {}
+    for package in ("movierank_core", "movierank_pipeline", "movierank_serving"):
+        for folder in (ROOT / package, *(path for path in (ROOT / package).rglob("*") if path.is_dir())):
+            modules = [path.name for path in folder.glob("*.py") if path.name != "__init__.py"]
+            if len(modules) > MAX_MODULES:
+                crowded[folder.relative_to(ROOT).as_posix()] = len(modules)
+    assert crowded == {}

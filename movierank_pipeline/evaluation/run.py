@@ -14,7 +14,6 @@ from movierank_core.data.catalogue import Catalogue
 from movierank_core.data.interactions import InteractionArrays
 from movierank_core.data.schema import FEEDBACK
 from movierank_core.paths import Paths
-from movierank_pipeline.artifacts import StoredEvaluation
 from movierank_pipeline.datasets import dataset_folder, metadata_settings
 from movierank_pipeline.evaluation.ablation import (
     MakeRows,
@@ -26,6 +25,7 @@ from movierank_pipeline.evaluation.ablation import (
 from movierank_pipeline.evaluation.answers import answer
 from movierank_pipeline.evaluation.evaluate import model_on, report_of, scored_requests
 from movierank_pipeline.evaluation.holdout import HoldOut, Progress, strong_holdout, temporal_holdout
+from movierank_pipeline.evaluation.stored import StoredEvaluation
 from movierank_pipeline.evaluation.strong import strong_split, strong_training_set
 from movierank_pipeline.ingest.catalogue import build_catalogue
 from movierank_pipeline.ingest.interactions import build_interactions

@@ -25,12 +25,12 @@ from movierank_core.manifest import Manifest
 from movierank_core.mlflow_store import PRODUCTION
 from movierank_core.recommender.model import RankingModel
 from movierank_core.recommender.state import fit_state
-from movierank_pipeline.artifacts import StoredEvaluation
 from movierank_pipeline.evaluation.answers import answer
 from movierank_pipeline.evaluation.bootstrap import Difference, Interval
 from movierank_pipeline.evaluation.compare import HEADLINE, MAIN, paired_differences, system_intervals
 from movierank_pipeline.evaluation.evaluate import slice_masks, values_of
 from movierank_pipeline.evaluation.holdout import temporal_questions
+from movierank_pipeline.evaluation.stored import StoredEvaluation
 from movierank_pipeline.promotion.bundle_checks import read_registered
 
 TRAINING_ONLY: Final = frozenset(

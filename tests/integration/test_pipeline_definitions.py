@@ -17,7 +17,8 @@ import pytest
 
 from movierank_core.events.store import FeedbackEvent, open_event_store
 from movierank_core.paths import Paths
-from movierank_pipeline.definitions import build_defs, enough_feedback
+from movierank_pipeline.definitions import build_defs
+from movierank_pipeline.defs.automation import enough_feedback
 from movierank_pipeline.materialize import dagster_instance, prepare_dagster_home
 from movierank_pipeline.settings import Settings
 from tests.support.tiny_pipeline import environment, write_tiny_ratings

@@ -15,8 +15,8 @@ from movierank_core.manifest import MANIFEST, FeatureInfo, Manifest
 from movierank_core.mlflow_store import BUNDLE_IN_MODEL, CHALLENGER, PREVIOUS, PRODUCTION
 from movierank_core.paths import Paths
 from movierank_core.recommender.state import RankingState
-from movierank_pipeline.artifacts import StoredEvaluation
 from movierank_pipeline.evaluation.compare import HEADLINE, MAIN
+from movierank_pipeline.evaluation.stored import StoredEvaluation
 from movierank_pipeline.materialize import dagster_instance
 from movierank_pipeline.promotion import bundle_checks as bundle_facts
 from movierank_pipeline.promotion import incumbent as rival

@@ -8,9 +8,9 @@ import msgspec
 import polars as pl
 
 from movierank_core.paths import Paths
-from movierank_pipeline.artifacts import StoredEvaluation
 from movierank_pipeline.defs.io_managers import write_whole
 from movierank_pipeline.evaluation.bootstrap import Difference
+from movierank_pipeline.evaluation.stored import StoredEvaluation
 from movierank_pipeline.ingest.sample.dataset import synthesize, write_dataset
 from movierank_pipeline.materialize import Outcome, materialize
 from movierank_pipeline.settings import Settings

@@ -9,7 +9,7 @@ import pytest
 
 from movierank_core.data.schema import LINKS, MOVIES, RATINGS, TMDB_MOVIES
 from movierank_pipeline.artifacts import DatasetFacts, StoredRatings
-from movierank_pipeline.defs.checks import tmdb_coverage, tmdb_mismatches
+from movierank_pipeline.defs.data_checks import tmdb_coverage, tmdb_mismatches
 from movierank_pipeline.ingest.catalogue import build_catalogue
 from movierank_pipeline.ingest.link_quality import SUSPICIOUS, coverage, suspicious_links
 from movierank_pipeline.ingest.tmdb.title_match import similarity

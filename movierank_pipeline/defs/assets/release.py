@@ -12,10 +12,11 @@ from movierank_core.errors import BundleError, DataError
 from movierank_core.mlflow_store import CHALLENGER, MODEL_NAME, PREVIOUS, PRODUCTION
 from movierank_core.paths import Paths
 from movierank_core.recommender.state import RankingState
-from movierank_pipeline.artifacts import StoredEvaluation, StoredInteractions, VersionFacts
+from movierank_pipeline.artifacts import StoredInteractions, VersionFacts
 from movierank_pipeline.datasets import metadata_settings
 from movierank_pipeline.defs.assets.features import end_of, events_and_catalogue
 from movierank_pipeline.defs.provenance import fingerprint_of_step
+from movierank_pipeline.evaluation.stored import StoredEvaluation
 from movierank_pipeline.ingest.tmdb.metadata import stored_image_base
 from movierank_pipeline.promotion.bundle_checks import BundleFacts, measure_bundle
 from movierank_pipeline.promotion.gate import judge, require_better_than_popularity

@@ -5,7 +5,7 @@ import polars as pl
 
 from movierank_core.paths import Paths
 from movierank_core.recommender.state import RankingState, fit_state
-from movierank_pipeline.artifacts import StoredEvaluation, StoredInteractions
+from movierank_pipeline.artifacts import StoredInteractions
 from movierank_pipeline.defs.assets.features import end_of, events_and_catalogue
 from movierank_pipeline.defs.metadata import describe, plot
 from movierank_pipeline.defs.provenance import fingerprint_of_step
@@ -14,6 +14,7 @@ from movierank_pipeline.evaluation.compare import HEADLINE, MAIN, RECALL
 from movierank_pipeline.evaluation.evaluate import model_on, report_of, scored_requests
 from movierank_pipeline.evaluation.holdout import temporal_holdout
 from movierank_pipeline.evaluation.plots import importance_plot
+from movierank_pipeline.evaluation.stored import StoredEvaluation
 from movierank_pipeline.settings import Settings
 from movierank_pipeline.training.ranker import TrainedRanker
 from movierank_pipeline.training.requests import episode_moments, plan_requests

@@ -1,0 +1,136 @@
+"""Asset checks of the ratings and of the catalogue: schema, keys, ranges and coverage."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import numpy as np
+import polars as pl
+
+from movierank_core.data.schema import RATINGS, require_schema
+from movierank_core.errors import DataError
+from movierank_core.paths import Paths
+from movierank_pipeline.artifacts import StoredRatings
+from movierank_pipeline.datasets import metadata_settings
+from movierank_pipeline.defs.metadata import markdown_table
+from movierank_pipeline.ingest.link_quality import MAX_YEARS_APART, coverage, suspicious_links
+from movierank_pipeline.ingest.tmdb.metadata import HOW_TO_GET_MORE
+from movierank_pipeline.settings import Settings
+
+MIN_TMDB_SHARE = 0.9
+"""Films with a TMDB id, below which cards stay without facts; a warning."""
+MIN_COVERED_MOVIES = 0.9
+MIN_COVERED_RATINGS = 0.95
+"""Films and ratings with facts from TMDB, below which there is a warning."""
+MAX_SUSPICIOUS = 0.01
+"""Films whose TMDB facts look like those of another one, above which there is a warning."""
+N_WORST = 20
+"""Of them, so many are listed."""
+
+
+def ratings_out_of_range(ratings: pl.DataFrame) -> int:
+    """Ratings that are not 0.5 to 5 in steps of a half."""
+    rating = pl.col("rating")
+    is_valid = rating.is_between(0.5, 5.0) & ((rating * 2).round() == rating * 2)
+    return int(ratings.select((~is_valid.fill_null(False)).sum()).item())
+
+
+@dg.multi_asset_check(
+    specs=[
+        dg.AssetCheckSpec("schema", asset="ratings", description="Columns and types are those of RATINGS."),
+        dg.AssetCheckSpec(
+            "unique_keys", asset="ratings", description="A user rates a film once: the last rating counts."
+        ),
+        dg.AssetCheckSpec("rating_range", asset="ratings", description="Half stars from 0.5 to 5."),
+    ],
+    name="ratings_checks",
+)
+def ratings_checks(ratings: StoredRatings) -> Iterator[dg.AssetCheckResult]:
+    """Keys, types and values of the ratings."""
+    frame = ratings.frame
+    try:
+        require_schema(frame, RATINGS, "ratings")
+        problem = ""
+    except DataError as error:
+        problem = str(error)
+    yield dg.AssetCheckResult(passed=not problem, check_name="schema", description=problem or None)
+    n_twice = frame.height - frame.select("user_id", "movie_id").n_unique()
+    yield dg.AssetCheckResult(passed=n_twice == 0, check_name="unique_keys", metadata={"repeated": n_twice})
+    n_outside = ratings_out_of_range(frame)
+    yield dg.AssetCheckResult(
+        passed=n_outside == 0, check_name="rating_range", metadata={"outside": n_outside}
+    )
+
+
+@dg.asset_check(
+    asset="catalogue",
+    name="tmdb_links",
+    description=f"At least {MIN_TMDB_SHARE:.0%} of the films have a TMDB id; a warning, for cards without"
+    " facts still work.",
+)
+def tmdb_links(catalogue: pl.DataFrame) -> dg.AssetCheckResult:
+    """How much of the catalogue can be enriched."""
+    share = 1 - catalogue["tmdb_id"].null_count() / max(1, catalogue.height)
+    return dg.AssetCheckResult(
+        passed=share >= MIN_TMDB_SHARE, severity=dg.AssetCheckSeverity.WARN, metadata={"share": share}
+    )
+
+
+@dg.asset_check(
+    asset="catalogue",
+    name="tmdb_coverage",
+    additional_ins={"ratings": dg.AssetIn("ratings")},
+    description=f"Facts from TMDB for at least {MIN_COVERED_MOVIES:.0%} of the films and"
+    f" {MIN_COVERED_RATINGS:.0%} of the ratings, where there is a key or a file; a warning.",
+)
+def tmdb_coverage(catalogue: pl.DataFrame, ratings: StoredRatings, settings: Settings) -> dg.AssetCheckResult:
+    """What people see of the films: those that are rated most matter most."""
+    of_movies, of_ratings = coverage(catalogue, ratings.frame)
+    sources = metadata_settings(settings, Paths.from_environment())
+    has_source = sources.access is not None or sources.metadata_file is not None
+    by_source = catalogue["metadata_source"].fill_null("none").value_counts(sort=True)
+    return dg.AssetCheckResult(
+        passed=not has_source or (of_movies >= MIN_COVERED_MOVIES and of_ratings >= MIN_COVERED_RATINGS),
+        severity=dg.AssetCheckSeverity.WARN,
+        description=None if has_source else f"No source of TMDB's facts: {HOW_TO_GET_MORE}.",
+        metadata={
+            "share_of_movies": of_movies,
+            "share_of_ratings": of_ratings,
+            "by_source": dg.MetadataValue.md(markdown_table(by_source)),
+        },
+    )
+
+
+@dg.asset_check(
+    asset="catalogue",
+    name="tmdb_mismatches",
+    additional_ins={name: dg.AssetIn(name) for name in ("movies", "tmdb_movies")},
+    description=f"At most {MAX_SUSPICIOUS:.0%} of the films with facts have a TMDB title unlike theirs, or a"
+    f" year more than {MAX_YEARS_APART} off: stale or mistaken links; a warning.",
+)
+def tmdb_mismatches(
+    catalogue: pl.DataFrame, movies: pl.DataFrame, tmdb_movies: pl.DataFrame
+) -> dg.AssetCheckResult:
+    """Links that may lead to another film, the worst of them by name."""
+    found = suspicious_links(movies, catalogue, tmdb_movies)
+    share = found.height / max(1, catalogue["metadata_source"].count())
+    return dg.AssetCheckResult(
+        passed=share <= MAX_SUSPICIOUS,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            "suspicious": found.height,
+            "share": share,
+            "worst": dg.MetadataValue.md(markdown_table(found.head(N_WORST))),
+        },
+    )
+
+
+@dg.asset_check(
+    asset="catalogue", name="unique_keys", description="A film has one row, and rows are sorted by movie_id."
+)
+def catalogue_keys(catalogue: pl.DataFrame) -> dg.AssetCheckResult:
+    """Row numbers of the model rely on it."""
+    n_wrong = int((np.diff(catalogue["movie_id"].to_numpy()) <= 0).sum())
+    return dg.AssetCheckResult(passed=n_wrong == 0, metadata={"out_of_order": n_wrong})
+
+
+DATA_CHECKS = (ratings_checks, tmdb_links, tmdb_coverage, tmdb_mismatches, catalogue_keys)
