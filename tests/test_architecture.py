@@ -70,8 +70,6 @@ DAGSTER_ALLOWED = ("movierank_pipeline/defs/",)
 DAGSTER_ALLOWED_FILES = {
     f"movierank_pipeline/{name}.py" for name in ("definitions", "materialize", "settings")
 }
-    f"movierank_pipeline/{name}.py" for name in ("definitions", "materialize", "settings")
-}
 
 
 def test_only_the_asset_layer_imports_dagster() -> None:

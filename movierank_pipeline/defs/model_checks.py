@@ -22,7 +22,7 @@ from movierank_pipeline.training.training_set import TrainingSet
             "no_future",
             asset="ranker",
             additional_deps=["interactions", "catalogue", "training_set"],
-            description="Sampled training rows are unchanged when they are recomputed without any later event.",
+            description="Sampled training rows are unchanged when recomputed without any later event.",
         ),
         dg.AssetCheckSpec(
             "same_as_serving",
