@@ -1,7 +1,5 @@
-"""How the program speaks: lines on standard error, a moving one on a terminal.
-
-Results go to standard output.
-"""
+"""Progress output: lines on standard error, and a status line on a terminal. Results go to standard
+output."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,15 +10,15 @@ from rich.markup import escape
 from rich.status import Status
 
 QUIET_SECONDS = 10.0
-"""Off a terminal, a long step says how it goes on this often, in seconds."""
+"""Minimum time between two progress lines of a step, in seconds, if there is no terminal."""
 STEP_WIDTH = 18
 CHECK_STEPS = {"ratings_checks", "training_row_checks"}
 
 
 class StepLines:
-    """One line per finished step; what the running step says, on a line that changes.
+    """Prints one line per finished step, and the progress of the running step on a status line.
 
-    Without a terminal a step that runs for long says something now and then.
+    Without a terminal, a long step prints a progress line every `QUIET_SECONDS`.
     """
 
     def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -54,7 +52,7 @@ class StepLines:
 
     @contextmanager
     def working(self, what: str) -> Iterator[Callable[[str], None]]:
-        """A step of our own; gives the function that says how it goes on."""
+        """Runs one step of the command itself; yields the function that reports its progress."""
         began = self._clock()
         self.started(what)
         try:
@@ -68,7 +66,7 @@ class StepLines:
         self.console.print(escape(text), style=style)
 
     def stop(self) -> None:
-        """Takes the changing line away."""
+        """Removes the status line."""
         self._hide()
 
     def _show(self, text: str) -> None:

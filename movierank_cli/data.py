@@ -16,11 +16,13 @@ from movierank_pipeline.ingest.sample.dataset import DEFAULT_RATINGS, DEFAULT_US
 
 @click.command()
 @click.argument("name", type=click.Choice(KNOWN_EDITIONS))
-@click.option("--to", "folder", type=click.Path(path_type=Path), help="Where to; default: our data sets.")
+@click.option(
+    "--to", "folder", type=click.Path(path_type=Path), help="Target folder; default: the project's data sets."
+)
 def download(name: str, folder: Path | None) -> None:
     """Download a MovieLens edition.
 
-    From GroupLens, checked against the published md5; a download that was cut goes on where it stopped.
+    Downloads from GroupLens and checks the published md5. An interrupted download resumes.
     """
     with byte_progress_bar() as progress:
         place = fetch_dataset(name, folder or Paths.from_environment().datasets, progress=progress)
@@ -37,7 +39,7 @@ def download(name: str, folder: Path | None) -> None:
 @click.option(
     "--catalogue",
     type=click.Path(path_type=Path),
-    help="A MovieLens folder whose films to use instead of the sample's.",
+    help="A MovieLens folder; its films replace those of the sample.",
 )
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same ratings.")
 def synth(
@@ -45,11 +47,11 @@ def synth(
 ) -> None:
     """Write a set of simulated ratings of any size.
 
-    As MovieLens files, with a note that they are simulated. The films are real unless more are asked for
-    than there are.
+    Writes MovieLens files with a note that the ratings are simulated. The films are real; if `--movies` asks
+    for more films than the catalogue has, the additional films are invented.
     """
     if folder.is_dir() and any(folder.iterdir()):
-        raise DataError(f"{folder} is not empty", remedy="name a folder that is, or does not exist yet")
+        raise DataError(f"{folder} is not empty", remedy="choose an empty folder, or one that does not exist")
     lines = StepLines()
     with lines.working("simulating") as say:
         dataset = synthesize(

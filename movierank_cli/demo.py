@@ -1,4 +1,4 @@
-"""`movierank demo`: data, training, registration, promotion and the service, in one go."""
+"""`movierank demo`: runs data, training, registration, promotion and the service with one command."""
 
 import json
 import shlex
@@ -42,10 +42,10 @@ def demo(
     port: int,
     workers: int,
 ) -> None:
-    """Train, register, promote and serve, in one go.
+    """Train, register, promote and serve with one command.
 
-    Uses the folder or the data set that is named; else ml-latest-small if GroupLens answers, else the
-    built-in sample. Run again, it makes only what has changed.
+    Uses the given folder or data set; else ml-latest-small if GroupLens answers, else the built-in sample. A
+    second run only repeats the steps whose inputs changed.
     """
     paths = Paths.from_environment()
     lines = StepLines()
@@ -62,8 +62,9 @@ def demo(
             with lines.working("service"):
                 service.wait_until_it_serves(number)
             if check:
-                click.echo(json.dumps(service.call_three(somebody(paths)), indent=2, ensure_ascii=False))
-                lines.line("All three calls were answered; the service is being stopped.")
+                answers = service.call_three(user_with_history(paths))
+                click.echo(json.dumps(answers, indent=2, ensure_ascii=False))
+                lines.line("All three calls were answered; stopping the service.")
             else:
                 _say_where(lines, service, settings)
                 service.wait()
@@ -72,7 +73,8 @@ def demo(
 
 
 def choose_data(settings: Settings, paths: Paths, lines: StepLines) -> Settings:
-    """Settings that name the data, which is there afterwards; says which data it is and why."""
+    """Settings that name the data set. Downloads it if necessary, and prints its name and why it was
+    chosen."""
     reason = ""
     if settings.data_dir is None and settings.dataset is None:
         is_there = (paths.datasets / DOWNLOADED_BY_DEFAULT).is_dir()
@@ -89,11 +91,11 @@ def choose_data(settings: Settings, paths: Paths, lines: StepLines) -> Settings:
 
 
 def serving_version(paths: Paths, lines: StepLines, policy: str) -> int:
-    """The version in production. Where there is none that could serve, the newest does, gate or no gate.
+    """The number of the version that the demo serves: production's, else the newest version's.
 
-    Running the demo asks for something to look at: if the gate refused the only version there is, or all
-    that it has for these data while production is of another data set, the version's tags say that it was
-    overruled. Under the policy `manual` nothing is taken out of production.
+    The demo must serve something. If no version is in production, or production was trained on another data
+    set, the newest version is promoted even if the gate refused it; its tags record that the gate was
+    overruled. With the policy `manual`, an existing production version is never replaced.
     """
     registry = Registry(connect(paths))
     production = registry.by_alias(PRODUCTION)
@@ -107,21 +109,21 @@ def serving_version(paths: Paths, lines: StepLines, policy: str) -> int:
         if is_of_these_data or policy == "manual":
             say_versions(lines, registry)
             return production.number
-        why = f"version {production.number} in production is of another data set"
+        why = f"version {production.number} in production was trained on another data set"
     else:
-        why = "there is no other"
-    registry.promote(newest.number, by="demo", overrule=f"The demo has to show something: {why}.")
+        why = "no version is in production"
+    registry.promote(newest.number, by="demo", overrule=f"The demo must serve a version: {why}.")
     is_refused = newest.tags.get(GATE_VERDICT_TAG) == REFUSED
     lines.line(
         f"The gate {'refused' if is_refused else 'left to a person'} version {newest.number}."
-        f" {reason_of(newest)} It serves all the same, since {why}.",
+        f" {reason_of(newest)} It serves anyway, since {why}.",
         style="yellow",
     )
     return newest.number
 
 
-def somebody(paths: Paths) -> int:
-    """A user with a history."""
+def user_with_history(paths: Paths) -> int:
+    """The id of one user with a published history."""
     return int(open_histories(paths.histories).user_ids()[0])
 
 

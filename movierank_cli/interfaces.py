@@ -1,4 +1,4 @@
-"""`movierank dagster` and `movierank mlflow`: the two UIs with the environment that this project needs."""
+"""`movierank dagster` and `movierank mlflow`: start the two UIs with this project's settings."""
 
 import os
 import subprocess
@@ -25,8 +25,7 @@ def dagster_ui(
 ) -> None:
     """Start the Dagster UI.
 
-    The same as `dagster dev -w dagster_workspace.yaml`, with the history where the other subcommands keep
-    it and with the data that is chosen here.
+    Runs `dagster dev -w dagster_workspace.yaml` with this project's run history and the chosen data set.
     """
     paths = Paths.from_environment()
     settings = settings_of(data_dir, dataset, tmdb_file)
@@ -54,7 +53,7 @@ def dagster_ui(
 def mlflow_ui(host: str, port: int) -> None:
     """Start the MLflow UI.
 
-    One worker and no job runners: the default starts fifteen processes with 3 GB.
+    Starts one worker and no job runners, since the default starts fifteen processes with 3 GB.
     """
     paths = Paths.from_environment()
     client = connect(paths)
@@ -65,8 +64,8 @@ def mlflow_ui(host: str, port: int) -> None:
 
 
 def _run(command: list[str], environment: dict[str, str], folder: Path) -> None:
-    """Runs until it ends or Ctrl-C, which the child gets as well."""
-    # The child's own subprocesses call the programs beside this Python.
+    """Runs `command` until it ends. Ctrl-C reaches the child as well, which then shuts down."""
+    # The child starts programs that are installed next to this Python.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     child = subprocess.Popen(command, env={**os.environ, "PATH": path, **environment}, cwd=folder)
     try:

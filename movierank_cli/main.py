@@ -1,6 +1,6 @@
-"""`movierank`: the one command-line program. Each subcommand is imported when it is run.
+"""`movierank`: the command-line program. A subcommand is imported only when it runs.
 
-So `movierank serve` runs on a host without Dagster or LightGBM, and `movierank --help` answers at once.
+Therefore `movierank serve` works on a host without Dagster or LightGBM, and `movierank --help` is fast.
 """
 
 import importlib
@@ -19,7 +19,7 @@ EXIT_USER_ERROR = 2
 
 @dataclass(frozen=True)
 class Lazy:
-    """A subcommand that is not imported yet."""
+    """A subcommand that is imported on first use."""
 
     target: str
     """`module:name`."""
@@ -30,10 +30,10 @@ class Lazy:
 
 
 COMMANDS = {
-    "demo": Lazy("movierank_cli.demo:demo", "Train, register, promote and serve, in one go.", "all"),
+    "demo": Lazy("movierank_cli.demo:demo", "Train, register, promote and serve with one command.", "all"),
     "materialize": Lazy(
         "movierank_cli.pipeline:materialize_command",
-        "Make what is not up to date.",
+        "Materialise the assets that are not up to date.",
         "pipeline",
     ),
     "serve": Lazy(
@@ -60,7 +60,7 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """A group that knows its subcommands by name and imports the one that is asked for."""
+    """A command group that lists its subcommands by name and imports only the one that runs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -76,7 +76,7 @@ class LazyGroup(click.Group):
 
 
 def load(name: str) -> click.Command:
-    """The subcommand itself. Raises ModuleNotFoundError where its part of the installation is missing."""
+    """Imports a subcommand. Raises ModuleNotFoundError if its optional dependencies are not installed."""
     module, _, attribute = COMMANDS[name].target.partition(":")
     command: click.Command = vars(importlib.import_module(module))[attribute]
     return command
@@ -89,7 +89,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Runs the program. A problem that the user can mend is one paragraph and exit code 2."""
+    """Runs the program. A MovierankError becomes one paragraph on standard error and exit code 2."""
     try:
         cli(prog_name="movierank")
     except MovierankError as error:

@@ -1,4 +1,4 @@
-"""Options that several subcommands take, and the settings they make."""
+"""Options that several subcommands share, and the settings that result from them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,14 +26,14 @@ _DATA_OPTIONS = (
 
 
 def data_options(command: F) -> F:
-    """`--data-dir`, `--dataset` and `--tmdb-file`; each wins over its environment variable."""
+    """Adds `--data-dir`, `--dataset` and `--tmdb-file`; each overrides its environment variable."""
     for option in reversed(_DATA_OPTIONS):
         command = option(command)
     return command
 
 
 def policy_option(command: F) -> F:
-    """`--policy`."""
+    """Adds `--policy`, which overrides `MOVIERANK_PROMOTION_POLICY`."""
     return click.option(
         "--policy",
         type=click.Choice(POLICIES),
@@ -44,7 +44,7 @@ def policy_option(command: F) -> F:
 def settings_of(
     data_dir: Path | None, dataset: str | None, tmdb_file: Path | None, **more: object
 ) -> Settings:
-    """Settings from the options that were given, the environment and the defaults, in this order."""
+    """Settings from the given options, else from the environment, else from the defaults."""
     given = {
         "data_dir": None if data_dir is None else str(data_dir.resolve()),
         "dataset": dataset,

@@ -23,7 +23,7 @@ from movierank_pipeline.release.registry import (
 @click.command("materialize")
 @data_options
 @click.option("--select", help="Only these assets: a Dagster selection such as `ranker` or `key:ranker+`.")
-@click.option("--all", "everything", is_flag=True, help="Everything, up to date or not.")
+@click.option("--all", "everything", is_flag=True, help="All assets, including those that are up to date.")
 @policy_option
 def materialize_command(
     data_dir: Path | None,
@@ -33,10 +33,10 @@ def materialize_command(
     everything: bool,
     policy: str | None,
 ) -> None:
-    """Make what is not up to date.
+    """Materialise the assets that are not up to date.
 
-    Runs the asset graph in this process: reads the ratings, trains, evaluates, registers a version and lets
-    the gate decide whether it serves. What was made from the same code, settings and data is left alone.
+    Runs the asset graph in this process: reads the ratings, trains, evaluates, registers a version, and
+    applies the gate. Assets made from the same code, settings and data are reused.
     """
     paths = Paths.from_environment()
     settings = settings_of(data_dir, dataset, tmdb_file, promotion_policy=policy)
@@ -50,7 +50,7 @@ def materialize_command(
 
 
 def say_outcome(lines: StepLines, outcome: Outcome) -> None:
-    """What was made, what was left alone, and which checks failed."""
+    """Prints which assets were reused and which checks failed."""
     if outcome.reused:
         lines.line(f"  up to date: {', '.join(outcome.reused)}")
     if outcome.failed_checks:
@@ -58,7 +58,8 @@ def say_outcome(lines: StepLines, outcome: Outcome) -> None:
 
 
 def say_versions(lines: StepLines, registry: Registry) -> None:
-    """Which version serves, and what became of the newest if it is another one."""
+    """Prints which version is in production, and the gate's verdict on the newest version if it is another
+    one."""
     versions = [version for version in registry.versions() if version.is_ready]
     production = next((version for version in versions if PRODUCTION in version.aliases), None)
     if production is None:
@@ -83,4 +84,4 @@ def say_versions(lines: StepLines, registry: Registry) -> None:
 
 
 def reason_of(version: Version) -> str:
-    return version.tags.get(GATE_REASON_TAG, "No gate has judged it.")
+    return version.tags.get(GATE_REASON_TAG, "The gate has not judged it.")

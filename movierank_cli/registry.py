@@ -1,4 +1,4 @@
-"""`movierank versions`, `promote` and `rollback`. Needs MLflow, but neither Dagster nor LightGBM."""
+"""`movierank versions`, `promote` and `rollback`. They need MLflow, but not Dagster or LightGBM."""
 
 import getpass
 
@@ -20,7 +20,7 @@ def _registry() -> Registry:
 def versions() -> None:
     """List the registered versions.
 
-    Newest first, with their aliases, data, nDCG@10 on the temporal protocol and the gate's verdict.
+    Lists the newest first, with aliases, data set, nDCG@10 on the temporal protocol and the gate's verdict.
     """
     found = _registry().versions()
     if not found:
@@ -36,7 +36,7 @@ def versions() -> None:
 
 def _cells(version: Version) -> list[str]:
     if not version.is_ready:
-        return [str(version.number), "", f"{version.created_at:%Y-%m-%d %H:%M}", "never finished", "", ""]
+        return [str(version.number), "", f"{version.created_at:%Y-%m-%d %H:%M}", "not finished", "", ""]
     return [
         str(version.number),
         ", ".join(version.aliases),
@@ -53,12 +53,12 @@ def _cells(version: Version) -> list[str]:
 @click.option(
     "--overrule",
     metavar="WHY",
-    help="Promote what the gate refused; the reason is kept with the version.",
+    help="Promote a version that the gate refused; the reason is stored with the version.",
 )
 def promote(version: int, overrule: str | None) -> None:
     """Give a version the alias `production`.
 
-    The version that had it becomes `previous`. Running services follow within seconds.
+    The former production version becomes `previous`. Running services follow within seconds.
     """
     promoted = _registry().promote(version, by=getpass.getuser(), overrule=overrule)
     click.echo(f"Version {promoted.number} of {MODEL_NAME} is in production.")

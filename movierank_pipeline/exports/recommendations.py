@@ -1,4 +1,4 @@
-"""The best films for everybody, in one table."""
+"""Exports the top films of every user as one table."""
 
 from collections.abc import Callable
 
@@ -9,6 +9,7 @@ from movierank_core.data.interactions import InteractionArrays
 from movierank_core.recommender.model import RankingModel
 
 REPORTED_EVERY = 1000
+"""Users between two progress messages."""
 
 
 def recommend_all(
@@ -18,10 +19,10 @@ def recommend_all(
     k: int,
     progress: Callable[[str], None] | None = None,
 ) -> pl.DataFrame:
-    """The `k` best films of every user at `as_of` (seconds since 1970), by the code that answers requests.
+    """The top `k` films of every user at `as_of` (seconds since 1970), by the code that answers `/rank`.
 
-    Columns user_id, rank (from 1), movie_id, score; users who could be shown fewer films have fewer rows.
-    Memory is that of the result: 24 bytes a row.
+    Columns: user_id, rank (from 1), movie_id, score. A user with fewer than `k` eligible films has fewer
+    rows. Needs memory for the result only: 24 bytes per row.
     """
     n_users = len(data.user_ids)
     movie_ids = np.zeros((n_users, k), np.int64)

@@ -1,4 +1,4 @@
-"""What the bundle of a version weighs, how long it takes and whether its scores are LightGBM's."""
+"""Measurements on a registered bundle: size, latency, and equality of its scores with LightGBM's."""
 
 import math
 import time
@@ -16,40 +16,40 @@ from movierank_core.recommender.recommender import Recommender
 from movierank_pipeline.release.build_bundle import lightgbm_scores
 
 N_REPEATS: Final = 5
-"""Times that each golden request is asked for its latency."""
+"""Repetitions of each golden request for the latency median."""
 
 
 class BundleFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """Measured on the bundle as the registry holds it."""
+    """Measurements on the bundle as stored in the registry."""
 
     problem: str = ""
-    """Why it cannot be served; then nothing else is known."""
+    """Why the bundle cannot be served; the other fields are then unknown."""
     scorer_difference: float = math.nan
-    """The largest difference between our raw scores and LightGBM's, over all candidates of the golden
+    """Largest absolute difference between our raw scores and LightGBM's, over all candidates of the golden
     requests."""
     megabytes: float = math.nan
     latency_ms: float = math.nan
-    """Median over the golden requests of the time from history to explained list, after warming up."""
+    """Median time from history to explained list over the golden requests, after warm-up."""
     data_hash: str = ""
-    """Of the events that the version was made from."""
+    """Hash of the events that the version was trained on."""
 
 
 def read_registered(folder: Path) -> Recommender:
-    """The verified recommender of a bundle from the registry; BundleError, whatever is wrong with it.
+    """Reads and verifies a bundle from the registry. Raises BundleError for any failure.
 
-    The error speaks of the registry, since `folder` is a copy that will be gone.
+    Error messages name the registry instead of `folder`, which is a temporary copy.
     """
     try:
         return read_bundle(folder)
     except BundleError as error:
         raise BundleError(str(error).replace(str(folder), "the registry")) from error
     except Exception as error:
-        # What other code wrote can make this one raise anything, and that is what the verdict is about.
+        # A bundle written by other code can raise any exception here; all mean "cannot be read".
         raise BundleError(f"The bundle cannot be read: {type(error).__name__}: {error}") from error
 
 
 def measure_bundle(folder: Path) -> BundleFacts:
-    """Reads, verifies and asks the bundle in `folder`."""
+    """Reads and verifies the bundle in `folder`, then replays its golden requests."""
     try:
         recommender = read_registered(folder)
     except BundleError as error:

@@ -1,6 +1,7 @@
-"""The gate: whether a version may serve, and why (not).
+"""The promotion gate: rules that decide whether a new version may serve.
 
-Rules alone: everything is measured elsewhere, by the evaluation, `rival` and `bundle_facts`.
+This module only applies rules. The measurements come from the evaluation report, from `incumbent` (the
+version in production on the same requests) and from `bundle_checks` (size, latency, equality with LightGBM).
 """
 
 import math
@@ -14,48 +15,48 @@ from movierank_pipeline.evaluation.bootstrap import Difference, Interval
 from movierank_pipeline.evaluation.compare import HEADLINE, MAIN
 from movierank_pipeline.evaluation.evaluate import EvaluationReport
 from movierank_pipeline.promotion.bundle_checks import BundleFacts
-from movierank_pipeline.promotion.incumbent import Rival
+from movierank_pipeline.promotion.incumbent import Incumbent
 from movierank_pipeline.release.registry import GATE_REASON_TAG, GATE_VERDICT_TAG, PROVISIONAL, REFUSED
 
 POPULARITY: Final = "popularity"
 
 PASSED: Final = "passed"
 UNDECIDED: Final = "undecided"
-"""All is well, but production could not be judged beside it: a person decides."""
+"""Every rule holds, but production could not be compared on the same requests: a person decides."""
 
 
 class GateError(MovierankError):
-    """A model that must not even be registered."""
+    """The model fails the condition for registration: it does not beat overall popularity."""
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One rule, applied."""
+    """The result of one rule."""
 
     rule: str
     measured: str
     needed: str
     passed: bool | None
-    """None where nothing was judged."""
+    """None if the rule was not applied."""
     may_be_unproven: bool = False
-    """It failed, but only for want of certainty."""
+    """The mean is on the right side, but its 95 % interval includes 0."""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What the gate says of one version."""
+    """The gate's decision on one version."""
 
     outcome: str
     """`passed`, `provisional`, `undecided` or `refused`."""
     reason: str
     checks: list[Check]
     figures: dict[str, float]
-    """Every number, those that are not known left out."""
+    """Every measured number by name; unknown numbers are left out."""
 
     @property
     def may_serve(self) -> bool:
         return self.outcome in (PASSED, PROVISIONAL)
 
     def tags(self) -> dict[str, str]:
-        """For the registered version."""
+        """The verdict as tags of the registered version."""
         return {
             GATE_VERDICT_TAG: self.outcome,
             GATE_REASON_TAG: self.reason,
@@ -81,7 +82,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def require_better_than_popularity(report: EvaluationReport) -> None:
-    """Raises GateError unless the ranker orders better than overall popularity does."""
+    """Raises GateError unless the ranker's mean nDCG@10 is above that of overall popularity."""
     ours, theirs = report.systems[MAIN][HEADLINE].mean, report.systems[POPULARITY][HEADLINE].mean
     if not ours > theirs:
         raise GateError(
@@ -92,54 +93,56 @@ def require_better_than_popularity(report: EvaluationReport) -> None:
 
 
 def judge(
-    report: EvaluationReport, rival: Rival | None, bundle: BundleFacts, limits: GateLimits | None = None
+    report: EvaluationReport,
+    incumbent: Incumbent | None,
+    bundle: BundleFacts,
+    limits: GateLimits | None = None,
 ) -> Verdict:
-    """The verdict on the version with this `report` and `bundle`.
+    """Applies every rule to the version with this `report` and `bundle`.
 
-    `rival` is the version in production (of the version in production, the one before it), None where there
-    is no other: then a version that is better by
-    its mean than recent popularity and its best source, but not beyond doubt, is `provisional` instead of
-    refused, so that something serves. Where the rival could not be judged on the same requests, nothing
-    is better than `undecided`.
+    `incumbent` is the version in production; if the judged version is itself in production, the previous one.
+    Without an incumbent (None), a version whose mean is above recent popularity and above its best source,
+    but not significantly, is `provisional` instead of `refused`, so that some version serves. If the
+    incumbent could not be compared on the same requests, the best possible outcome is `undecided`.
     """
     limits = limits or GateLimits()
     checks = [
-        *([] if rival is None else [_not_below_production(rival, limits)]),
+        *([] if incumbent is None else [_not_below_production(incumbent, limits)]),
         _above(report, report.recent_popularity, "recent popularity"),
         _above(report, report.best_source, "the best single source"),
-        *_slices(report, rival, limits),
+        *_slices(report, incumbent, limits),
         _calibration(report, limits),
         *_bundle(bundle, limits),
     ]
-    outcome = _outcome(checks, rival)
+    outcome = _outcome(checks, incumbent)
     return Verdict(
         outcome=outcome,
-        reason=_reason(outcome, checks, report, rival),
+        reason=_reason(outcome, checks, report, incumbent),
         checks=checks,
-        figures=_figures(report, rival, bundle),
+        figures=_figures(report, incumbent, bundle),
     )
 
 
-def _outcome(checks: list[Check], rival: Rival | None) -> str:
+def _outcome(checks: list[Check], incumbent: Incumbent | None) -> str:
     failed = [check for check in checks if check.passed is False]
     if not failed:
-        return UNDECIDED if rival is not None and rival.problem else PASSED
-    if rival is None and all(check.may_be_unproven for check in failed):
+        return UNDECIDED if incumbent is not None and incumbent.problem else PASSED
+    if incumbent is None and all(check.may_be_unproven for check in failed):
         return PROVISIONAL
     return REFUSED
 
 
-def _not_below_production(rival: Rival, limits: GateLimits) -> Check:
-    rule = f"not below {rival.alias} (version {rival.number})"
+def _not_below_production(incumbent: Incumbent, limits: GateLimits) -> Check:
+    rule = f"not below {incumbent.alias} (version {incumbent.number})"
     needed = f"lower bound above {-limits.production_margin:.1%} of its mean"
-    if rival.difference is None or rival.ndcg is None:
-        return Check(rule, rival.problem, needed, None)
-    difference = rival.difference
-    # A production that finds nothing has no mean to take a share of.
+    if incumbent.difference is None or incumbent.ndcg is None:
+        return Check(rule, incumbent.problem, needed, None)
+    difference = incumbent.difference
+    # If production's nDCG is 0 there is no relative difference: use the absolute one.
     bound = difference.relative_low if not math.isnan(difference.relative_low) else difference.low
     return Check(
         rule,
-        f"{_text(difference)} on {rival.ndcg.mean:.4f}: lower bound {bound:+.1%}",
+        f"{_text(difference)} on {incumbent.ndcg.mean:.4f}: lower bound {bound:+.1%}",
         needed,
         bound > -limits.production_margin,
     )
@@ -156,26 +159,29 @@ def _above(report: EvaluationReport, system: str, meaning: str) -> Check:
     )
 
 
-def _slices(report: EvaluationReport, rival: Rival | None, limits: GateLimits) -> list[Check]:
-    """Against production; else against the best source, and without a history against what is popular."""
+def _slices(report: EvaluationReport, incumbent: Incumbent | None, limits: GateLimits) -> list[Check]:
+    """One check per history length: against production if it has the slice, else against the best source.
+
+    Users without a history are compared with recent popularity, since personal sources score 0 for them.
+    """
     checks = []
     for label, part in report.slices.items():
-        if rival is not None and label in rival.slices:
-            other, difference = f"version {rival.number}", rival.slices[label]
+        if incumbent is not None and label in incumbent.slices:
+            other, difference = f"version {incumbent.number}", incumbent.slices[label]
         else:
             other = report.recent_popularity if label == "0" else report.best_source
             difference = part.differences[other]
         share = difference.relative
         is_judged = part.n_users >= limits.min_slice_users
-        # Without a share the other finds nothing there, and a loss is impossible.
+        # NaN means that the other system scores 0 in this slice, so the ranker cannot be worse.
         is_kept = share >= -limits.slice_drop if not math.isnan(share) else difference.mean >= 0
         shown = "" if math.isnan(share) else f", {share:+.1%}"
         checks.append(
             Check(
                 f"history of {label}, against {other}",
                 f"{_text(difference)}{shown}, {part.n_users} users",
-                f"down by {limits.slice_drop:.0%} at the most"
-                + ("" if is_judged else f" (judged from {limits.min_slice_users} users on)"),
+                f"at most {limits.slice_drop:.0%} lower"
+                + ("" if is_judged else f" (applies from {limits.min_slice_users} users)"),
                 is_kept if is_judged else None,
             )
         )
@@ -194,11 +200,11 @@ def _calibration(report: EvaluationReport, limits: GateLimits) -> Check:
 
 def _bundle(bundle: BundleFacts, limits: GateLimits) -> list[Check]:
     if bundle.problem:
-        return [Check("the bundle can be served", bundle.problem, "a bundle that answers as it did", False)]
+        return [Check("the bundle can be served", bundle.problem, "a bundle that loads and verifies", False)]
     return [
         Check(
-            "our trees are LightGBM's",
-            f"golden requests differ by {bundle.scorer_difference:.1e}",
+            "raw scores equal LightGBM's",
+            f"largest difference on the golden requests {bundle.scorer_difference:.1e}",
             f"at most {limits.scorer_difference:.0e}",
             bundle.scorer_difference <= limits.scorer_difference,
         ),
@@ -217,14 +223,14 @@ def _bundle(bundle: BundleFacts, limits: GateLimits) -> list[Check]:
     ]
 
 
-def _reason(outcome: str, checks: list[Check], report: EvaluationReport, rival: Rival | None) -> str:
+def _reason(outcome: str, checks: list[Check], report: EvaluationReport, incumbent: Incumbent | None) -> str:
     failed = [
         f"{check.rule}: {check.measured}, needed {check.needed}" for check in checks if check.passed is False
     ]
     against = (
         ""
-        if rival is None or rival.difference is None
-        else f"{_text(rival.difference)} against {rival.alias}, "
+        if incumbent is None or incumbent.difference is None
+        else f"{_text(incumbent.difference)} against {incumbent.alias}, "
     )
     lead = (
         f"{HEADLINE} {report.systems[MAIN][HEADLINE].mean:.4f}, {against}"
@@ -235,19 +241,19 @@ def _reason(outcome: str, checks: list[Check], report: EvaluationReport, rival: 
         return f"{lead}."
     if outcome == PROVISIONAL:
         return (
-            f"{lead}: better on average, not beyond doubt. It serves because no version did; a later one has"
-            " to prove itself."
+            f"{lead}: the mean is better, but not significantly. It serves because no other version does; the"
+            " next version must pass every rule."
         )
-    if outcome == UNDECIDED and rival is not None:
+    if outcome == UNDECIDED and incumbent is not None:
         return (
-            f"{lead}; but version {rival.number}, {rival.alias}, could not be judged on the same requests:"
-            f" {rival.problem} A person decides."
+            f"{lead}; but version {incumbent.number}, {incumbent.alias}, could not be compared on the same"
+            f" requests: {incumbent.problem} A person decides."
         )
     return f"Not met: {'; '.join(failed)}."
 
 
-def _figures(report: EvaluationReport, rival: Rival | None, bundle: BundleFacts) -> dict[str, float]:
-    """Under names that MLflow takes for tags."""
+def _figures(report: EvaluationReport, incumbent: Incumbent | None, bundle: BundleFacts) -> dict[str, float]:
+    """Every finite number, under names that MLflow accepts as tags."""
     figures = {"ndcg_at_10": report.systems[MAIN][HEADLINE].mean}
     for name, system in (
         ("popularity", POPULARITY),
@@ -256,19 +262,19 @@ def _figures(report: EvaluationReport, rival: Rival | None, bundle: BundleFacts)
     ):
         figures[f"ndcg_at_10_{name}"] = report.systems[system][HEADLINE].mean
         figures |= _bounds(f"difference_to_{name}", report.differences[system])
-    if rival is not None:
-        figures["production_version"] = rival.number
-        if rival.ndcg is not None and rival.difference is not None:
-            figures["ndcg_at_10_production"] = rival.ndcg.mean
-            figures |= _bounds("difference_to_production", rival.difference)
-            figures["relative_difference_to_production"] = rival.difference.relative
-            figures["relative_difference_to_production_low"] = rival.difference.relative_low
+    if incumbent is not None:
+        figures["production_version"] = incumbent.number
+        if incumbent.ndcg is not None and incumbent.difference is not None:
+            figures["ndcg_at_10_production"] = incumbent.ndcg.mean
+            figures |= _bounds("difference_to_production", incumbent.difference)
+            figures["relative_difference_to_production"] = incumbent.difference.relative
+            figures["relative_difference_to_production_low"] = incumbent.difference.relative_low
     for label, part in report.slices.items():
         name = f"history_{label.replace('+', '_or_more')}"
         figures[f"{name}_users"] = part.n_users
         figures[f"{name}_to_best_source"] = part.differences[report.best_source].relative
-        if rival is not None and label in rival.slices:
-            figures[f"{name}_to_production"] = rival.slices[label].relative
+        if incumbent is not None and label in incumbent.slices:
+            figures[f"{name}_to_production"] = incumbent.slices[label].relative
     figures["expected_calibration_error"] = report.expected_calibration_error
     figures["scorer_difference"] = bundle.scorer_difference
     figures["bundle_megabytes"] = bundle.megabytes

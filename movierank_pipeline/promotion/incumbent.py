@@ -1,11 +1,12 @@
-"""The version in production on the requests that a new one was judged by.
+"""Evaluates the incumbent (the version in production) on the test requests of a new version.
 
-A registered version holds a state of all events up to its day, and some of these are what the test asks
-about: asked as it stands, production would know the answers. So what is judged of it is what was learned
-and chosen, its trees, features, calibration, sources and configuration, on a state fitted anew on events
-before the same T as the new version's. Its trees come from requests before its own T; where its data ended
-later than ours, as after going back to an older data set, they may have seen the test all the same, and it
-has the advantage.
+A registered version's state includes events up to its own date, and some of those events are test targets. To
+avoid that leak, the incumbent's trees, features, calibration, sources and configuration are evaluated on a
+state that is refitted on events before the new version's T.
+
+One leak remains. The incumbent's trees were trained on requests before its own T. If its data ended later
+than the new version's data (after a return to an older data set), its trees may have seen test targets. That
+error favours the incumbent.
 """
 
 from collections.abc import Callable
@@ -40,26 +41,26 @@ TRAINING_ONLY: Final = frozenset(
         *("min_rows_per_leaf", "feature_fraction", "ranker_l2"),
     }
 )
-"""Parameters that no state depends on; every other one is taken to matter."""
+"""Parameters that do not change a fitted state. Every other parameter is treated as if it did."""
 
 
-class Rival(msgspec.Struct, frozen=True, kw_only=True):
-    """How a new version does against the one in production."""
+class Incumbent(msgspec.Struct, frozen=True, kw_only=True):
+    """A new version compared with the one in production."""
 
     number: int
-    """Production's."""
+    """The incumbent's version number."""
     alias: str = PRODUCTION
-    """`previous` where the new version is in production already."""
+    """`previous` if the new version already is in production."""
     dataset: str = ""
-    """That production was made from."""
+    """Data set that the incumbent was trained on."""
     problem: str = ""
-    """Why production could not be judged; then nothing else is known."""
+    """Why the incumbent could not be evaluated; the other fields are then empty."""
     ndcg: Interval | None = None
-    """Production's nDCG@10."""
+    """The incumbent's nDCG@10."""
     difference: Difference | None = None
-    """The new version's nDCG@10 minus production's, paired by user."""
+    """The new version's nDCG@10 minus the incumbent's, paired by user."""
     slices: dict[str, Difference] = {}
-    """The same by length of the history."""
+    """The same difference by history length."""
 
 
 def judge_production(
@@ -70,19 +71,20 @@ def judge_production(
     catalogue: Catalogue,
     config: ModelConfig,
     progress: Callable[[str], None] | None = None,
-) -> Rival:
-    """Asks version `number`, whose bundle is in a folder, what the new version of `evaluation` was asked.
+) -> Incumbent:
+    """Evaluates version `number` (its bundle folder is `bundle`) on the test requests of `evaluation`.
 
-    `config` is the new version's. Its state serves both where the configurations agree on everything that
-    a state depends on; else production's is fitted once. A bundle that this code does not understand, or
-    whose golden requests it answers otherwise, cannot be judged.
+    `config` is the new version's configuration. If both configurations agree on every parameter that a state
+    depends on, the new version's state at T is used for both; otherwise the incumbent's is fitted once. A
+    bundle that this code cannot read, or whose golden requests give other scores, is returned with a
+    `problem`.
     """
     try:
-        # The golden requests show that this code still computes its features as they were meant.
+        # Reading replays the golden requests: this code still computes the features of that version.
         recommender = read_registered(bundle)
         theirs = config_of(recommender.manifest)
     except BundleError as error:
-        return Rival(number=number, problem=str(error))
+        return Incumbent(number=number, problem=str(error))
     if is_same_state(theirs, config):
         state = evaluation.state
     else:
@@ -105,7 +107,7 @@ def judge_production(
     requests = evaluation.requests
     questions = temporal_questions(requests, data, catalogue)
     answers = answer(model, questions, seed=config.seed, only_main=True, progress=progress)
-    return rival_of(
+    return compare_with_incumbent(
         number,
         recommender.manifest.dataset,
         ours=requests[HEADLINE].to_numpy(),
@@ -116,7 +118,7 @@ def judge_production(
     )
 
 
-def rival_of(
+def compare_with_incumbent(
     number: int,
     dataset: str,
     *,
@@ -125,8 +127,8 @@ def rival_of(
     user_ids: NDArray[np.int64],
     history_lengths: NDArray[np.int64],
     seed: int,
-) -> Rival:
-    """From what both got for each request; `ours` is the new version's nDCG@10, `theirs` production's."""
+) -> Incumbent:
+    """The comparison from nDCG@10 per request: `ours` of the new version, `theirs` of the incumbent."""
 
     def difference(mask: NDArray[np.bool_]) -> Difference:
         values = {MAIN: {HEADLINE: ours[mask]}, PRODUCTION: {HEADLINE: theirs[mask]}}
@@ -134,7 +136,7 @@ def rival_of(
         return found[HEADLINE][PRODUCTION]
 
     figures = system_intervals({PRODUCTION: {HEADLINE: theirs}}, user_ids, seed)
-    return Rival(
+    return Incumbent(
         number=number,
         dataset=dataset,
         ndcg=figures[PRODUCTION][HEADLINE],
@@ -144,23 +146,23 @@ def rival_of(
 
 
 def config_of(manifest: Manifest) -> ModelConfig:
-    """The configuration that a bundle was made with; parameters that are newer than it have their default.
+    """The configuration that a bundle was trained with; parameters added later have their defaults.
 
-    Raises BundleError where it has one that this code does not know.
+    Raises BundleError if the bundle has a parameter that this code does not know.
     """
     known = {field.name for field in msgspec.structs.fields(ModelConfig)}
     if unknown := sorted(set(manifest.config) - known):
         raise BundleError(
-            f"It was made with parameters that this code does not have: {', '.join(unknown)}",
+            f"The bundle was trained with parameters that this code does not have: {', '.join(unknown)}",
             expected="parameters of `ModelConfig`",
         )
     try:
         return msgspec.convert(manifest.config, ModelConfig)
     except msgspec.ValidationError as error:
-        raise BundleError(f"Its configuration cannot be read: {error}") from error
+        raise BundleError(f"The bundle's configuration cannot be read: {error}") from error
 
 
 def is_same_state(one: ModelConfig, other: ModelConfig) -> bool:
-    """Whether both give the same state from the same events."""
+    """Whether both configurations fit the same state from the same events."""
     first, second = msgspec.structs.asdict(one), msgspec.structs.asdict(other)
     return all(first[name] == second[name] for name in first if name not in TRAINING_ONLY)

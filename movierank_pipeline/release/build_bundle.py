@@ -1,4 +1,4 @@
-"""From what the assets made to a bundle on disk."""
+"""Writes the bundle of a trained ranker on the state of all events."""
 
 import hashlib
 from pathlib import Path
@@ -32,7 +32,7 @@ def pack_bundle(
     config: ModelConfig,
     image_base_url: str = IMAGE_BASE_URL,
 ) -> Manifest:
-    """The bundle of a ranker on the state of all events, in `folder`, which must not exist."""
+    """Writes the bundle of `ranker` on `state` to `folder`, which must not exist; returns its manifest."""
     return write_bundle(
         folder,
         catalogue=catalogue,
@@ -58,7 +58,8 @@ def pack_bundle(
 def lightgbm_scores(
     texts: list[str], weights: list[float], matrix: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    """LightGBM's own raw scores, to hold ours against."""
+    """Raw scores [n_rows] by LightGBM itself: the weighted sum over the models, as reference for our
+    trees."""
     import lightgbm
 
     scores = np.zeros(len(matrix))
@@ -68,7 +69,7 @@ def lightgbm_scores(
 
 
 def data_hash(data: InteractionArrays) -> str:
-    """SHA-256 of all events in order: the same for the same events, wherever they were read from."""
+    """SHA-256 of all events in order. Equal events give equal hashes, whatever file they came from."""
     digest = hashlib.sha256()
     for column in (data.user_ids, data.offsets, data.movie_ids, data.ratings, data.timestamps):
         digest.update(np.ascontiguousarray(column).data)

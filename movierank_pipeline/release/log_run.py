@@ -1,7 +1,7 @@
-"""One training as an MLflow run, and its bundle as a registered version.
+"""Logs one training as an MLflow run and registers its bundle as a version.
 
-The version is marked ready as the very last step. Whatever fails before leaves a failed run, and perhaps a
-version that nothing will give an alias.
+Marking the version as ready is the last step. An earlier failure leaves a failed run, and possibly a version
+that is not ready and never gets an alias.
 """
 
 import importlib.metadata
@@ -43,30 +43,31 @@ SERVING_LIBRARIES = ("mlflow", "msgspec", "numba", "numpy", "pandas", "polars")
 
 @dataclass(frozen=True)
 class Release:
-    """Everything about one training that its run and version keep."""
+    """Everything about one training that is stored with its run and version."""
 
     bundle: Path
-    """The folder that becomes the version; left as it is."""
+    """Folder that is logged as the version; not modified."""
     manifest: Manifest
     report: EvaluationReport
     config: ModelConfig
     training_metrics: dict[str, float]
     data_from: str
-    """ISO 8601, UTC: the first and the last event."""
+    """Time of the first event, ISO 8601, UTC."""
     data_until: str
+    """Time of the last event, ISO 8601, UTC."""
     fingerprint: str
-    """Of everything that the version was made from."""
+    """Fingerprint of code, data and settings that the version was made from."""
     dagster_run_id: str
     dagster_url: str
     plots: dict[str, bytes] = field(default_factory=dict)
-    """PNG by name."""
+    """PNG images by name."""
     report_html: str | None = None
     trials: Sequence[Trial] = ()
-    """What tuning tried; `config` has what it chose."""
+    """All trials of tuning; `config` holds the chosen parameters."""
 
 
 def log_release(client: "MlflowClient", paths: Paths, release: Release) -> Version:
-    """Logs the run, logs the bundle as a model, and registers it; returns the version, ready."""
+    """Logs the run, logs the bundle as a model and registers it; returns the ready version."""
     import mlflow
 
     manifest = release.manifest
@@ -119,9 +120,9 @@ def log_release(client: "MlflowClient", paths: Paths, release: Release) -> Versi
 
 @contextmanager
 def version_bundle(paths: Paths, number: int) -> Iterator[Path]:
-    """A copy of the bundle of a registered version, gone afterwards.
+    """Downloads the bundle of a registered version to a temporary folder, deleted on exit.
 
-    Raises BundleError where the registry knows the version but does not have its files.
+    Raises BundleError if the registry has the version but its files cannot be fetched.
     """
     import mlflow
     from mlflow.exceptions import MlflowException
@@ -139,11 +140,11 @@ def version_bundle(paths: Paths, number: int) -> Iterator[Path]:
 
 
 def metrics_of(report: EvaluationReport) -> dict[str, float]:
-    """The report's figures under names that MLflow takes (no `@`).
+    """The report's figures under names that MLflow accepts (no `@`).
 
-    The ranker's are plain (`ndcg_at_10`, with `_low` and `_high`), the others' carry their system
-    (`popularity/ndcg_at_10`), slices their history length (`history_1-4/ndcg_at_10`), and what the ranker
-    is ahead of another system by, both (`ahead_of_popularity/ndcg_at_10`).
+    The ranker's figures have no prefix (`ndcg_at_10`, with `_low` and `_high`). Other systems have their name
+    as prefix (`popularity/ndcg_at_10`), slices their history length (`history_1-4/ndcg_at_10`), and
+    differences `ahead_of_` with the other system's name (`ahead_of_popularity/ndcg_at_10`).
     """
     metrics: dict[str, float] = {"expected_calibration_error": report.expected_calibration_error}
     for system, figures in report.systems.items():
@@ -172,12 +173,12 @@ def _training(metrics: dict[str, float]) -> dict[str, float]:
 
 
 def _finite(metrics: dict[str, float]) -> dict[str, float]:
-    """MLflow's SQL store refuses NaN in some databases and turns infinity into a large number."""
+    """Only finite values: some databases refuse NaN, and MLflow stores infinity as a large number."""
     return {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
 
 
 def _log_data(client: "MlflowClient", run_id: str, release: Release) -> None:
-    """What the run learned from, for the Datasets column of the UI."""
+    """Logs the training data for the Datasets column of MLflow's UI."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     manifest = release.manifest
@@ -195,7 +196,7 @@ def _log_data(client: "MlflowClient", run_id: str, release: Release) -> None:
 
 
 def _log_trials(client: "MlflowClient", run_id: str, release: Release) -> None:
-    """One run below `run_id` for each trial."""
+    """Logs each trial as a child run of `run_id`."""
     from mlflow.entities import Metric, Param
 
     parent = client.get_run(run_id).info
@@ -228,11 +229,11 @@ def _log_bytes(client: "MlflowClient", run_id: str, content: bytes, artifact: st
 
 
 def _log_model(release: Release, card: str) -> str:
-    """Logs the bundle with the code that reads it; returns the model's URI."""
+    """Logs the bundle together with `movierank_core`, which reads it; returns the model's URI."""
     import mlflow
 
     with tempfile.TemporaryDirectory() as folder:
-        # MLflow names the artifact after its folder.
+        # MLflow names an artifact after its folder.
         bundle = Path(folder, Path(BUNDLE_IN_MODEL).name)
         shutil.copytree(release.bundle, bundle, copy_function=_link_or_copy)
         code = Path(folder, movierank_core.__name__)
@@ -253,7 +254,7 @@ def _log_model(release: Release, card: str) -> str:
 
 
 def signature() -> "ModelSignature":
-    """The columns that the pyfunc model takes and gives; see `pyfunc_model.Ranker`."""
+    """Input and output columns of the pyfunc model; see `pyfunc_model.Ranker`."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
     from mlflow.types.schema import Array
@@ -276,7 +277,7 @@ def signature() -> "ModelSignature":
 
 
 def _input_example(bundle: Path) -> Any:
-    """A made-up history of the bundle's golden requests, as the pyfunc model takes it."""
+    """The synthetic history of one golden request, in the pyfunc model's input format."""
     import pandas as pd
 
     golden = msgspec.json.decode((bundle / GOLDEN).read_bytes(), type=list[GoldenRequest])
@@ -293,7 +294,7 @@ def _input_example(bundle: Path) -> Any:
 
 
 def _link_or_copy(source: str, target: str) -> None:
-    """A hard link where the file system allows it: bundles are hundreds of megabytes at full size."""
+    """A hard link if the file system supports it, else a copy: large bundles have hundreds of megabytes."""
     try:
         os.link(source, target)
     except OSError:

@@ -1,7 +1,7 @@
-"""The MLflow client and the experiment, set up the same way by everything that uses them.
+"""Creates the MLflow client and the experiment, with the same settings everywhere.
 
-MLflow is imported inside the functions: it costs over a second and 190 MB, and the Dagster code location
-is imported again and again.
+MLflow is imported inside the functions: the import takes over a second and 190 MB, and Dagster imports the
+code location about once a minute.
 """
 
 import logging
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 def connect(paths: Paths) -> "MlflowClient":
-    """A client of the configured store, which MLflow's fluent functions use as well from then on.
+    """A client of the configured store. MLflow's fluent functions use the same store afterwards.
 
-    The embedded store is made when missing, and mended when the checkout has moved.
+    Creates the embedded store if it is missing, and corrects its paths if the checkout has moved.
     """
-    # Read by MLflow when it is imported or at its first request, and inherited by processes we start.
+    # MLflow reads these at import or at the first request; child processes inherit them.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # The default retries for over 200 s.
@@ -38,22 +38,22 @@ def connect(paths: Paths) -> "MlflowClient":
     configured = os.environ.get("MLFLOW_TRACKING_URI")
     mlflow.set_tracking_uri(uri)
     if not configured:
-        # MLflow exports what it is told; another root in this process would be taken for configured.
+        # MLflow exports the URI. Without this, another root in this process would look configured.
         os.environ.pop("MLFLOW_TRACKING_URI", None)
     return mlflow.MlflowClient(tracking_uri=uri)
 
 
 def experiment_id(client: "MlflowClient", paths: Paths) -> str:
-    """The id of the experiment `movierank`, made when missing."""
+    """The id of the experiment `movierank`, created if it is missing."""
     from mlflow.exceptions import MlflowException
 
     if (found := client.get_experiment_by_name(EXPERIMENT_NAME)) is not None:
         return str(found.experiment_id)
-    location = str(paths.artifacts) if is_embedded(paths) else None  # A server knows its own place.
+    location = str(paths.artifacts) if is_embedded(paths) else None  # A server has its own artifact root.
     try:
         return str(client.create_experiment(EXPERIMENT_NAME, artifact_location=location))
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-        made_meanwhile = client.get_experiment_by_name(EXPERIMENT_NAME)
-        return str(made_meanwhile.experiment_id)
+        created_elsewhere = client.get_experiment_by_name(EXPERIMENT_NAME)
+        return str(created_elsewhere.experiment_id)

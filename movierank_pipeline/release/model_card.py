@@ -1,4 +1,4 @@
-"""The model card: what a version is, what it was made from, how good it is, what it is not for."""
+"""The model card of a version: purpose, data, evaluation, limits and licences, as Markdown."""
 
 import math
 
@@ -11,33 +11,33 @@ from movierank_pipeline.evaluation.evaluate import EvaluationReport
 SHOWN = (HEADLINE, "recall@10", RECALL, "mrr", "coverage@10", "novelty@10")
 
 SIMULATED = """\
-**The ratings are simulated.** The films are real, the people are not: the figures say how well the method
-recovers a known model of taste, not how well it would serve people.
+**The ratings are simulated.** The films are real, the people are not. The figures show how well the method
+recovers a known model of taste, not how well it would serve real people.
 """
 LICENCE = {
-    False: "MovieLens data are for research; GroupLens's licence forbids commercial use without permission."
-    " See the README of the data set.",
+    False: "MovieLens data are for research. GroupLens's licence forbids commercial use without permission;"
+    " see the README of the data set.",
     True: "The simulated ratings may be used freely.",
 }
 TMDB = (
-    "Film facts come from TMDB where they were enriched. This product uses the TMDB API but is not endorsed"
-    " or certified by TMDB."
+    "Enriched film facts come from TMDB. This product uses the TMDB API but is not endorsed or certified by"
+    " TMDB."
 )
 
 
 def model_card(manifest: Manifest, report: EvaluationReport, data_from: str, data_until: str) -> str:
-    """Markdown; figures are those of the report, with 95 % intervals over users."""
+    """The model card as Markdown. All figures come from `report`, with 95 % intervals over users."""
     simulated = f"\n{SIMULATED}" if manifest.ratings_are_simulated else ""
     return f"""\
 # {MODEL_NAME}: {manifest.dataset}, {manifest.data_as_of[:10]}
 {simulated}
 ## What it does
 
-Ranks the films of its catalogue for one person, from that person's events up to the moment of the request.
-The score is the probability that they like a film (rate it 4 or more) if they watch it.
+Ranks the films of its catalogue for one person, from that person's events before the request. The score is
+the probability that the person likes the film (rates it 4 or more), given that they rate it.
 
-**Intended use**: proposing films to people. **Not for**: judging people, or anything where a wrong guess
-costs more than an evening.
+**Intended use**: recommending films. **Not for**: decisions about people, or any use in which a wrong
+recommendation does harm.
 
 ## Data
 
@@ -50,37 +50,37 @@ costs more than an evening.
 | hash of the events | `{manifest.data_hash}` |
 | fitted on events before | {manifest.data_as_of} |
 
-The version holds aggregates over people, and nothing about any single person.
+The version holds aggregates over people. It holds no history of a person.
 
-## How good it is
+## Evaluation
 
-Protocol `{report.protocol}`: fitted on events before {report.split_time}, asked at {report.n_requests:,}
-later moments of {report.n_users:,} people, over the full catalogue. Means over people; 95 % intervals in
-brackets.
+Protocol `{report.protocol}`: fitted on events before {report.split_time}, then {report.n_requests:,} later
+requests of {report.n_users:,} people, ranked over the full catalogue. Means over people, with 95 % intervals
+in brackets.
 
 {_systems_table(report)}
 
-The ranker minus the best single source and minus what was popular lately, paired by person:
+The ranker minus the best single source, and minus recent popularity, paired by person:
 
 {_differences_table(report)}
 
 Expected calibration error of the score: {report.expected_calibration_error:.3f}.
 
-By length of the history, nDCG@10 and, in the last columns, the ranker's lead as a share of the other's:
+nDCG@10 by history length. The last columns give the ranker's lead as a share of the baseline's nDCG@10:
 
 {_slices_table(report)}
 
 ## Limits
 
-- Offline figures count films that people rated, which are films they came across by other ways. They say
-  which model orders films better, not how many more people will be content.
-- {report.unknown_like_share:.0%} of later likes were for films that nobody had an event with before the
-  split; only content can propose those.
-- A person without a history gets what was popular lately.
-- MovieLens timestamps say when a rating was typed, in the order in which the site proposed films.
-- TMDB's votes and popularity are of the day they were retrieved, not of the day of the rating.
+- Offline figures only count films that people rated, and people found those films in other ways. The figures
+  compare models; they do not predict how many recommendations people will like.
+- {report.unknown_like_share:.0%} of later likes were for films without any event before the split. Only the
+  content source can propose those.
+- A person without a history gets recent popularity.
+- MovieLens timestamps record when a rating was typed, in the order in which the site proposed films.
+- TMDB's votes and popularity are values of the day of retrieval, not of the day of the rating.
 
-## Loading it
+## Loading
 
 ```python
 import mlflow
@@ -108,14 +108,14 @@ def _systems_table(report: EvaluationReport) -> str:
     return "\n".join(lines)
 
 
-def _rivals(report: EvaluationReport) -> list[str]:
-    """The best source and recent popularity, which may be the same."""
+def _baselines(report: EvaluationReport) -> list[str]:
+    """The best source and recent popularity; one entry if they are the same system."""
     return list(dict.fromkeys((report.best_source, report.recent_popularity)))
 
 
 def _differences_table(report: EvaluationReport) -> str:
     lines = [f"| minus | {HEADLINE} | {RECALL} |", "|---|---|---|"]
-    for name in _rivals(report):
+    for name in _baselines(report):
         cells = [
             _interval(differences[name], signed=True) if name in differences else ""
             for differences in (report.differences, report.recall_differences)
@@ -126,12 +126,12 @@ def _differences_table(report: EvaluationReport) -> str:
 
 def _slices_table(report: EvaluationReport) -> str:
     systems = list(dict.fromkeys(name for part in report.slices.values() for name in part.systems))
-    rivals = _rivals(report)
-    columns = ["nDCG@10", "requests", "people", *systems, *(f"against {name}" for name in rivals)]
+    baselines = _baselines(report)
+    columns = ["nDCG@10", "requests", "people", *systems, *(f"against {name}" for name in baselines)]
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for label, part in report.slices.items():
         cells = [f"{part.systems[name][HEADLINE].mean:.3f}" for name in systems]
-        leads = [part.differences[name].relative for name in rivals]
+        leads = [part.differences[name].relative for name in baselines]
         cells += ["–" if math.isnan(lead) else f"{lead:+.1%}" for lead in leads]
         lines.append(f"| {label} | {part.n_requests:,} | {part.n_users:,} | {' | '.join(cells)} |")
     return "\n".join(lines)

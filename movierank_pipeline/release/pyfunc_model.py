@@ -1,7 +1,7 @@
-"""The bundle as an MLflow model, for `mlflow models serve` and batch scoring.
+"""The bundle as an MLflow pyfunc model, for `mlflow models serve` and batch scoring.
 
-MLflow stores this file beside the bundle and runs it to load the model: no pickle. One input row is one
-request; the columns are those of `INPUTS`. The answer to a row is what `/rank` answers to that history.
+MLflow stores this file beside the bundle and executes it to load the model (models from code, no pickle). One
+input row is one request and gives the same ranking as `/rank` for that history.
 """
 
 import time
@@ -22,10 +22,10 @@ DEFAULT_K = 25
 class Ranker(PythonModel):
     """Ranks movies for histories given as columns.
 
-    Inputs: `movie_ids`, `ratings` (NaN for no opinion) and `timestamps` (seconds since 1970, UTC) are lists
-    of one length, in any order; optional are `event_types` (default: all `rating`), `k` (default 25) and
-    `as_of` (seconds since 1970, default now; events at or after it do not count).
-    Outputs: `movie_ids`, best first, and their `scores`: the probability that the user likes the movie.
+    Inputs: `movie_ids`, `ratings` (NaN for no opinion) and `timestamps` (seconds since 1970, UTC), lists of
+    equal length in any order. Optional: `event_types` (default: all `rating`), `k` (default 25) and `as_of`
+    (seconds since 1970, default now; events at or after it are ignored). Outputs: `movie_ids`, best first,
+    and `scores`: the probability that the user likes the movie.
     """
 
     def load_context(self, context: PythonModelContext) -> None:
@@ -60,7 +60,7 @@ def _history_of(row: dict[str, Any], as_of: int) -> History:
 
 
 def _is_absent(value: object) -> bool:
-    """MLflow fills columns that a request leaves out with None or NaN."""
+    """Whether a column is missing: MLflow fills missing optional columns with None or NaN."""
     return value is None or (isinstance(value, float) and np.isnan(value))
 
 

@@ -1,7 +1,6 @@
-"""Versions of `movie-ranker` and the aliases that say which of them serves.
+"""Versions of the registered model `movie-ranker`, and the aliases that select the serving one.
 
-Aliases, not stages: MLflow deprecated stages. An alias is only ever given to a version whose registration
-has finished.
+Aliases replace MLflow's deprecated stages. Only a version whose registration has finished gets an alias.
 """
 
 from dataclasses import dataclass
@@ -21,15 +20,15 @@ GATE_PREFIX = "gate."
 GATE_VERDICT_TAG = "gate.verdict"
 GATE_REASON_TAG = "gate.reason"
 OVERRULED_PREFIX = "gate.overruled_"
-"""`by`, `why` and `at`: who promoted a version that the gate had refused."""
+"""Prefix of the tags `by`, `why` and `at`: who promoted a version that the gate had refused, and why."""
 PROVISIONAL = "provisional"
-"""The verdict on a first version that is better on average than it has to be, but not beyond doubt."""
+"""Verdict on a first version whose mean is better than its baselines, but not significantly."""
 REFUSED = "refused"
-"""The verdict that a person has to overrule."""
+"""Verdict on a version that only a person can promote, by overruling the gate."""
 
 
 class RegistryError(MovierankError):
-    """A version or alias that is not there or not in a state to be used."""
+    """A version or alias that does not exist or cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Version:
     created_at: datetime
     run_id: str
     is_ready: bool
-    """Registration has finished; False for what a kill left behind."""
+    """Whether registration has finished; False after a crash during registration."""
     aliases: tuple[str, ...]
     tags: dict[str, str]
 
@@ -52,7 +51,7 @@ class Registry:
         self._client = client
 
     def versions(self) -> list[Version]:
-        """All versions, newest first; empty where nothing was ever registered."""
+        """All versions, newest first; empty if none was registered."""
         aliases = self._aliases()
         found = []
         token = None
@@ -77,11 +76,11 @@ class Registry:
         return sorted(versions, key=lambda version: version.number, reverse=True)
 
     def by_alias(self, alias: str) -> Version | None:
-        """The version that carries `alias`, None where there is none."""
+        """The version that carries `alias`, or None."""
         return next((version for version in self.versions() if alias in version.aliases), None)
 
     def get(self, number: int) -> Version:
-        """Raises RegistryError, naming the versions there are, if `number` is not one of them."""
+        """Version `number`. Raises RegistryError with the existing version numbers if there is none."""
         versions = self.versions()
         for version in versions:
             if version.number == number:
@@ -94,12 +93,11 @@ class Registry:
         )
 
     def promote(self, number: int, *, by: str, overrule: str | None = None) -> Version:
-        """Gives `production` to version `number`; the version that had it becomes `previous`.
+        """Moves `production` to version `number`; the former production version becomes `previous`.
 
-        Promoting the production version again changes nothing. `by` (a person or the gate) is kept as a
-        tag, and so is `overrule`, the reason to promote what the gate refused. Raises RegistryError for a
-        version that does not exist, whose registration did not finish, or which the gate refused and
-        nobody overrules.
+        Promoting the production version again changes nothing. `by` (a person or the gate) and `overrule`
+        (the reason for promoting a refused version) are stored as tags. Raises RegistryError if the version
+        does not exist, is not ready, or was refused by the gate and `overrule` is missing.
         """
         version = self._require_ready(number)
         if version.tags.get(GATE_VERDICT_TAG) == REFUSED:
@@ -108,7 +106,7 @@ class Registry:
         if production is not None and production.number == number:
             return version
         if production is not None:
-            # First, so that a kill between the two still leaves a way back.
+            # Set `previous` first: a crash between the two calls then still allows a rollback.
             self._client.set_registered_model_alias(MODEL_NAME, PREVIOUS, str(production.number))
         self._serve(number, by)
         if CHALLENGER in version.aliases:
@@ -116,20 +114,20 @@ class Registry:
         return self.get(number)
 
     def challenge(self, number: int) -> Version:
-        """Gives `challenger` to a version that may be promoted later."""
+        """Moves `challenger` to version `number`, which a person may promote later."""
         self._require_ready(number)
         self._client.set_registered_model_alias(MODEL_NAME, CHALLENGER, str(number))
         return self.get(number)
 
     def rollback(self, *, by: str) -> Version:
-        """Exchanges `production` and `previous`; returns the version that serves from now on.
+        """Exchanges `production` and `previous`; returns the new production version.
 
-        Raises RegistryError where there is no previous version.
+        Raises RegistryError if there is no previous version.
         """
         previous, production = self.by_alias(PREVIOUS), self.by_alias(PRODUCTION)
         if previous is None or (production is not None and previous.number == production.number):
             raise RegistryError(
-                f"No version of {MODEL_NAME} carries the alias {PREVIOUS}, so there is nothing to go back to",
+                f"No version of {MODEL_NAME} carries the alias {PREVIOUS}, so a rollback is not possible",
                 remedy="choose a version from `movierank versions` and run `movierank promote N`",
             )
         self._require_ready(previous.number)
@@ -139,7 +137,7 @@ class Registry:
         return self.get(previous.number)
 
     def set_verdict(self, number: int, tags: dict[str, str]) -> None:
-        """Sets the gate's tags; those of an earlier verdict go, save who overruled it."""
+        """Replaces the gate's tags; the tags about overruling an earlier verdict stay."""
         for key in self.get(number).tags:
             if key.startswith(GATE_PREFIX) and not key.startswith(OVERRULED_PREFIX) and key not in tags:
                 self._client.delete_model_version_tag(MODEL_NAME, str(number), key)
@@ -151,10 +149,10 @@ class Registry:
 
     def _overrule(self, version: Version, by: str, why: str | None) -> None:
         if why is None or not why.strip():
-            reason = version.tags.get(GATE_REASON_TAG, "it does not say why")
+            reason = version.tags.get(GATE_REASON_TAG, "no reason was stored")
             raise RegistryError(
                 f"The gate refused version {version.number}: {reason}",
-                expected="a version that it let pass, or a reason to overrule it",
+                expected="a version that the gate accepted, or a reason to overrule the gate",
                 remedy=f'run `movierank promote {version.number} --overrule "why"`',
             )
         self.set_tags(
@@ -174,10 +172,10 @@ class Registry:
         version = self.get(number)
         if not version.is_ready:
             raise RegistryError(
-                f"Version {number} of {MODEL_NAME} was never finished: its tag {STATE_TAG} is"
+                f"The registration of version {number} of {MODEL_NAME} did not finish: its tag {STATE_TAG} is"
                 f" {version.tags.get(STATE_TAG, 'missing')}",
                 expected=READY,
-                remedy="choose another version from `movierank versions`, or make one with"
+                remedy="choose another version from `movierank versions`, or create one with"
                 " `movierank materialize`",
             )
         return version
@@ -199,13 +197,13 @@ class Registry:
     def register(
         self, source: str, run_id: str, tags: dict[str, str], description: str | None = None
     ) -> Version:
-        """A new version from a logged model's URI; ready once this returns, and not before.
+        """Registers a logged model (its URI is `source`); the version is marked ready as the last step.
 
-        A failure on the way leaves a version that nothing will ever give an alias.
+        A failure before that leaves a version that is not ready, so it cannot get an alias.
         """
         if self._model() is None:
             self._client.create_registered_model(
-                MODEL_NAME, description="Ranks movies for a user; serves whatever carries `production`."
+                MODEL_NAME, description="Ranks movies for a user. The version with `production` serves."
             )
         entry = self._client.create_model_version(MODEL_NAME, source, run_id=run_id, description=description)
         number = int(entry.version)

@@ -135,7 +135,7 @@ def test_versions_promote_and_rollback(paths: Paths) -> None:
     assert movierank("promote", "2").stdout == "Version 2 of movie-ranker is in production.\n"
     lines = movierank("versions").stdout.splitlines()
     assert lines[0].split() == ["version", "aliases", "made", "data", "nDCG@10", "gate"]
-    assert "never finished" in lines[1]
+    assert "not finished" in lines[1]
     assert lines[2].split()[:2] == ["2", "production"]
     assert lines[3].split()[:2] == ["1", "previous"]
     assert "0.2000" in lines[3]
@@ -147,8 +147,8 @@ def test_promoting_what_the_gate_refused_takes_a_reason(paths: Paths) -> None:
     done = movierank("promote", "1")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "Error: The gate refused version 1: Not met: latency. Expected: a version that it let pass, or a"
-        ' reason to overrule it. Remedy: run `movierank promote 1 --overrule "why"`\n'
+        "Error: The gate refused version 1: Not met: latency. Expected: a version that the gate accepted, or"
+        ' a reason to overrule the gate. Remedy: run `movierank promote 1 --overrule "why"`\n'
     )
     done = movierank("promote", "1", "--overrule", "a faster machine is on its way")
     assert (done.returncode, done.stdout) == (0, "Version 1 of movie-ranker is in production.\n")
@@ -164,7 +164,7 @@ def test_promoting_what_does_not_exist_or_was_never_finished_fails(paths: Paths)
     assert "There is no version 1 of movie-ranker" in done.stderr
     done = movierank("rollback")
     assert done.returncode == 2
-    assert "there is nothing to go back to" in done.stderr
+    assert "a rollback is not possible" in done.stderr
 
 
 def test_synth_writes_what_it_says(tmp_path: Path) -> None:

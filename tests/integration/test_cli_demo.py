@@ -143,14 +143,16 @@ def test_a_first_version_that_the_gate_refused_serves_in_the_demo_and_that_is_sa
     assert serving_version(paths, lines, "auto") == 1
     lines.console.file.flush()
     assert file.read_text() == (
-        "The gate refused version 1. Not met: its best source is better. It serves all the same, since there"
-        " is no other.\n"
+        "The gate refused version 1. Not met: its best source is better. It serves anyway, since no"
+        " version is in production.\n"
     )
     production = Registry(connect(paths)).by_alias(PRODUCTION)
     assert production is not None
     assert production.tags["movierank.promoted_by"] == "demo"
     assert production.tags["gate.overruled_by"] == "demo"
-    assert production.tags["gate.overruled_why"] == "The demo has to show something: there is no other."
+    assert (
+        production.tags["gate.overruled_why"] == "The demo must serve a version: no version is in production."
+    )
 
 
 def test_a_later_version_that_the_gate_refused_does_not_serve_in_the_demo(
@@ -178,7 +180,7 @@ def test_a_version_of_other_data_does_not_keep_the_demo_from_showing_these(
     assert serving_version(paths, lines, policy) == serving
     lines.console.file.flush()
     if policy == "auto":
-        assert "since version 1 in production is of another data set" in file.read_text()
+        assert "since version 1 in production was trained on another data set" in file.read_text()
         assert Registry(connect(paths)).get(2).tags["gate.overruled_by"] == "demo"
 
 

@@ -86,7 +86,7 @@ def test_rollback_without_a_previous_version_is_refused(paths: Paths, registry: 
     with pytest.raises(RegistryError) as refused:
         registry.rollback(by="a person")
     assert str(refused.value) == (
-        "No version of movie-ranker carries the alias previous, so there is nothing to go back to."
+        "No version of movie-ranker carries the alias previous, so a rollback is not possible."
         " Remedy: choose a version from `movierank versions` and run `movierank promote N`"
     )
 
@@ -114,8 +114,9 @@ def test_a_half_registered_version_never_gets_an_alias(paths: Paths, registry: R
         with pytest.raises(RegistryError) as refused:
             give_alias()
         assert str(refused.value) == (
-            f"Version {number} of movie-ranker was never finished: its tag movierank.state is missing."
-            " Expected: ready. Remedy: choose another version from `movierank versions`, or make one with"
+            f"The registration of version {number} of movie-ranker did not finish: its tag movierank.state is"
+            " missing."
+            " Expected: ready. Remedy: choose another version from `movierank versions`, or create one with"
             " `movierank materialize`"
         )
     assert alias_numbers(registry) == {}
@@ -127,8 +128,8 @@ def test_what_the_gate_refused_serves_only_if_somebody_says_why(paths: Paths, re
         with pytest.raises(RegistryError) as refused:
             registry.promote(number, by="a person", overrule=why)
         assert str(refused.value) == (
-            "The gate refused version 1: Not met: size. Expected: a version that it let pass, or a reason to"
-            ' overrule it. Remedy: run `movierank promote 1 --overrule "why"`'
+            "The gate refused version 1: Not met: size. Expected: a version that the gate accepted, or a"
+            ' reason to overrule the gate. Remedy: run `movierank promote 1 --overrule "why"`'
         )
     assert alias_numbers(registry) == {}
     promoted = registry.promote(number, by="a person", overrule="the disk is large enough")

@@ -372,7 +372,7 @@ def test_a_kill_while_registering_leaves_a_version_that_nothing_uses(root: Path)
     registering.stdout.close()
     assert [(version.number, version.is_ready) for version in versions()] == [(2, False), (1, True)]
     assert aliases() == {PRODUCTION: 1}
-    with pytest.raises(RegistryError, match=r"^Version 2 of movie-ranker was never finished"):
+    with pytest.raises(RegistryError, match=r"^The registration of version 2 of movie-ranker did not finish"):
         Registry(connect(Paths.from_environment())).promote(2, by="a person")
     run()
     assert {alias: number for alias, number in aliases().items() if number == 2} == {}

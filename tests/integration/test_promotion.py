@@ -19,7 +19,7 @@ from movierank_pipeline.evaluation.compare import HEADLINE, MAIN
 from movierank_pipeline.evaluation.stored import StoredEvaluation
 from movierank_pipeline.materialize import dagster_instance
 from movierank_pipeline.promotion import bundle_checks as bundle_facts
-from movierank_pipeline.promotion import incumbent as rival
+from movierank_pipeline.promotion import incumbent
 from movierank_pipeline.promotion.bundle_checks import measure_bundle
 from movierank_pipeline.release.log_run import Release, version_bundle
 from movierank_pipeline.release.mlflow_client import connect
@@ -78,7 +78,7 @@ def never_fit(*args: object) -> RankingState:
 def test_the_same_model_takes_the_place_of_production_and_nothing_is_fitted_for_it(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rival, "fit_state", never_fit)
+    monkeypatch.setattr(incumbent, "fit_state", never_fit)
     prove()
     run(select=VERSION)
     assert aliases() == {PRODUCTION: 2, PREVIOUS: 1}
@@ -180,7 +180,7 @@ def test_other_limits_make_the_verdict_stale(root: Path, monkeypatch: pytest.Mon
     assert aliases() == {PRODUCTION: 1}
 
 
-def judge_version_1() -> rival.Rival:
+def judge_version_1() -> incumbent.Incumbent:
     """Version 1 on the requests of the evaluation that is there."""
     import polars as pl
 
@@ -193,7 +193,7 @@ def judge_version_1() -> rival.Rival:
     data = InteractionArrays.from_frame(frame, catalogue)
     connect(paths)
     with version_bundle(paths, 1) as folder:
-        return rival.judge_production(
+        return incumbent.judge_production(
             1, folder, stored(), data, catalogue, Settings.from_environment().model_parameters
         )
 
@@ -204,13 +204,13 @@ def test_production_is_judged_with_its_own_configuration_on_events_before_the_sa
     with manifest_of_version(1) as path:
         config = read_manifest(path.parent).config
     change_manifest(1, config={**config, "als_factors": 3, "n_trees": 7})
-    original, fitted = rival.fit_state, []
+    original, fitted = incumbent.fit_state, []
 
     def record(data: object, catalogue: object, as_of: int, config: object) -> RankingState:
         fitted.append((as_of, config))
         return original(data, catalogue, as_of, config)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(rival, "fit_state", record)
+    monkeypatch.setattr(incumbent, "fit_state", record)
     found = judge_version_1()
     assert [(as_of, config.als_factors) for as_of, config in fitted] == [(stored().state.as_of, 3)]  # type: ignore[attr-defined]
     assert from_epoch(fitted[0][0]).isoformat() == stored().report.split_time
@@ -224,7 +224,7 @@ def test_parameters_of_training_alone_ask_for_no_other_state(
     with manifest_of_version(1) as path:
         config = read_manifest(path.parent).config
     change_manifest(1, config={**config, "n_trees": 7, "learning_rate": 0.01, "moments": 2})
-    monkeypatch.setattr(rival, "fit_state", never_fit)
+    monkeypatch.setattr(incumbent, "fit_state", never_fit)
     found = judge_version_1()
     assert found.difference is not None
     assert (found.difference.mean, found.difference.low) == (0, 0)
@@ -235,13 +235,13 @@ def test_production_keeps_to_the_sources_that_it_was_made_with(
 ) -> None:
     """A source that is newer than production would change the candidates under its trees."""
     seen: list[list[str]] = []
-    original = rival.answer
+    original = incumbent.answer
 
     def record(model: object, *args: object, **more: object) -> object:
         seen.append(list(model.state.sources))  # type: ignore[attr-defined]
         return original(model, *args, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(rival, "answer", record)
+    monkeypatch.setattr(incumbent, "answer", record)
     evaluation = stored()
     evaluation.state.sources["newer"] = evaluation.state.sources["popularity"]
     monkeypatch.setattr(StoredEvaluation, "load", lambda folder: evaluation)
@@ -256,7 +256,7 @@ def test_a_parameter_that_this_code_does_not_have_keeps_production_from_being_ju
         config = read_manifest(path.parent).config
     change_manifest(1, config={**config, "mood": 1.0})
     assert judge_version_1().problem == (
-        "It was made with parameters that this code does not have: mood. Expected: parameters of"
+        "The bundle was trained with parameters that this code does not have: mood. Expected: parameters of"
         " `ModelConfig`"
     )
 

@@ -14,7 +14,7 @@ from movierank_pipeline.evaluation.answers import Answers
 from movierank_pipeline.evaluation.compare import HEADLINE, MAIN
 from movierank_pipeline.evaluation.evaluate import EvaluationReport, report_of, values_of
 from movierank_pipeline.evaluation.holdout import HoldOut
-from movierank_pipeline.promotion.incumbent import Rival, rival_of
+from movierank_pipeline.promotion.incumbent import Incumbent, compare_with_incumbent
 from tests.support.lightgbm_models import BY_HAND
 from tests.support.world import CONFIG, World
 
@@ -85,10 +85,10 @@ def report_on(world: World, answers: Answers) -> EvaluationReport:
     return report_of(holdout, model, answers, CONFIG)
 
 
-def rival_with(answers: Answers, production: Quality) -> Rival:
+def incumbent_with(answers: Answers, production: Quality) -> Incumbent:
     """Version 1 in production, of a planted quality on the same requests."""
     theirs = planted(production, users_per_slice=len(answers.user_ids) // len(LENGTHS))
-    return rival_of(
+    return compare_with_incumbent(
         1,
         "tiny",
         ours=values_of(answers)[MAIN][HEADLINE],

@@ -11,8 +11,8 @@ from movierank_pipeline.evaluation.bootstrap import Interval
 from movierank_pipeline.evaluation.evaluate import EvaluationReport
 from movierank_pipeline.promotion.bundle_checks import BundleFacts
 from movierank_pipeline.promotion.gate import GateError, Verdict, judge, require_better_than_popularity
-from movierank_pipeline.promotion.incumbent import Rival
-from tests.support.planted import planted, report_on, rival_with
+from movierank_pipeline.promotion.incumbent import Incumbent
+from tests.support.planted import incumbent_with, planted, report_on
 from tests.support.world import World
 
 BUNDLE = BundleFacts(scorer_difference=0.0, megabytes=12.0, latency_ms=4.0, data_hash="abc")
@@ -24,8 +24,8 @@ def failed(verdict: Verdict) -> list[str]:
 
 def judged(world: World, production: Any = None, bundle: BundleFacts = BUNDLE, **answers: Any) -> Verdict:
     asked = planted(**answers)
-    rival = None if production is None else rival_with(asked, production)
-    return judge(report_on(world, asked), rival, bundle)
+    incumbent = None if production is None else incumbent_with(asked, production)
+    return judge(report_on(world, asked), incumbent, bundle)
 
 
 def test_a_better_model_passes_and_every_number_is_kept(world: World) -> None:
@@ -65,14 +65,14 @@ def test_a_worse_model_is_refused(world: World) -> None:
 
 def test_the_margin_is_a_share_of_the_mean_of_production(world: World) -> None:
     asked = planted(0.45, noise=0.02)
-    report, rival = report_on(world, asked), rival_with(asked, 0.45)
-    assert rival.difference is not None
-    assert rival.ndcg is not None
-    share = -rival.difference.low / rival.ndcg.mean
+    report, incumbent = report_on(world, asked), incumbent_with(asked, 0.45)
+    assert incumbent.difference is not None
+    assert incumbent.ndcg is not None
+    share = -incumbent.difference.low / incumbent.ndcg.mean
     assert 0 < share < 0.02
     for margin, outcome in ((share * 0.99, "refused"), (share * 1.01, "passed")):
         limits = GateLimits(production_margin=margin, slice_drop=1.0)
-        assert judge(report, rival, BUNDLE, limits).outcome == outcome
+        assert judge(report, incumbent, BUNDLE, limits).outcome == outcome
 
 
 def test_a_model_better_on_average_but_much_worse_for_newcomers_is_refused(world: World) -> None:
@@ -80,7 +80,7 @@ def test_a_model_better_on_average_but_much_worse_for_newcomers_is_refused(world
     assert verdict.figures["difference_to_production_low"] > 0
     assert failed(verdict) == ["history of 1-4, against version 1"]
     assert verdict.outcome == "refused"
-    assert "down by 3% at the most" in verdict.reason
+    assert "at most 3% lower" in verdict.reason
 
 
 def test_newcomers_without_a_production_are_compared_with_the_best_source(world: World) -> None:
@@ -102,7 +102,7 @@ def test_a_slice_of_few_people_is_shown_but_not_judged(world: World) -> None:
     checks = {check.rule: check for check in verdict.checks}
     assert checks["history of 1-4, against ease_likes"].passed is None
     assert verdict.outcome == "passed"
-    assert "29 users | down by 3% at the most (judged from 30 users on) | not judged |" in verdict.markdown()
+    assert "29 users | at most 3% lower (applies from 30 users) | not judged |" in verdict.markdown()
 
 
 def test_a_miscalibrated_model_is_refused(world: World) -> None:
@@ -136,28 +136,30 @@ def test_a_first_version_that_is_better_but_not_beyond_doubt_is_provisional(worl
     assert verdict.figures["difference_to_best_source"] > 0 > verdict.figures["difference_to_best_source_low"]
     assert (verdict.outcome, verdict.may_serve) == ("provisional", True)
     assert failed(verdict) == ["above the best single source (ease_likes)"]
-    assert "better on average, not beyond doubt. It serves because no version did" in verdict.reason
+    assert (
+        "the mean is better, but not significantly. It serves because no other version does" in verdict.reason
+    )
     # A later one has to prove itself.
     assert judged(world, production=0.2, **unproven).outcome == "refused"
 
 
 def test_beside_a_production_that_cannot_be_judged_nothing_is_decided(world: World) -> None:
     report = report_on(world, planted(0.45))
-    rival = Rival(number=3, problem="It uses features that this code does not compute.")
-    verdict = judge(report, rival, BUNDLE)
+    incumbent = Incumbent(number=3, problem="It uses features that this code does not compute.")
+    verdict = judge(report, incumbent, BUNDLE)
     assert (verdict.outcome, verdict.may_serve) == ("undecided", False)
     assert verdict.reason.endswith(
-        "but version 3, production, could not be judged on the same requests: It uses features that this"
+        "but version 3, production, could not be compared on the same requests: It uses features that this"
         " code does not compute. A person decides."
     )
-    assert judge(report_on(world, planted(0.28)), rival, BUNDLE).outcome == "refused"
+    assert judge(report_on(world, planted(0.28)), incumbent, BUNDLE).outcome == "refused"
 
 
 @pytest.mark.parametrize(
     ("bundle", "rule"),
     [
-        ({"scorer_difference": 2e-9}, "our trees are LightGBM's"),
-        ({"scorer_difference": math.nan}, "our trees are LightGBM's"),
+        ({"scorer_difference": 2e-9}, "raw scores equal LightGBM's"),
+        ({"scorer_difference": math.nan}, "raw scores equal LightGBM's"),
         ({"megabytes": 1001.0}, "size"),
         ({"latency_ms": 51.0}, "latency"),
         ({"problem": "Golden request 1 gives others."}, "the bundle can be served"),

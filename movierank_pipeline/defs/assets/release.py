@@ -20,7 +20,7 @@ from movierank_pipeline.evaluation.stored import StoredEvaluation
 from movierank_pipeline.ingest.tmdb.metadata import stored_image_base
 from movierank_pipeline.promotion.bundle_checks import BundleFacts, measure_bundle
 from movierank_pipeline.promotion.gate import judge, require_better_than_popularity
-from movierank_pipeline.promotion.incumbent import Rival, judge_production
+from movierank_pipeline.promotion.incumbent import Incumbent, judge_production
 from movierank_pipeline.release.build_bundle import data_hash, pack_bundle
 from movierank_pipeline.release.log_run import Release, log_release, version_bundle
 from movierank_pipeline.release.mlflow_client import connect, experiment_id
@@ -127,11 +127,13 @@ def promotion(
     other = registry.by_alias(PREVIOUS) if serves else production
     with version_bundle(paths, number) as folder:
         bundle = measure_bundle(folder)
-    rival = None
+    incumbent = None
     if other is not None:
-        rival = _rival(context, other.number, interactions, catalogue, evaluation, bundle, settings)
-        rival = msgspec.structs.replace(rival, alias=PREVIOUS if serves else PRODUCTION)
-    verdict = judge(evaluation.report, rival, bundle, settings.gate_limits)
+        incumbent = _judge_incumbent(
+            context, other.number, interactions, catalogue, evaluation, bundle, settings
+        )
+        incumbent = msgspec.structs.replace(incumbent, alias=PREVIOUS if serves else PRODUCTION)
+    verdict = judge(evaluation.report, incumbent, bundle, settings.gate_limits)
     registry.set_verdict(number, {**verdict.tags(), "gate.policy": settings.promotion_policy})
     client.log_text(model_version.run_id, verdict.markdown(), "gate.md")
     if serves:
@@ -159,7 +161,7 @@ def promotion(
     )
 
 
-def _rival(
+def _judge_incumbent(
     context: dg.AssetExecutionContext,
     number: int,
     interactions: StoredInteractions,
@@ -167,7 +169,7 @@ def _rival(
     evaluation: StoredEvaluation,
     bundle: BundleFacts,
     settings: Settings,
-) -> Rival:
+) -> Incumbent:
     """Version `number` on the requests of `evaluation`, which belong to the version with `bundle`."""
     data, movies = events_and_catalogue(interactions, catalogue)
     if bundle.data_hash and data_hash(data) != bundle.data_hash:
@@ -187,4 +189,4 @@ def _rival(
                 progress=context.log.info,
             )
     except BundleError as error:
-        return Rival(number=number, problem=str(error))
+        return Incumbent(number=number, problem=str(error))
