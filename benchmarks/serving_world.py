@@ -52,7 +52,7 @@ from movierank_core.retrieval.sources.popularity import Popularity, PopularityMo
 from movierank_core.retrieval.sources.sequence import ContextNeighbours, NextItem, Transitions
 from movierank_pipeline.ingest.movielens.titles import plain_title, release_year
 from movierank_pipeline.release.build_bundle import lightgbm_scores
-from movierank_serving.model_sync.local_copies import CurrentVersion, ModelCopies, now
+from movierank_serving.model_sync.local_copies import CopiedVersion, ModelCopies, now
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 CONFIG: Final = ModelConfig()
@@ -324,7 +324,7 @@ def has_real_titles(folder: Path) -> bool:
 def set_version(paths: Paths, version: str) -> None:
     """Let the workers serve a version, as the process that watches the registry does."""
     ModelCopies(paths.model_cache).set_current(
-        CurrentVersion(version=version, run_id="benchmark", folder=version, aliased_at=now())
+        CopiedVersion(version=version, run_id="benchmark", folder=version, aliased_at=now())
     )
 
 

@@ -1,4 +1,4 @@
-"""The application: routes, errors and what surrounds them, around one worker's state."""
+"""Builds the ASGI application of one worker: routes, error handling, middleware and background threads."""
 
 import asyncio
 import os
@@ -13,36 +13,38 @@ from litestar import Litestar, Router
 from litestar.config.cors import CORSConfig
 
 from movierank_serving.model_sync.local_copies import load_bundle
-from movierank_serving.openapi import API_HANDLERS
-from movierank_serving.routes.pages import PAGES
+from movierank_serving.openapi import API_HANDLERS, SCHEMA_HANDLERS
+from movierank_serving.routes.pages import PAGE_HANDLERS
 from movierank_serving.settings import Settings
 from movierank_serving.web.auth import Access, limits_rate
 from movierank_serving.web.logs import set_up_logs
-from movierank_serving.web.middleware import Observe
+from movierank_serving.web.middleware import ObservabilityMiddleware
 from movierank_serving.web.problems import EXCEPTION_HANDLERS
 from movierank_serving.web.prometheus import Metrics, forget_dead_workers
-from movierank_serving.worker.state import Ranks, Watcher, World
+from movierank_serving.worker.loaded import ServedRecommender
+from movierank_serving.worker.state import WorkerState
+from movierank_serving.worker.watcher import Watcher
 
 
-def create_app(settings: Settings, load: Callable[[Path], Ranks] = load_bundle) -> Litestar:
-    """The service of one worker. `load` makes a recommender from a bundle's folder."""
+def create_app(settings: Settings, load: Callable[[Path], ServedRecommender] = load_bundle) -> Litestar:
+    """The application of one worker. `load` makes a recommender from a bundle's folder."""
     metrics = Metrics()
-    world = World(settings, metrics, load)
+    state = WorkerState(settings, metrics, load)
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        # Before the first request, so that a worker that takes over answers with a model at once.
-        await asyncio.get_running_loop().run_in_executor(None, world.refresh)
-        watcher = Watcher(world)
+        # Load before the first request, so that a restarted worker has a model when it accepts connections.
+        await asyncio.get_running_loop().run_in_executor(None, state.refresh)
+        watcher = Watcher(state)
         watcher.start()
-        world.impressions.start()
+        state.impressions.start()
         yield
-        for end in (watcher.stop, world.impressions.close):
+        for end in (watcher.stop, state.impressions.close):
             await asyncio.get_running_loop().run_in_executor(None, end)
-        world.close()
+        state.close()
 
     app = Litestar(
-        [Router("/", route_handlers=API_HANDLERS, guards=[limits_rate]), *PAGES],
+        [Router("/", route_handlers=API_HANDLERS, guards=[limits_rate]), *SCHEMA_HANDLERS, *PAGE_HANDLERS],
         cors_config=_cors(settings),
         lifespan=[lifespan],
         exception_handlers=EXCEPTION_HANDLERS,
@@ -51,14 +53,14 @@ def create_app(settings: Settings, load: Callable[[Path], Ranks] = load_bundle) 
         logging_config=None,
         debug=False,
     )
-    app.state.world = world
+    app.state.worker = state
     app.state.access = Access(settings)
-    app.asgi_handler = Observe(app.asgi_handler, metrics, settings, world.image_bases)
+    app.asgi_handler = ObservabilityMiddleware(app.asgi_handler, metrics, settings, state.image_bases)
     return app
 
 
 def _cors(settings: Settings) -> CORSConfig | None:
-    """Off, so that pages of other origins get nothing, unless origins are named."""
+    """CORS for the configured origins; None, which allows no other origin, if there are none."""
     if not settings.origins:
         return None
     return CORSConfig(
@@ -70,17 +72,17 @@ def _cors(settings: Settings) -> CORSConfig | None:
 
 
 def worker() -> Litestar:
-    """The application of a worker process that `movierank serve` started."""
+    """The application factory of a worker process that `movierank serve` started."""
     set_up_logs()
     forget_dead_workers()
     _stop_with_parent()
-    # A version is loaded beside requests: the loader may hold the interpreter for 1 ms, not for 5, at a time.
+    # While a version loads, its thread must release the interpreter lock after 1 ms, not the default 5 ms.
     sys.setswitchinterval(0.001)
     return create_app(Settings.from_environment())
 
 
 def _stop_with_parent() -> None:
-    """End in good order when the process that started the workers is gone."""
+    """Starts a thread that shuts this worker down when its parent process has ended."""
     parent = os.getppid()
 
     def watch() -> None:

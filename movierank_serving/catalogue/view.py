@@ -76,32 +76,32 @@ class CatalogueView:
         )
 
     def movie(self, row: int) -> Movie:
-        facts = self.catalogue.frame.row(row, named=True)
-        release_date, retrieved_at = facts["release_date"], facts["retrieved_at"]
+        movie = self.catalogue.frame.row(row, named=True)
+        release_date, retrieved_at = movie["release_date"], movie["retrieved_at"]
         return Movie(
-            movie_id=facts["movie_id"],
-            title=facts["title"],
-            original_title=facts["original_title"],
-            release_year=facts["release_year"],
+            movie_id=movie["movie_id"],
+            title=movie["title"],
+            original_title=movie["original_title"],
+            release_year=movie["release_year"],
             release_date=None if release_date is None else release_date.isoformat(),
-            genres=facts["genres"] or [],
-            runtime_minutes=facts["runtime_minutes"],
-            original_language=facts["original_language"],
-            overview=facts["overview"],
-            cast=facts["cast"] or [],
-            directors=facts["directors"] or [],
-            keywords=facts["keywords"] or [],
-            certification=facts["certification"],
-            collection=facts["collection"],
-            tmdb_vote_avg=facts["tmdb_vote_average_snapshot"],
-            tmdb_vote_count=facts["tmdb_vote_count_snapshot"],
-            tmdb_popularity=facts["tmdb_popularity_snapshot"],
+            genres=movie["genres"] or [],
+            runtime_minutes=movie["runtime_minutes"],
+            original_language=movie["original_language"],
+            overview=movie["overview"],
+            cast=movie["cast"] or [],
+            directors=movie["directors"] or [],
+            keywords=movie["keywords"] or [],
+            certification=movie["certification"],
+            collection=movie["collection"],
+            tmdb_vote_avg=movie["tmdb_vote_average_snapshot"],
+            tmdb_vote_count=movie["tmdb_vote_count_snapshot"],
+            tmdb_popularity=movie["tmdb_popularity_snapshot"],
             tmdb_retrieved_at=None if retrieved_at is None else retrieved_at.isoformat(),
-            metadata_source=facts["metadata_source"],
+            metadata_source=movie["metadata_source"],
             poster_url=self._posters[row],
-            backdrop_url=_url(self.image_bases[1], facts["backdrop_path"]),
-            tmdb_id=facts["tmdb_id"],
-            imdb_id=facts["imdb_id"],
+            backdrop_url=_url(self.image_bases[1], movie["backdrop_path"]),
+            tmdb_id=movie["tmdb_id"],
+            imdb_id=movie["imdb_id"],
         )
 
 

@@ -1,12 +1,12 @@
-"""The local copies of model versions: what `sync` writes and the workers read.
+"""Local copies of model versions: `sync` writes them, the workers read them.
 
     versions/<version>-<run>/   verified bundles
-    CURRENT                     which of them to serve
-    CHALLENGER                  which of them to hold beside it, where that is wanted
-    status.json                 what `sync` found when it last looked
-    LOADING                     held by the worker that loads a version beside requests
+    CURRENT                     names the version to serve
+    CHALLENGER                  names the challenger, if the service loads one
+    status.json                 result of the last check of the registry
+    LOADING                     lock of the worker that loads a version while it serves another
 
-These files are replaced atomically, so a reader sees an old one or a new one and never half of one.
+CURRENT, CHALLENGER and status.json are replaced atomically: a reader sees the old file or the new one.
 """
 
 import fcntl
@@ -27,38 +27,40 @@ from movierank_core.recommender.recommender import Recommender
 _S = TypeVar("_S", bound=msgspec.Struct)
 
 
-class CurrentVersion(msgspec.Struct, frozen=True, kw_only=True):
-    """A version to load."""
+class CopiedVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """A model version whose bundle was copied to this machine and verified."""
 
     version: str
     run_id: str
     folder: str
-    """Below `versions/`."""
+    """Name of its folder in `versions/`."""
     aliased_at: str
-    """When `sync` saw the alias on it, ISO 8601, UTC."""
+    """Time at which `sync` found the alias on it, ISO 8601, UTC."""
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """A version that carried the alias and cannot be served."""
+    """A version that carried the alias and is unusable."""
 
     version: str
     run_id: str
     error: str
     refused_at: str
+    """ISO 8601, UTC."""
 
 
 class SyncStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What `sync` found when it last asked the registry."""
+    """Result of the last check of the registry."""
 
     checked_at: str
+    """ISO 8601, UTC."""
     registry_error: str | None
-    """Why the registry gave no version; None if it did."""
+    """Why the registry gave no version; None if it gave one."""
     refused: list[Refusal]
-    """The newest last."""
+    """Newest last."""
 
 
 class ModelCopies:
-    """The folder of copies; nothing is read or made before it is asked for."""
+    """The folder of local copies. The constructor reads and creates nothing."""
 
     def __init__(self, folder: Path) -> None:
         self.versions = folder / "versions"
@@ -67,32 +69,36 @@ class ModelCopies:
         self.status_file = folder / "status.json"
         self._lock_file = folder / "LOADING"
 
-    def current(self) -> CurrentVersion | None:
-        """The version to serve, None if there was none yet. BundleError if CURRENT is damaged."""
-        return self.named(self.current_file)
+    def current(self) -> CopiedVersion | None:
+        """The version to serve; None if there is none yet. Raises BundleError if CURRENT is damaged."""
+        return self.read(self.current_file)
 
-    def named(self, pointer: Path) -> CurrentVersion | None:
-        """The version that `current_file` or `challenger_file` names; BundleError if it is damaged."""
-        return _read(pointer, CurrentVersion)
+    def read(self, pointer: Path) -> CopiedVersion | None:
+        """The version that `pointer` (`current_file` or `challenger_file`) names; None without the file.
+
+        Raises BundleError if the file is damaged.
+        """
+        return _read(pointer, CopiedVersion)
 
     def status(self) -> SyncStatus | None:
-        """What `sync` last found, None if it never looked. BundleError if the file is damaged."""
+        """The last status of `sync`; None before its first check. Raises BundleError if it is damaged."""
         return _read(self.status_file, SyncStatus)
 
-    def folder_of(self, version: CurrentVersion) -> Path:
+    def folder_of(self, version: CopiedVersion) -> Path:
         return self.versions / version.folder
 
     @contextmanager
-    def one_at_a_time(self) -> Iterator[None]:
-        """In this block, no other process is in it."""
+    def loading_lock(self) -> Iterator[None]:
+        """Holds a lock that all processes of the machine share; waits for it without a time limit."""
         with self._lock_file.open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def set_current(self, version: CurrentVersion) -> None:
-        self.name(self.current_file, version)
+    def set_current(self, version: CopiedVersion) -> None:
+        self.write(self.current_file, version)
 
-    def name(self, pointer: Path, version: CurrentVersion) -> None:
+    def write(self, pointer: Path, version: CopiedVersion) -> None:
+        """Makes `pointer` (`current_file` or `challenger_file`) name `version`."""
         _replace(pointer, version)
 
     def set_status(self, status: SyncStatus) -> None:
@@ -100,7 +106,7 @@ class ModelCopies:
 
 
 def load_bundle(folder: Path) -> Recommender:
-    """The verified recommender of a bundle; BundleError, whatever is wrong with it."""
+    """The recommender of a bundle, verified. Raises BundleError for every failure."""
     try:
         return read_bundle(folder, verify=True)
     except BundleError:
@@ -108,7 +114,7 @@ def load_bundle(folder: Path) -> Recommender:
     except MovierankError as error:
         raise BundleError(str(error)) from error
     except Exception as error:
-        # A damaged file can make any library below raise anything, and the old version must go on.
+        # A damaged file can raise anything in the libraries that read it, and the old version must go on.
         raise BundleError(
             f"The bundle in {folder} cannot be loaded: {type(error).__name__}: {error}",
             expected="files as written",
@@ -117,6 +123,7 @@ def load_bundle(folder: Path) -> Recommender:
 
 
 def now() -> str:
+    """The current time, ISO 8601 with milliseconds, UTC."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
@@ -127,11 +134,12 @@ def _read(path: Path, kind: type[_S]) -> _S | None:
         return None
     except (OSError, msgspec.MsgspecError) as error:
         raise BundleError(
-            f"{path} cannot be read: {error}", remedy="delete it; the next look at the registry writes it"
+            f"{path} cannot be read: {error}", remedy="delete it; the next check of the registry writes it"
         ) from error
 
 
 def _replace(path: Path, content: msgspec.Struct) -> None:
+    """Writes a temporary file, then renames it to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:

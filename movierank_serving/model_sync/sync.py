@@ -21,7 +21,7 @@ from movierank_core.errors import BundleError, MovierankError
 from movierank_core.manifest import MANIFEST
 from movierank_core.mlflow_store import BUNDLE_IN_MODEL, CHALLENGER, READY, STATE_TAG, follow_move
 from movierank_serving.model_sync.local_copies import (
-    CurrentVersion,
+    CopiedVersion,
     ModelCopies,
     Refusal,
     SyncStatus,
@@ -44,7 +44,7 @@ class RegistryUnavailable(MovierankError):
     """The registry cannot be asked, or has no version to serve."""
 
 
-class NobodyHasAlias(RegistryUnavailable):
+class AliasNotSet(RegistryUnavailable):
     """The registry was asked, and no version carries the alias."""
 
 
@@ -64,7 +64,7 @@ def sync_once(settings: Settings) -> SyncStatus:
     if settings.serve_challenger:
         try:
             refused = _follow(settings, copies, CHALLENGER, copies.challenger_file, refused)
-        except NobodyHasAlias:
+        except AliasNotSet:
             copies.challenger_file.unlink(missing_ok=True)
         except RegistryUnavailable as error:
             registry_error = registry_error or str(error)
@@ -127,10 +127,10 @@ def _refusals(copies: ModelCopies) -> list[Refusal]:
     return [] if status is None else status.refused
 
 
-def _named(copies: ModelCopies, pointer: Path) -> CurrentVersion | None:
+def _named(copies: ModelCopies, pointer: Path) -> CopiedVersion | None:
     """None also where the pointer is damaged: it is about to be written anew."""
     try:
-        return copies.named(pointer)
+        return copies.read(pointer)
     except BundleError:
         return None
 
@@ -169,8 +169,8 @@ def _switch_to(settings: Settings, copies: ModelCopies, pointer: Path, version: 
             bundle.rename(folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-    named = CurrentVersion(version=version, run_id=run_id, folder=folder.name, aliased_at=now())
-    copies.name(pointer, named)
+    named = CopiedVersion(version=version, run_id=run_id, folder=folder.name, aliased_at=now())
+    copies.write(pointer, named)
     _log.info("version ready", extra={"model_version": version})
     _delete_old(copies)
 
@@ -207,7 +207,7 @@ def _aliased_version(settings: Settings, alias: str) -> tuple[str, str]:
     try:
         entry = client.get_model_version_by_alias(settings.model_name, alias)
     except errors as error:
-        kind = NobodyHasAlias if getattr(error, "error_code", "") in _NOT_THERE else RegistryUnavailable
+        kind = AliasNotSet if getattr(error, "error_code", "") in _NOT_THERE else RegistryUnavailable
         raise _unavailable(settings, alias, error, kind) from error
     if entry.tags.get(STATE_TAG) not in (None, READY):
         raise RegistryUnavailable(

@@ -2,9 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Any, Final, ParamSpec, TypeVar
+from typing import Annotated, Any, Final
 
 from litestar import Request
 from litestar.openapi.datastructures import ResponseSpec
@@ -12,22 +10,21 @@ from litestar.params import PathParameter
 
 from movierank_core.mlflow_store import CHALLENGER
 from movierank_serving.catalogue.view import CatalogueView
-from movierank_serving.web.middleware import facts_of
+from movierank_serving.web.middleware import context_of
 from movierank_serving.web.problems import PROBLEM_JSON, Problem, no_challenger, no_model, unknown_movie
-from movierank_serving.worker.state import LoadedModel, World
+from movierank_serving.worker.loaded import LoadedModel
+from movierank_serving.worker.state import WorkerState
 
 LOADING_SECONDS: Final = 10.0
 """How long requests wait for a first version that is being loaded."""
-P = ParamSpec("P")
-R = TypeVar("R")
 
 MovieInPath = Annotated[int, PathParameter(ge=0, le=2**53 - 1, description="A movie's id.")]
 UserInPath = Annotated[int, PathParameter(ge=0, le=2**53 - 1, description="A user's id.")]
 
 
-def world_of(request: Request[Any, Any, Any]) -> World:
-    world: World = request.app.state.world
-    return world
+def state_of(request: Request[Any, Any, Any]) -> WorkerState:
+    state: WorkerState = request.app.state.worker
+    return state
 
 
 async def model_of(request: Request[Any, Any, Any], version: str = "production") -> LoadedModel:
@@ -38,18 +35,18 @@ async def model_of(request: Request[Any, Any, Any], version: str = "production")
     While a first version is being loaded the request waits for it: another worker may have it already, and
     who was told by that one that the service is ready must not be refused by this one.
     """
-    world = world_of(request)
+    state = state_of(request)
     if version == CHALLENGER:
-        if world.challenger is None:
-            raise no_challenger(world.challenger_error, is_wanted=world.settings.serve_challenger)
-        facts_of(request.scope).model_version = world.challenger.version
-        return world.challenger
+        if state.challenger is None:
+            raise no_challenger(state.challenger_error, is_wanted=state.settings.serve_challenger)
+        context_of(request.scope).model_version = state.challenger.version
+        return state.challenger
     deadline = time.monotonic() + LOADING_SECONDS
-    while (model := world.model) is None:
-        if not world.is_loading() or time.monotonic() > deadline:
-            raise no_model(why_no_model(world))
+    while (model := state.model) is None:
+        if not state.is_loading() or time.monotonic() > deadline:
+            raise no_model(why_no_model(state))
         await asyncio.sleep(0.02)
-    facts_of(request.scope).model_version = model.version
+    context_of(request.scope).model_version = model.version
     return model
 
 
@@ -61,26 +58,19 @@ def known_row(view: CatalogueView, movie_id: int) -> int:
     return row
 
 
-def why_no_model(world: World) -> str:
+def why_no_model(state: WorkerState) -> str:
     """One sentence or more on why no version is loaded."""
-    if world.model_error is not None:
-        return world.model_error
-    name = f"{world.settings.model_name}@{world.settings.model_alias}"
-    if world.is_loading():
+    if state.model_error is not None:
+        return state.model_error
+    name = f"{state.settings.model_name}@{state.settings.model_alias}"
+    if state.is_loading():
         return f"The version of {name} is being loaded."
-    status = world.sync_status
+    status = state.sync_status
     if status is None:
         return f"No version of {name} is loaded yet; the registry has not been asked."
     if status.refused and status.registry_error is None:
         return f"Version {status.refused[-1].version} of {name} was refused: {status.refused[-1].error}"
     return status.registry_error or f"No version of {name} is loaded yet."
-
-
-async def in_thread(
-    threads: ThreadPoolExecutor, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs
-) -> R:
-    """Run in one of `threads`, so that other requests are answered meanwhile."""
-    return await asyncio.get_running_loop().run_in_executor(threads, lambda: function(*args, **kwargs))
 
 
 _DESCRIPTIONS: Final = {

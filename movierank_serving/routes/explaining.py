@@ -8,14 +8,15 @@ from litestar.params import JSONBody
 from msgspec import UNSET
 
 from movierank_core.recommender.explanation import Explanation
-from movierank_serving.routes.dependencies import known_row, model_of, problems, world_of
+from movierank_serving.routes.dependencies import known_row, model_of, problems, state_of
 from movierank_serving.routes.ranking import options_of
 from movierank_serving.schemas import ExplainRequest, ExplainResponse, Verdict
-from movierank_serving.users.requester import Asker, asker_of, checked_visitor
-from movierank_serving.web.middleware import RequestFacts, facts_of
+from movierank_serving.users.requester import Requester, resolve_requester, visitor_events
+from movierank_serving.web.middleware import RequestContext, context_of
 from movierank_serving.web.problems import ranking_failed
 from movierank_serving.web.strict_json import StrictJson
-from movierank_serving.worker.state import LoadedModel, World
+from movierank_serving.worker.loaded import LoadedModel
+from movierank_serving.worker.state import WorkerState
 
 
 @post(
@@ -30,34 +31,39 @@ from movierank_serving.worker.state import LoadedModel, World
     responses=problems(400, 404, 413, 415, 503),
 )
 async def explain(request: Request[Any, Any, Any], data: JSONBody[ExplainRequest]) -> ExplainResponse:
-    facts = facts_of(request.scope)
-    facts.user_id = data.user_id
-    visitor = checked_visitor(data)
+    context = context_of(request.scope)
+    context.user_id = data.user_id
+    visitor = visitor_events(data)
     model = await model_of(request, data.version)
     row = known_row(model.view, data.movie_id)
-    world = world_of(request)
-    with world.rank_queue.place():
-        asker = await asker_of(world, data, visitor, facts)
-        async with world.rank_queue.turn():
-            return _answer(world, model, data, asker, row, facts)
+    state = state_of(request)
+    with state.rank_queue.admission():
+        requester = await resolve_requester(state, data, visitor, context)
+        async with state.rank_queue.turn():
+            return _answer(state, model, data, requester, row, context)
 
 
 def _answer(
-    world: World, model: LoadedModel, data: ExplainRequest, asker: Asker, row: int, facts: RequestFacts
+    state: WorkerState,
+    model: LoadedModel,
+    data: ExplainRequest,
+    requester: Requester,
+    row: int,
+    context: RequestContext,
 ) -> ExplainResponse:
     # What chance would show another time explains nothing.
     options = msgspec.structs.replace(options_of(data), explore=0.0)
     try:
-        found = model.recommender.explain(asker.history, as_of=asker.as_of, row=row, options=options)
+        found = model.recommender.explain(requester.history, as_of=requester.as_of, row=row, options=options)
         shown = found.rank is not None and row in {
             result.row
             for result in model.recommender.rank(
-                asker.history, as_of=asker.as_of, k=data.k, options=options
+                requester.history, as_of=requester.as_of, k=data.k, options=options
             ).results
         }
     except Exception as error:
         # There is no lesser explanation: what the model says is what was asked for.
-        world.ranking_failed(model, "explanation", error)
+        state.record_failure(model, "explanation", error)
         raise ranking_failed() from error
     return ExplainResponse(
         user_id=data.user_id,
@@ -75,15 +81,15 @@ def _answer(
         features=found.features,
         reasons=found.reasons,
         served_by=found.served_by,
-        request_id=facts.request_id,
+        request_id=context.request_id,
         model_version=model.version,
         data_as_of=model.recommender.manifest.data_as_of,
-        known_user=asker.known.is_known,
-        n_history=len(asker.history),
-        unknown_movie_ids=asker.unknown_movie_ids(model.view),
-        feedback=UNSET if asker.known.has_feedback else "unavailable",
-        histories=UNSET if world.histories is not None else "unavailable",
-        latency_ms=facts.elapsed_ms(),
+        known_user=requester.known.is_known,
+        n_history=len(requester.history),
+        unknown_movie_ids=requester.unknown_movie_ids(model.view),
+        feedback=UNSET if requester.known.has_feedback else "unavailable",
+        histories=UNSET if state.histories is not None else "unavailable",
+        latency_ms=context.elapsed_ms(),
     )
 
 

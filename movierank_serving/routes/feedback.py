@@ -9,12 +9,13 @@ from litestar import Request, post
 from litestar.params import JSONBody
 
 from movierank_core.events.store import FeedbackEvent
-from movierank_serving.routes.dependencies import in_thread, known_row, model_of, problems, world_of
+from movierank_serving.routes.dependencies import known_row, model_of, problems, state_of
 from movierank_serving.schemas import FeedbackRequest, FeedbackResponse
 from movierank_serving.web.auth import SECURITY, needs_key
-from movierank_serving.web.middleware import facts_of
+from movierank_serving.web.middleware import context_of
 from movierank_serving.web.problems import events_late, invalid
 from movierank_serving.web.strict_json import StrictJson
+from movierank_serving.worker.threads import in_thread
 
 PATIENCE_SECONDS: Final = 8.0
 """How long an event may take to be stored before its sender is told to send it again: longer than a busy
@@ -34,7 +35,7 @@ database may keep it waiting."""
     responses=problems(400, 401, 404, 413, 415, 503),
 )
 async def feedback(request: Request[Any, Any, Any], data: JSONBody[FeedbackRequest]) -> FeedbackResponse:
-    facts_of(request.scope).user_id = data.user_id
+    context_of(request.scope).user_id = data.user_id
     if (data.event_type == "rating") != (data.value is not None):
         raise invalid(
             "value",
@@ -43,7 +44,7 @@ async def feedback(request: Request[Any, Any, Any], data: JSONBody[FeedbackReque
             else f"not allowed with event_type {data.event_type}",
         )
     known_row((await model_of(request)).view, data.movie_id)
-    world = world_of(request)
+    state = state_of(request)
     event = FeedbackEvent(
         event_id=data.event_id or uuid.uuid4().hex,
         user_id=data.user_id,
@@ -55,8 +56,8 @@ async def feedback(request: Request[Any, Any, Any], data: JSONBody[FeedbackReque
     )
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            [is_new] = await in_thread(world.waiting_threads, lambda: world.store().append([event]))
+            [is_new] = await in_thread(state.waiting_threads, lambda: state.store().append([event]))
     except TimeoutError as error:
         raise events_late(event.event_id) from error
-    world.metrics.feedback(data.event_type, duplicate=not is_new)
+    state.metrics.feedback(data.event_type, duplicate=not is_new)
     return FeedbackResponse(event_id=event.event_id, duplicate=not is_new)

@@ -7,7 +7,7 @@ from litestar.params import QueryParameter
 
 from movierank_serving.routes.dependencies import MovieInPath, known_row, model_of, problems
 from movierank_serving.schemas import Movie, MovieList, SimilarMovie, SimilarMovies
-from movierank_serving.web.middleware import facts_of
+from movierank_serving.web.middleware import context_of
 from movierank_serving.web.problems import unknown_movie
 
 
@@ -51,7 +51,7 @@ async def similar(
         results=[
             view.card_as(SimilarMovie, other, similarity=similarity) for other, similarity in neighbours
         ],
-        latency_ms=facts_of(request.scope).elapsed_ms(),
+        latency_ms=context_of(request.scope).elapsed_ms(),
     )
 
 
@@ -72,5 +72,5 @@ async def search(
     view = (await model_of(request)).view
     rows = view.search.search(title, limit)
     return MovieList(
-        results=[view.card(row) for row in rows], latency_ms=facts_of(request.scope).elapsed_ms()
+        results=[view.card(row) for row in rows], latency_ms=context_of(request.scope).elapsed_ms()
     )

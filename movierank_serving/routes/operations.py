@@ -2,7 +2,7 @@
 
 import gzip
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from litestar import Request, Response, get
 from litestar.openapi.datastructures import ResponseSpec
@@ -10,8 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from movierank_core.errors import EventStoreError
 from movierank_core.manifest import Manifest
-from movierank_serving.links import links_of
-from movierank_serving.routes.dependencies import in_thread, model_of, problems, why_no_model, world_of
+from movierank_serving.routes.dependencies import model_of, problems, state_of, why_no_model
 from movierank_serving.schemas import (
     Health,
     HistoriesInfo,
@@ -21,17 +20,23 @@ from movierank_serving.schemas import (
     NotReady,
     RefusedVersion,
 )
+from movierank_serving.settings import Settings
 from movierank_serving.web.auth import SECURITY, needs_key
 from movierank_serving.web.problems import PROBLEM_JSON, no_model
 from movierank_serving.web.static_files import accepts_gzip
-from movierank_serving.worker.state import LoadedHistories, LoadedModel, World
+from movierank_serving.worker.loaded import LoadedHistories, LoadedModel
+from movierank_serving.worker.state import WorkerState
+from movierank_serving.worker.threads import in_thread
+
+MODEL_ASSET: Final = "model_version"
+"""The Dagster asset that makes model versions."""
 
 
 @get("/model", tags=["operations"], summary="The version that is served", responses=problems(503))
 async def model(request: Request[Any, Any, Any]) -> ModelInfo:
     loaded = await model_of(request)
     manifest = loaded.recommender.manifest
-    histories = world_of(request).histories
+    histories = state_of(request).histories
     return ModelInfo(
         name=manifest.name,
         model_version=loaded.version,
@@ -49,8 +54,8 @@ async def model(request: Request[Any, Any, Any]) -> ModelInfo:
         library_versions=manifest.library_versions,
         histories=None if histories is None else _info(histories),
         evaluation=manifest.evaluation,
-        challenger=_loaded_version(world_of(request).challenger),
-        links=links_of(world_of(request).settings, loaded.version),
+        challenger=_loaded_version(state_of(request).challenger),
+        links=_links(state_of(request).settings, loaded.version),
     )
 
 
@@ -73,11 +78,11 @@ async def live() -> Live:
     },
 )
 async def ready(request: Request[Any, Any, Any]) -> Response[Health | NotReady]:
-    world = world_of(request)
-    health = await in_thread(world.waiting_threads, _health, world)
+    state = state_of(request)
+    health = await in_thread(state.waiting_threads, _health, state)
     if health.model is not None:
         return Response(health, headers={"Cache-Control": "no-store"})
-    problem = no_model(why_no_model(world)).problem
+    problem = no_model(why_no_model(state)).problem
     return Response(
         NotReady(
             type=problem.type,
@@ -102,33 +107,33 @@ async def ready(request: Request[Any, Any, Any]) -> Response[Health | NotReady]:
     responses=problems(401),
 )
 async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
-    world = world_of(request)
+    state = state_of(request)
     is_packed = accepts_gzip(request.headers.get("accept-encoding", ""))
-    text = await in_thread(world.waiting_threads, _metrics, world, is_packed=is_packed)
+    text = await in_thread(state.waiting_threads, _metrics, state, is_packed=is_packed)
     headers = {"Vary": "Accept-Encoding", **({"Content-Encoding": "gzip"} if is_packed else {})}
     # Litestar adds the character set to every text type.
     return Response(text, media_type=CONTENT_TYPE_LATEST.removesuffix("; charset=utf-8"), headers=headers)
 
 
-def _metrics(world: World, *, is_packed: bool) -> bytes:
-    text = world.metrics.text()
+def _metrics(state: WorkerState, *, is_packed: bool) -> bytes:
+    text = state.metrics.text()
     return gzip.compress(text, compresslevel=1) if is_packed else text
 
 
-def _health(world: World) -> Health:
-    loaded, histories, status = world.model, world.histories, world.sync_status
+def _health(state: WorkerState) -> Health:
+    loaded, histories, status = state.model, state.histories, state.sync_status
     problems = [
         text
-        for text in (world.model_error, world.challenger_error, world.histories_error)
+        for text in (state.model_error, state.challenger_error, state.histories_error)
         if text is not None
     ]
     try:
-        world.store().ping()
+        state.store().ping()
         has_events = True
     except EventStoreError as error:
         problems.append(str(error))
         has_events = False
-    problems += _registry_problems(world)
+    problems += _registry_problems(state)
     if loaded is not None and histories is not None:
         problems += _age_problems(histories, loaded.recommender.manifest)
     return Health(
@@ -154,16 +159,16 @@ def _health(world: World) -> Health:
     )
 
 
-def _registry_problems(world: World) -> list[str]:
-    status = world.sync_status
+def _registry_problems(state: WorkerState) -> list[str]:
+    status = state.sync_status
     if status is None:
         return ["The registry has not been asked yet."]
     problems = [] if status.registry_error is None else [status.registry_error]
-    patience = timedelta(seconds=max(30.0, 10 * world.settings.registry_poll_seconds))
+    patience = timedelta(seconds=max(30.0, 10 * state.settings.registry_poll_seconds))
     if datetime.now(UTC) - datetime.fromisoformat(status.checked_at) > patience:
         problems.append(
             f"The registry was last asked at {status.checked_at}. Expected: every "
-            f"{world.settings.registry_poll_seconds:g} s. Remedy: restart `movierank serve`."
+            f"{state.settings.registry_poll_seconds:g} s. Remedy: restart `movierank serve`."
         )
     return problems
 
@@ -185,6 +190,18 @@ def _loaded_version(loaded: LoadedModel | None) -> LoadedVersion | None:
     if loaded is None:
         return None
     return LoadedVersion(model_version=loaded.version, run_id=loaded.run_id, loaded_at=loaded.loaded_at)
+
+
+def _links(settings: Settings, version: str) -> dict[str, str]:
+    """URLs of a version's pages in the MLflow and Dagster UIs; only of UIs whose address is configured."""
+    links = {}
+    if settings.mlflow_url:
+        links["mlflow"] = (
+            f"{settings.mlflow_url.rstrip('/')}/#/models/{settings.model_name}/versions/{version}"
+        )
+    if settings.dagster_url:
+        links["dagster"] = f"{settings.dagster_url.rstrip('/')}/assets/{MODEL_ASSET}"
+    return links
 
 
 def _info(loaded: LoadedHistories) -> HistoriesInfo:

@@ -6,7 +6,7 @@ from litestar import Request, delete, get
 from litestar.params import QueryParameter
 from msgspec import UNSET
 
-from movierank_serving.routes.dependencies import UserInPath, in_thread, model_of, problems, world_of
+from movierank_serving.routes.dependencies import UserInPath, model_of, problems, state_of
 from movierank_serving.schemas import Forgotten, User, UserList
 from movierank_serving.users.history import (
     history_items,
@@ -17,8 +17,9 @@ from movierank_serving.users.history import (
     users_like,
 )
 from movierank_serving.web.auth import SECURITY, needs_key
-from movierank_serving.web.middleware import facts_of
+from movierank_serving.web.middleware import context_of
 from movierank_serving.web.problems import ServiceProblem
+from movierank_serving.worker.threads import in_thread
 
 
 @get("/users", tags=["users"], summary="Find users by number", responses=problems(400))
@@ -32,10 +33,10 @@ async def users(
     ] = "",
     limit: Annotated[int, QueryParameter(ge=1, le=100, description="How many at most.")] = 20,
 ) -> UserList:
-    world = world_of(request)
+    state = state_of(request)
     return UserList(
-        results=await in_thread(world.waiting_threads, users_like, world, number.strip(), limit),
-        n_users=0 if world.histories is None else world.histories.histories.manifest.n_users,
+        results=await in_thread(state.waiting_threads, users_like, state, number.strip(), limit),
+        n_users=0 if state.histories is None else state.histories.histories.manifest.n_users,
     )
 
 
@@ -50,9 +51,9 @@ async def user(
     user_id: UserInPath,
     limit: Annotated[int, QueryParameter(ge=0, le=1000, description="Movies of the history.")] = 100,
 ) -> User:
-    facts_of(request.scope).user_id = user_id
-    world, view = world_of(request), (await model_of(request)).view
-    known = await in_thread(world.waiting_threads, history_of, world, user_id)
+    context_of(request.scope).user_id = user_id
+    state, view = state_of(request), (await model_of(request)).view
+    known = await in_thread(state.waiting_threads, history_of, state, user_id)
     if not known.is_known:
         raise ServiceProblem(404, "unknown-user", f"Nothing is recorded of user {user_id}.")
     genres, decades = tastes(known.history, view)
@@ -80,8 +81,8 @@ async def user(
     responses=problems(400, 401, 404, 503),
 )
 async def forget(request: Request[Any, Any, Any], user_id: UserInPath) -> Forgotten:
-    facts_of(request.scope).user_id = user_id
-    world = world_of(request)
-    deleted = await in_thread(world.waiting_threads, lambda: world.store().delete_user(user_id))
-    world.forgotten |= {user_id}
+    context_of(request.scope).user_id = user_id
+    state = state_of(request)
+    deleted = await in_thread(state.waiting_threads, lambda: state.store().delete_user(user_id))
+    state.forgotten |= {user_id}
     return Forgotten(user_id=user_id, events_deleted=deleted)

@@ -12,7 +12,8 @@ from movierank_core.errors import EventStoreError
 from movierank_core.events.store import NewEvents
 from movierank_serving.catalogue.view import CatalogueView
 from movierank_serving.schemas import HistoryItem, Taste, UserEntry
-from movierank_serving.worker.state import LoadedHistories, World
+from movierank_serving.worker.loaded import LoadedHistories
+from movierank_serving.worker.state import WorkerState
 
 _NAME_OF_CODE: Final = {event.code: name for name, event in EVENT_TYPES.items()}
 
@@ -28,20 +29,20 @@ class KnownHistory:
     """The event store answered; without it the newest events are missing."""
 
 
-def history_of(world: World, user_id: int) -> KnownHistory:
+def history_of(state: WorkerState, user_id: int) -> KnownHistory:
     """A user's history now. Empty for unknown and for forgotten users; nothing raises."""
-    return _history_of(world, user_id, asks_store=True)
+    return _history_of(state, user_id, asks_store=True)
 
 
-def published_history_of(world: World, user_id: int) -> KnownHistory:
+def published_history_of(state: WorkerState, user_id: int) -> KnownHistory:
     """The same without asking the event store, for when it takes too long to answer."""
-    return _history_of(world, user_id, asks_store=False)
+    return _history_of(state, user_id, asks_store=False)
 
 
-def _history_of(world: World, user_id: int, *, asks_store: bool) -> KnownHistory:
-    loaded = world.histories
-    news = _news_of(world, user_id) if asks_store else None
-    is_forgotten = user_id in world.forgotten if news is None else news.is_forgotten
+def _history_of(state: WorkerState, user_id: int, *, asks_store: bool) -> KnownHistory:
+    loaded = state.histories
+    news = _news_of(state, user_id) if asks_store else None
+    is_forgotten = user_id in state.forgotten if news is None else news.is_forgotten
     published = None if loaded is None or is_forgotten else loaded.histories.history_of(user_id)
     history = History.empty() if published is None else published
     if news is not None and news.events:
@@ -53,11 +54,11 @@ def _history_of(world: World, user_id: int, *, asks_store: bool) -> KnownHistory
     )
 
 
-def _news_of(world: World, user_id: int) -> NewEvents | None:
+def _news_of(state: WorkerState, user_id: int) -> NewEvents | None:
     """What the event store has beyond the published histories; None while it is away."""
-    loaded = world.histories
+    loaded = state.histories
     try:
-        return world.store().news_of(user_id, None if loaded is None else loaded.watermark)
+        return state.store().news_of(user_id, None if loaded is None else loaded.watermark)
     except EventStoreError:
         return None
 
@@ -132,17 +133,17 @@ def mean_rating(history: History) -> float | None:
     return round(float(rated.mean()), 3) if len(rated) else None
 
 
-def users_like(world: World, query: str, limit: int) -> list[UserEntry]:
+def users_like(state: WorkerState, query: str, limit: int) -> list[UserEntry]:
     """Users whose number begins with `query` (any, if empty), ascending; the exact one first."""
     found: dict[int, int] = {}
     if query.isascii() and query.isdecimal() and len(query) <= 16:
-        exact = history_of(world, int(query))
+        exact = history_of(state, int(query))
         if exact.is_known:
             found[int(query)] = len(exact.history)
     elif query:
         return []
-    if world.histories is not None:
-        histories = world.histories.histories
+    if state.histories is not None:
+        histories = state.histories.histories
         user_ids, counts = histories.user_ids(), histories.n_events()
         for low, high in _ranges(query, int(user_ids[-1]) if len(user_ids) else -1):
             first = int(np.searchsorted(user_ids, low))
@@ -150,7 +151,7 @@ def users_like(world: World, query: str, limit: int) -> list[UserEntry]:
                 user_id = int(user_ids[place])
                 if user_id > high or len(found) >= limit:
                     break
-                if user_id not in world.forgotten:
+                if user_id not in state.forgotten:
                     found.setdefault(user_id, int(counts[place]))
     return [UserEntry(user_id=user_id, n_events=n) for user_id, n in found.items()][:limit]
 

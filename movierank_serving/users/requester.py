@@ -11,12 +11,12 @@ from msgspec import UNSET, UnsetType
 from movierank_core.data.history import Event, History
 from movierank_core.reranking.filters import Filters
 from movierank_serving.catalogue.view import CatalogueView
-from movierank_serving.routes.dependencies import in_thread
 from movierank_serving.schemas import RankRequest, VisitorEvent
 from movierank_serving.users.history import KnownHistory, history_of, published_history_of
-from movierank_serving.web.middleware import RequestFacts
+from movierank_serving.web.middleware import RequestContext
 from movierank_serving.web.problems import invalid
-from movierank_serving.worker.state import World
+from movierank_serving.worker.state import WorkerState
+from movierank_serving.worker.threads import in_thread
 
 CLOCK_TOLERANCE_SECONDS: Final = 60
 """How far ahead a visitor's clock may be."""
@@ -27,7 +27,7 @@ _NOBODY: Final = KnownHistory(history=History.empty(), is_known=False, has_feedb
 
 
 @dataclass(frozen=True)
-class Asker:
+class Requester:
     """A history at the moment of its request."""
 
     known: KnownHistory
@@ -47,7 +47,7 @@ class Asker:
         return sorted(set(movie_ids[rows < 0].tolist())) or UNSET
 
 
-def checked_visitor(data: RankRequest) -> list[Event]:
+def visitor_events(data: RankRequest) -> list[Event]:
     """The request's own history; 400 for what the shape of a request does not rule out."""
     if data.user_id is None and data.history is None:
         raise invalid("user_id", "required field is missing (or give a history)")
@@ -58,23 +58,25 @@ def checked_visitor(data: RankRequest) -> list[Event]:
     return [_event(place, event, now) for place, event in enumerate(data.history or [])]
 
 
-async def asker_of(world: World, data: RankRequest, visitor: list[Event], facts: RequestFacts) -> Asker:
+async def resolve_requester(
+    state: WorkerState, data: RankRequest, visitor: list[Event], context: RequestContext
+) -> Requester:
     """Reads what is known of the user, within the time that the request has for it."""
-    known = _NOBODY if data.user_id is None else await _known(world, data.user_id, facts)
+    known = _NOBODY if data.user_id is None else await _known(state, data.user_id, context)
     history = known.history.then(visitor)
     last = int(history.timestamps[-1]) if len(history) else 0
-    return Asker(known, visitor, history, max(int(time.time()), last) + 1)
+    return Requester(known, visitor, history, max(int(time.time()), last) + 1)
 
 
-async def _known(world: World, user_id: int, facts: RequestFacts) -> KnownHistory:
-    if world.reads_at_once():
-        return history_of(world, user_id)
-    left = world.settings.rank_deadline_ms / 1000 - facts.elapsed_ms() / 1000
+async def _known(state: WorkerState, user_id: int, context: RequestContext) -> KnownHistory:
+    if state.has_local_store():
+        return history_of(state, user_id)
+    left = state.settings.rank_deadline_ms / 1000 - context.elapsed_ms() / 1000
     try:
         async with asyncio.timeout(max(left, 0) * HISTORY_SHARE):
-            return await in_thread(world.waiting_threads, history_of, world, user_id)
+            return await in_thread(state.waiting_threads, history_of, state, user_id)
     except TimeoutError:
-        return published_history_of(world, user_id)
+        return published_history_of(state, user_id)
 
 
 def _event(place: int, given: VisitorEvent, now: int) -> Event:

@@ -27,7 +27,7 @@ _log = logging.getLogger("movierank.requests")
 
 
 @dataclass
-class RequestFacts:
+class RequestContext:
     """What is known of a request while it is answered; handlers add to it."""
 
     request_id: str
@@ -40,17 +40,17 @@ class RequestFacts:
         return round((time.perf_counter() - self.started) * 1000, 3)
 
 
-def facts_of(scope: Any) -> RequestFacts:
-    """The facts of the request being answered."""
-    facts: RequestFacts = scope[_SCOPE_KEY]
-    return facts
+def context_of(scope: Any) -> RequestContext:
+    """The context of the request being answered."""
+    context: RequestContext = scope[_SCOPE_KEY]
+    return context
 
 
-def _set_facts(scope: Any, facts: RequestFacts) -> None:
-    scope[_SCOPE_KEY] = facts
+def _set_context(scope: Any, context: RequestContext) -> None:
+    scope[_SCOPE_KEY] = context
 
 
-class Observe:
+class ObservabilityMiddleware:
     """Wraps the whole application, its 404s and 405s as well."""
 
     def __init__(
@@ -69,9 +69,9 @@ class Observe:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        facts = RequestFacts(_request_id(scope), time.perf_counter())
-        _set_facts(scope, facts)
-        request_id = (b"x-request-id", facts.request_id.encode())
+        context = RequestContext(_request_id(scope), time.perf_counter())
+        _set_context(scope, context)
+        request_id = (b"x-request-id", context.request_id.encode())
         usual_headers = _security_headers(self._image_bases())
         status = 500
 
@@ -87,24 +87,24 @@ class Observe:
         try:
             await self._app(scope, receive, send_with_headers)
         finally:
-            self._note(scope, facts, status)
+            self._note(scope, context, status)
 
-    def _note(self, scope: Any, facts: RequestFacts, status: int) -> None:
+    def _note(self, scope: Any, context: RequestContext, status: int) -> None:
         method, route = str(scope["method"]), str(scope.get("path_template") or _UNMATCHED)
-        seconds = time.perf_counter() - facts.started
+        seconds = time.perf_counter() - context.started
         self._metrics.request(method, route, status, seconds)
         if not self._log_requests or (route in PROBES and status != 500):
             return
         line = {
-            "request_id": facts.request_id,
+            "request_id": context.request_id,
             "method": method,
             "route": route,
             "status": status,
             "latency_ms": round(seconds * 1000, 3),
-            "model_version": facts.model_version,
+            "model_version": context.model_version,
         }
-        if facts.user_id is not None:
-            line["user_id"] = facts.user_id
+        if context.user_id is not None:
+            line["user_id"] = context.user_id
         _log.info("request", extra=line)
 
 

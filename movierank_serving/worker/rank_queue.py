@@ -1,8 +1,7 @@
-"""The queue of rank work in one worker: bounded, in order of arrival, one at a time.
+"""The queue of rankings in one worker: bounded, first in first out, one ranking at a time.
 
-Ranking is computation and runs on the event loop itself. Between two rankings the loop gets to read what
-came meanwhile, so that a burst is seen while it waits and what is too much of it is refused at once, instead
-of piling up unseen in the loop.
+A ranking is computation and runs on the event loop. Between two rankings the loop reads the requests that
+arrived meanwhile, so that a burst is counted while it waits and the excess is refused at once.
 """
 
 import asyncio
@@ -14,32 +13,32 @@ from movierank_serving.web.prometheus import Metrics
 
 
 class RankQueue:
-    """For the event loop's thread alone."""
+    """Not thread-safe: use it from the event loop's thread only."""
 
-    def __init__(self, length: int, metrics: Metrics) -> None:
-        """`length`: requests that may be inside at once, the one being worked on included."""
-        self._length = length
+    def __init__(self, max_length: int, metrics: Metrics) -> None:
+        """`max_length`: maximum number of requests that wait or are being ranked."""
+        self._max_length = max_length
         self._metrics = metrics
-        self._inside = 0
+        self._n_admitted = 0
         self._turn = asyncio.Lock()
 
     @contextmanager
-    def place(self) -> Iterator[None]:
-        """A place in the queue for the length of the block; 503 if there is none."""
-        if self._inside >= self._length:
+    def admission(self) -> Iterator[None]:
+        """Counts the request as admitted during the block. Raises `overloaded` (503) if the queue is full."""
+        if self._n_admitted >= self._max_length:
             self._metrics.shed()
             raise overloaded()
-        self._inside += 1
-        self._metrics.rank_queue(self._inside)
+        self._n_admitted += 1
+        self._metrics.rank_queue(self._n_admitted)
         try:
             yield
         finally:
-            self._inside -= 1
-            self._metrics.rank_queue(self._inside)
+            self._n_admitted -= 1
+            self._metrics.rank_queue(self._n_admitted)
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """The block runs when those who came before are done; it must not wait for anything."""
+        """Waits until all earlier requests are ranked, then runs the block, which must not await."""
         async with self._turn:
-            await asyncio.sleep(0)  # Let the loop read what has arrived.
+            await asyncio.sleep(0)  # Let the loop read the requests that have arrived.
             yield

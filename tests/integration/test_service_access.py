@@ -67,7 +67,7 @@ def test_writing_and_administrative_routes_need_a_key(
     assert (response.status_code, response.headers["www-authenticate"]) == (401, challenge)
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json()["type"] == "urn:movierank:unauthorized"
-    assert keyed.app.state.world.store().count() == 0
+    assert keyed.app.state.worker.store().count() == 0
 
 
 @pytest.mark.parametrize(("method", "path", "body"), OPEN)
@@ -99,8 +99,8 @@ def test_no_key_is_ever_logged_or_shown(
             for given in (KEY, f"{KEY}x")
         ]
     assert KEY not in caplog.text + "".join(texts)
-    assert KEY not in repr(keyed.app.state.world.settings)
-    assert KEY not in repr(Access(keyed.app.state.world.settings).__dict__)
+    assert KEY not in repr(keyed.app.state.worker.settings)
+    assert KEY not in repr(Access(keyed.app.state.worker.settings).__dict__)
 
 
 def test_keys_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from litestar.testing import TestClient
 
 from movierank_core.manifest import MANIFEST
-from movierank_serving.model_sync.local_copies import CurrentVersion, ModelCopies, now
+from movierank_serving.model_sync.local_copies import CopiedVersion, ModelCopies, now
 from movierank_serving.settings import Settings
 from tests.support.service import client_of, serve_version, settings_in
 from tests.support.waiting import wait_for
@@ -16,10 +16,10 @@ from tests.support.waiting import wait_for
 def name_challenger(settings: Settings, version: str, name: str = "good") -> None:
     """Make a fake copy the challenger, as `sync` does."""
     copies = ModelCopies(settings.paths.model_cache)
-    named = CurrentVersion(version=version, run_id=f"run{version}", folder=f"{version}-x", aliased_at=now())
+    named = CopiedVersion(version=version, run_id=f"run{version}", folder=f"{version}-x", aliased_at=now())
     copies.folder_of(named).mkdir(parents=True, exist_ok=True)
     (copies.folder_of(named) / MANIFEST).write_text(name)
-    copies.name(copies.challenger_file, named)
+    copies.write(copies.challenger_file, named)
 
 
 def ask(client: TestClient[Any], version: str) -> tuple[int, Any]:

@@ -99,7 +99,7 @@ def test_without_the_ranker_the_fused_candidates_are_shown(
     assert answer["served_by"] == "candidates"
     assert answer["left_out"] == [{"part": "model", "why": "failure"}]
     model: RankingModel = recommender.model
-    history = client.app.state.world.histories.histories.history_of(3)
+    history = client.app.state.worker.histories.histories.history_of(3)
     query = model.state.query(history, model.catalogue, 2_000_000_000)
     fused = model.state.candidates(query, model.eligible(query))
     assert movies(answer) == model.catalogue.movie_ids[fused.rows[:10]].tolist()
@@ -189,7 +189,7 @@ def test_where_nothing_can_be_ranked_it_is_503_and_not_500(
 def test_what_would_come_after_the_deadline_is_left_out(
     client: TestClient[Litestar], slow: Any, served_by: str
 ) -> None:
-    client.app.state.world.model.pace.took(slow, 120.0)
+    client.app.state.worker.model.pace.took(slow, 120.0)
     answer = rank(client)
     assert answer["served_by"] == served_by
     assert answer["left_out"] == [{"part": slow, "why": "deadline"}]

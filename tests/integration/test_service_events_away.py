@@ -29,7 +29,7 @@ class Sqlite:
         self.url = self.direct_url = f"sqlite:///{self._folder}/events.db"
 
     def take_away(self, client: TestClient[Litestar]) -> None:
-        client.app.state.world.store().close()  # An open file would go on to work.
+        client.app.state.worker.store().close()  # An open file would go on to work.
         self._folder.rename(self._away)
         self._folder.touch()
 
@@ -180,7 +180,7 @@ def test_an_event_that_a_store_hangs_on_is_not_acknowledged(
 
 def fill_disk_of_every_connection(client: TestClient[Litestar], monkeypatch: pytest.MonkeyPatch) -> None:
     """From now on no connection may add a page to the file: those that are open are replaced."""
-    store = client.app.state.world.store()
+    store = client.app.state.worker.store()
     with store._connections.use("measure") as connection:
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
     database = store._connections._database

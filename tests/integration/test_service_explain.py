@@ -67,8 +67,8 @@ def test_every_ranked_movie_is_explained_as_it_was_ranked(client: TestClient[Lit
 
 
 def test_the_sources_of_a_candidate_are_those_that_propose_it(client: TestClient[Litestar]) -> None:
-    model = client.app.state.world.model.recommender.model
-    history = client.app.state.world.histories.histories.history_of(3)
+    model = client.app.state.worker.model.recommender.model
+    history = client.app.state.worker.histories.histories.history_of(3)
     query = model.state.query(history, model.catalogue, 2_000_000_000)
     mask = model.eligible(query)
     proposals = {
@@ -127,7 +127,7 @@ def test_every_rule_that_keeps_a_movie_out_is_named(client: TestClient[Litestar]
 
 def test_a_movie_that_is_no_candidate_is_scored_as_one_more(client: TestClient[Litestar]) -> None:
     ranked = {result["movie_id"] for result in rank(client)}
-    history = client.app.state.world.histories.histories.history_of(3)
+    history = client.app.state.worker.histories.histories.history_of(3)
     others = set(range(10, 810, 10)) - ranked - set(history.movie_ids.tolist())
     assert others
     for movie_id in sorted(others)[:5]:
@@ -194,6 +194,6 @@ def test_an_explanation_that_fails_is_503(
     def fail(*_: Any, **__: Any) -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(client.app.state.world.model.recommender, "explain", fail)
+    monkeypatch.setattr(client.app.state.worker.model.recommender, "explain", fail)
     response = client.post("/explain", json={"user_id": 3, "movie_id": 10})
     assert (response.status_code, response.json()["type"]) == (503, "urn:movierank:ranking-failed")

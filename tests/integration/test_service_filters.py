@@ -36,7 +36,7 @@ def client(
 
 @pytest.fixture(scope="module")
 def movies(client: TestClient[Litestar], world: World) -> dict[int, Movie]:
-    recommender = client.app.state.world.model.recommender
+    recommender = client.app.state.worker.model.recommender
     votes = recommender.model.state.movies.n_events.tolist()
     rows = world.catalogue.frame.to_dicts()
     return {row["movie_id"]: {**row, "votes": n} for row, n in zip(rows, votes, strict=True)}
@@ -78,7 +78,7 @@ def test_only_what_passes_is_shown_and_the_list_is_filled_up_with_it(
     client: TestClient[Litestar], movies: dict[int, Movie], filters: Any, passes: Callable[[Movie], bool]
 ) -> None:
     found = shown(client, filters=filters)
-    history = client.app.state.world.histories.histories.history_of(3)
+    history = client.app.state.worker.histories.histories.history_of(3)
     could_be = {n for n, movie in movies.items() if passes(movie)} - set(history.movie_ids.tolist())
     assert found
     assert found <= could_be

@@ -61,7 +61,7 @@ def rank(client: TestClient[Litestar], **body: Any) -> dict[str, Any]:
 
 def rows_of(client: TestClient[Litestar], request_id: str) -> list[dict[str, Any]]:
     def rows() -> list[dict[str, Any]]:
-        frame = client.app.state.world.store().impressions()
+        frame = client.app.state.worker.store().impressions()
         found: list[dict[str, Any]] = frame.filter(request_id=request_id).to_dicts()
         return found
 
@@ -194,7 +194,7 @@ class Stuck:
 
 def note(log: ImpressionLog, request_id: str) -> float:
     started = time.perf_counter()
-    log.note(
+    log.add(
         request_id=request_id,
         user_id=1,
         model_version="1",
@@ -212,7 +212,7 @@ def counted(metrics: Metrics, outcome: str) -> float:
 
 def test_a_full_buffer_drops_and_counts_and_never_waits() -> None:
     store, metrics = Stuck(), Metrics()
-    log = ImpressionLog(lambda: store, 50, metrics, buffered=100)  # type: ignore[arg-type, return-value]
+    log = ImpressionLog(lambda: store, 50, metrics, max_buffered=100)  # type: ignore[arg-type, return-value]
     log.start()
     waits = [note(log, str(number)) for number in range(2_000)]
     assert max(waits) < 0.5
@@ -230,7 +230,7 @@ def test_what_a_store_refuses_to_the_end_is_counted_as_dropped(caplog: pytest.Lo
     store, metrics = Stuck(), Metrics()
     store.refuses = True
     store.let.set()
-    log = ImpressionLog(lambda: store, 50, metrics, buffered=100)  # type: ignore[arg-type, return-value]
+    log = ImpressionLog(lambda: store, 50, metrics, max_buffered=100)  # type: ignore[arg-type, return-value]
     log.start()
     for number in range(10):
         note(log, str(number))

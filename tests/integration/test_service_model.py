@@ -13,7 +13,7 @@ from movierank_core.manifest import Estimate, EvaluationSummary, ReliabilityBin
 from movierank_core.recommender.recommender import Recommender
 from movierank_pipeline.release.log_run import Release
 from movierank_serving.web.prometheus import Metrics
-from movierank_serving.worker.state import World
+from movierank_serving.worker.state import WorkerState
 from tests.support.service import FakeRecommender, client_of, serve_version, settings_in
 
 SUMMARY = EvaluationSummary(
@@ -63,13 +63,13 @@ def test_links_lead_to_the_version_and_to_its_asset(tmp_path: Path) -> None:
 def test_a_replaced_version_is_freed_though_nobody_looks_for_cycles(tmp_path: Path, release: Release) -> None:
     """The collector does not look at what was loaded, so no cycle may keep an old version alive."""
     settings = settings_in(tmp_path)
-    world = World(settings, Metrics(), lambda _: read_bundle(release.bundle))
+    worker = WorkerState(settings, Metrics(), lambda _: read_bundle(release.bundle))
     gc.disable()
     try:
         serve_version(settings, "1")
-        world.refresh()
-        assert world.model is not None
-        recommender = world.model.recommender
+        worker.refresh()
+        assert worker.model is not None
+        recommender = worker.model.recommender
         assert isinstance(recommender, Recommender)
         history = History.from_events([Event(int(recommender.catalogue.movie_ids[0]), "like", 1)])
         assert recommender.rank(history, as_of=2, k=5).served_by == "model"
@@ -77,9 +77,9 @@ def test_a_replaced_version_is_freed_though_nobody_looks_for_cycles(tmp_path: Pa
         old = [weakref.ref(recommender), weakref.ref(recommender.model.state)]
         del recommender
         serve_version(settings, "2")
-        world.refresh()
-        assert world.model.version == "2"
+        worker.refresh()
+        assert worker.model.version == "2"
         assert [part() for part in old] == [None, None]
     finally:
         gc.enable()
-        world.close()
+        worker.close()

@@ -87,9 +87,9 @@ def test_a_refused_ranking_leaves_its_place(tmp_path: Path) -> None:
             bad = {"user_id": 1, "filters": {"year_min": 2000, "year_max": 1990}}
             for _ in range(5):
                 await client.post("/rank", json=bad)
-                app.state.world.model.recommender.rank = fail
+                app.state.worker.model.recommender.rank = fail
                 await client.post("/rank", json={"user_id": 1})
-                del app.state.world.model.recommender.rank
+                del app.state.worker.model.recommender.rank
             return [(await client.post("/rank", json={"user_id": 1})).status_code for _ in range(3)]
 
     def fail(*_: Any, **__: Any) -> None:

@@ -62,7 +62,7 @@ class Clock:
 
 def offline_history(client: TestClient[Litestar], world: World, user_id: int) -> Any:
     """What the next training would know of the user: the ratings and all feedback, by the pipeline's code."""
-    feedback = client.app.state.world.store().read_all()
+    feedback = client.app.state.worker.store().read_all()
     data = InteractionArrays.from_frame(build_interactions(world.ratings, feedback), world.catalogue)
     return data.history(int(np.searchsorted(data.user_ids, user_id)))
 

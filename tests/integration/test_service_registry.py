@@ -259,7 +259,7 @@ def test_an_unreachable_registry_is_reported_soon_and_without_its_password(
 
 
 def challenger_of(copies: ModelCopies) -> str | None:
-    named = copies.named(copies.challenger_file)
+    named = copies.read(copies.challenger_file)
     return None if named is None else named.version
 
 

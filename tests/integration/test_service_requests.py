@@ -43,7 +43,7 @@ def shared_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClie
 
 
 def recommender_of(client: TestClient[Litestar]) -> FakeRecommender:
-    recommender: FakeRecommender = client.app.state.world.model.recommender
+    recommender: FakeRecommender = client.app.state.worker.model.recommender
     return recommender
 
 
@@ -284,7 +284,7 @@ def test_a_bad_feedback_request_is_refused(
         f"The request is invalid: {field}: {message}.",
     )
     assert problem["errors"] == [{"field": field, "message": message}]
-    assert shared_client.app.state.world.store().count() == 0
+    assert shared_client.app.state.worker.store().count() == 0
 
 
 @pytest.mark.parametrize("path", ["/rank", "/feedback"])
@@ -347,7 +347,7 @@ def test_feedback_is_acknowledged_and_counts_once(client: TestClient[Litestar]) 
     assert (first.status_code, second.status_code) == (202, 202)
     assert first.json() == {"event_id": "e-1", "accepted": True, "duplicate": False}
     assert second.json() == {"event_id": "e-1", "accepted": True, "duplicate": True}
-    assert client.app.state.world.store().read_all()["value"].to_list() == [2.5]
+    assert client.app.state.worker.store().read_all()["value"].to_list() == [2.5]
 
 
 def test_feedback_changes_the_next_ranking_and_undo_takes_it_back(client: TestClient[Litestar]) -> None:
@@ -365,7 +365,7 @@ def test_feedback_changes_the_next_ranking_and_undo_takes_it_back(client: TestCl
 def test_feedback_on_an_unknown_movie_is_refused(shared_client: TestClient[Litestar]) -> None:
     response = shared_client.post("/feedback", json={"user_id": 7, "movie_id": 2, "event_type": "like"})
     assert_problem(response, 404, "unknown-movie", "The catalogue has no movie with id 2.")
-    assert shared_client.app.state.world.store().count() == 0
+    assert shared_client.app.state.worker.store().count() == 0
 
 
 def test_a_movie_is_shown_with_everything_that_is_known(shared_client: TestClient[Litestar]) -> None:

@@ -63,7 +63,7 @@ def test_without_a_model_it_starts_and_says_what_to_do(settings: Settings) -> No
             assert (problem["type"], problem["detail"]) == ("urn:movierank:no-model", reason)
             assert problem["remedy"] == remedy
         assert ready(client)["health"]["status"] == "not_ready"
-        assert client.app.state.world.store().count() == 0
+        assert client.app.state.worker.store().count() == 0
 
 
 def test_the_reason_of_the_registry_is_passed_on(settings: Settings) -> None:
@@ -128,17 +128,17 @@ def test_another_version_is_taken_and_the_model_route_says_so(settings: Settings
 def test_a_request_in_flight_finishes_with_the_version_it_began_with(settings: Settings) -> None:
     serve_version(settings, "1")
     with client_of(settings) as client:
-        world = client.app.state.world
-        inner = world.model.recommender.rank
+        worker = client.app.state.worker
+        inner = worker.model.recommender.rank
 
         def rank(history: History, **options: Any) -> Ranking:
             serve_version(settings, "2")
-            world.refresh()
-            assert world.model.version == "2"
+            worker.refresh()
+            assert worker.model.version == "2"
             ranking: Ranking = inner(history, **options)
             return ranking
 
-        world.model.recommender.rank = rank
+        worker.model.recommender.rank = rank
         assert version_of(client) == "1"
         assert version_of(client) == "2"
 
@@ -193,7 +193,7 @@ def test_a_damaged_pointer_to_the_version_is_refused(settings: Settings) -> None
     with client_of(settings) as client:
         (settings.paths.model_cache / "CURRENT").write_text("{")
         error = problem_with(client, f"{settings.paths.model_cache}/CURRENT cannot be read: ")
-        assert error.endswith("Remedy: delete it; the next look at the registry writes it.")
+        assert error.endswith("Remedy: delete it; the next check of the registry writes it.")
         assert version_of(client) == "1"
 
 
@@ -315,8 +315,8 @@ def test_a_forgotten_user_stays_masked_while_the_event_store_is_away(
     publish(settings, (7, 550, "like", 4.5, 50))
     with client_of(settings) as client:
         client.delete("/users/7")
-        world = client.app.state.world
-        world.store().close()
+        worker = client.app.state.worker
+        worker.store().close()
         Path(settings.events_url.removeprefix("sqlite:///")).write_bytes(b"no database any more" * 100)
         for leftover in Path(settings.home).glob("events.db-*"):
             leftover.unlink()
@@ -327,9 +327,9 @@ def test_a_forgotten_user_stays_masked_while_the_event_store_is_away(
 def test_a_catalogue_that_did_not_change_is_not_prepared_again(settings: Settings) -> None:
     serve_version(settings, "1")
     with client_of(settings) as client:
-        world = client.app.state.world
-        view = world.model.view
+        worker = client.app.state.worker
+        view = worker.model.view
         serve_version(settings, "2")
-        wait_for(lambda: world.model.version == "2")
-        assert world.model.view is view
-        assert isinstance(world.model.recommender, FakeRecommender)
+        wait_for(lambda: worker.model.version == "2")
+        assert worker.model.view is view
+        assert isinstance(worker.model.recommender, FakeRecommender)

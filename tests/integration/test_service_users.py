@@ -138,7 +138,7 @@ def test_a_snapshot_from_after_the_forgetting_counts_again(settings: Settings) -
     with client_of(settings) as client:
         client.delete("/users/7")
         client.post("/feedback", json={"user_id": 7, "movie_id": 604, "event_type": "like"})
-        watermark = client.app.state.world.store().snapshot().watermark
+        watermark = client.app.state.worker.store().snapshot().watermark
     publish(settings, (7, 604, "like", 4.5, 60), through=watermark)
     with client_of(settings) as client:
         assert history_of(client, 7) == [(604, 4.5)]

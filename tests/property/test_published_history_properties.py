@@ -14,7 +14,7 @@ from movierank_core.events.store import FeedbackEvent, open_event_store
 from movierank_pipeline.ingest.interactions import build_interactions
 from movierank_serving.users.history import history_of
 from movierank_serving.web.prometheus import Metrics
-from movierank_serving.worker.state import World
+from movierank_serving.worker.state import WorkerState
 from tests.support.service import settings_in
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -67,8 +67,8 @@ def test_a_snapshot_and_the_events_since_are_the_whole_history(
     if feedback[published_after:]:
         store.append(feedback[published_after:])
     store.close()
-    world = World(service, Metrics())
-    world.refresh()
+    worker = WorkerState(service, Metrics())
+    worker.refresh()
     everything = [
         *(Event(movie, "rating", int(START.timestamp()) + n // 2, 3.0) for n, movie in enumerate(rated)),
         *(
@@ -76,5 +76,5 @@ def test_a_snapshot_and_the_events_since_are_the_whole_history(
             for event in feedback
         ),
     ]
-    assert rows_of(history_of(world, USER).history) == rows_of(History.from_events(everything))
-    world.close()
+    assert rows_of(history_of(worker, USER).history) == rows_of(History.from_events(everything))
+    worker.close()

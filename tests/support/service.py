@@ -22,9 +22,9 @@ from movierank_core.recommender.degradation import STRICT, Strict
 from movierank_core.recommender.explanation import Explanation
 from movierank_core.recommender.recommender import DEFAULT_OPTIONS, RankedMovie, Ranking, RankOptions
 from movierank_serving.app import create_app
-from movierank_serving.model_sync.local_copies import CurrentVersion, ModelCopies, now
+from movierank_serving.model_sync.local_copies import CopiedVersion, ModelCopies, now
 from movierank_serving.settings import Settings
-from movierank_serving.worker.state import Ranks
+from movierank_serving.worker.loaded import ServedRecommender
 
 MOVIES: list[dict[str, Any]] = [
     {"movie_id": 1, "title": "Amélie", "release_year": 2001, "genres": ["Comedy", "Romance"], "tmdb_id": 194},
@@ -154,7 +154,7 @@ def settings_in(folder: Path, **changes: Any) -> Settings:
 def serve_version(settings: Settings, version: str, name: str = "good") -> None:
     """Make a fake copy current, as `sync` does."""
     copies = ModelCopies(settings.paths.model_cache)
-    current = CurrentVersion(version=version, run_id=f"run{version}", folder=f"{version}-x", aliased_at=now())
+    current = CopiedVersion(version=version, run_id=f"run{version}", folder=f"{version}-x", aliased_at=now())
     folder = copies.folder_of(current)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST).write_text(name)
@@ -179,7 +179,7 @@ def publish(
 
 @contextmanager
 def client_of(
-    settings: Settings, load: Callable[[Path], Ranks] = load_fake
+    settings: Settings, load: Callable[[Path], ServedRecommender] = load_fake
 ) -> Iterator[TestClient[Litestar]]:
     """The service in this process, with fake recommenders unless told otherwise."""
     with TestClient(create_app(settings, load), raise_server_exceptions=False) as client:
