@@ -305,8 +305,51 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Null where the version was made before this was kept."""
     challenger: "LoadedVersion | None"
     """The version that `/rank` may be asked for by `"version": "challenger"`."""
+    sources: "list[SourceInfo]"
+    """The candidate sources of this version, in the order of its feature columns and reports."""
+    features: "list[FeatureDescription]"
+    """The features of this version, in the order of its feature columns."""
+    families: "list[FamilyInfo]"
+    """Every family of contributions and reasons, in display order."""
     links: dict[str, str]
     """`mlflow` (this version) and `dagster` (the asset that made it), where they are configured."""
+
+
+class SourceInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One candidate source."""
+
+    name: str
+    """As in the `sources` of `/explain`."""
+    label: str
+    """A short name to show to people."""
+    family: str
+    """The family that its features contribute to."""
+    meaning: str
+    """What its score measures."""
+
+
+class FeatureDescription(msgspec.Struct, frozen=True, kw_only=True):
+    """One feature column."""
+
+    name: str
+    """As in the `features` of `/explain`."""
+    group: str
+    family: str
+    """The family that its contribution is added to."""
+    unit: str
+    meaning: str
+
+
+class FamilyInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One family of features: a key of `contributions`, a kind of reason code, or both."""
+
+    name: str
+    """The key in `contributions`, and the part of a reason code before the colon."""
+    label: str
+    """The row label in a table of contributions; empty if the family never has a contribution."""
+    reason: str
+    """The sentence for the reason code; empty if the family never becomes a reason. `{genre}`, `{decade}`
+    and `{title}` stand for the part of the code after the colon: `{title}` for the title of that movie id."""
 
 
 class HistoriesInfo(msgspec.Struct, frozen=True, kw_only=True):

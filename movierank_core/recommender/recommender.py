@@ -97,6 +97,11 @@ class Recommender:
         self._genres, _, _ = genre_indicators(model.catalogue.frame["genres"])
 
     @property
+    def source_names(self) -> tuple[str, ...]:
+        """Names of the model's candidate sources, in the order in which they were fitted."""
+        return tuple(self.model.state.sources)
+
+    @property
     def catalogue(self) -> Catalogue:
         return self.model.catalogue
 

@@ -9,9 +9,14 @@ from litestar.openapi.datastructures import ResponseSpec
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from movierank_core.errors import EventStoreError
+from movierank_core.features.families import FAMILIES
+from movierank_core.features.registry import feature_list
 from movierank_core.manifest import Manifest
+from movierank_core.retrieval.registry import source_types
 from movierank_serving.routes.dependencies import model_of, problems, state_of, why_no_model
 from movierank_serving.schemas import (
+    FamilyInfo,
+    FeatureDescription,
     Health,
     HistoriesInfo,
     Live,
@@ -19,12 +24,13 @@ from movierank_serving.schemas import (
     ModelInfo,
     NotReady,
     RefusedVersion,
+    SourceInfo,
 )
 from movierank_serving.settings import Settings
 from movierank_serving.web.auth import SECURITY, needs_key
 from movierank_serving.web.problems import PROBLEM_JSON, no_model
 from movierank_serving.web.static_files import accepts_gzip
-from movierank_serving.worker.loaded import LoadedHistories, LoadedModel
+from movierank_serving.worker.loaded import LoadedHistories, LoadedModel, ServedRecommender
 from movierank_serving.worker.state import WorkerState
 from movierank_serving.worker.threads import in_thread
 
@@ -50,6 +56,12 @@ async def model(request: Request[Any, Any, Any]) -> ModelInfo:
         n_users=manifest.n_users,
         n_interactions=manifest.n_interactions,
         n_features=len(manifest.features),
+        sources=_sources(loaded.recommender),
+        features=_features(manifest),
+        families=[
+            FamilyInfo(name=family.name, label=family.label, reason=family.reason)
+            for family in FAMILIES.values()
+        ],
         metrics=manifest.metrics,
         library_versions=manifest.library_versions,
         histories=None if histories is None else _info(histories),
@@ -190,6 +202,30 @@ def _loaded_version(loaded: LoadedModel | None) -> LoadedVersion | None:
     if loaded is None:
         return None
     return LoadedVersion(model_version=loaded.version, run_id=loaded.run_id, loaded_at=loaded.loaded_at)
+
+
+def _sources(recommender: ServedRecommender) -> list[SourceInfo]:
+    """The candidate sources of a version, described by their classes."""
+    types = source_types()
+    return [
+        SourceInfo(name=name, label=types[name].label, family=types[name].family, meaning=types[name].meaning)
+        for name in recommender.source_names
+    ]
+
+
+def _features(manifest: Manifest) -> list[FeatureDescription]:
+    """The features of a version in column order, described by the registry."""
+    by_name = {feature.name: feature for feature in feature_list(())}
+    return [
+        FeatureDescription(
+            name=feature.name,
+            group=feature.group,
+            family=feature.family,
+            unit=feature.unit,
+            meaning=feature.meaning,
+        )
+        for feature in (by_name[info.name] for info in manifest.features)
+    ]
 
 
 def _links(settings: Settings, version: str) -> dict[str, str]:

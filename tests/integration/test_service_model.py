@@ -9,8 +9,11 @@ import pytest
 
 from movierank_core.bundle import read_bundle
 from movierank_core.data.history import Event, History
+from movierank_core.features.families import FAMILIES
+from movierank_core.features.registry import feature_list
 from movierank_core.manifest import Estimate, EvaluationSummary, ReliabilityBin
 from movierank_core.recommender.recommender import Recommender
+from movierank_core.retrieval.registry import SOURCES
 from movierank_pipeline.release.log_run import Release
 from movierank_serving.web.prometheus import Metrics
 from movierank_serving.worker.state import WorkerState
@@ -58,6 +61,38 @@ def test_links_lead_to_the_version_and_to_its_asset(tmp_path: Path) -> None:
             "mlflow": "http://box:5000/#/models/movie-ranker/versions/3",
             "dagster": "https://box/dagster/assets/model_version",
         }
+
+
+def test_sources_features_and_families_describe_the_loaded_version(tmp_path: Path, release: Release) -> None:
+    settings = settings_in(tmp_path)
+    serve_version(settings, "1")
+    recommender = read_bundle(release.bundle, verify=False)
+    with client_of(settings, lambda _: recommender) as client:
+        model = client.get("/model").json()
+        movie_id = int(recommender.catalogue.movie_ids[0])
+        explained = client.post("/explain", json={"history": [], "movie_id": movie_id}).json()
+    definitions = {feature.name: feature for feature in feature_list(())}
+    assert model["features"] == [
+        {
+            "name": info.name,
+            "group": definitions[info.name].group,
+            "family": definitions[info.name].family,
+            "unit": definitions[info.name].unit,
+            "meaning": definitions[info.name].meaning,
+        }
+        for info in recommender.manifest.features
+    ]
+    assert [source["name"] for source in model["sources"]] == [
+        entry["name"] for entry in explained["sources"]
+    ]
+    assert model["sources"] == [
+        {"name": source.name, "label": source.label, "family": source.family, "meaning": source.meaning}
+        for source in SOURCES
+    ]
+    assert model["families"] == [msgspec.to_builtins(family) for family in FAMILIES.values()]
+    described = {family["name"] for family in model["families"]}
+    assert described >= {entry["family"] for entry in (*model["sources"], *model["features"])}
+    assert described >= set(explained["contributions"])
 
 
 def test_a_replaced_version_is_freed_though_nobody_looks_for_cycles(tmp_path: Path, release: Release) -> None:

@@ -72,7 +72,7 @@ class FakeRecommender:
             n_movies=len(self.catalogue),
             n_users=2,
             n_interactions=4,
-            features=[FeatureInfo("age_days", "movie")],
+            features=[FeatureInfo("movie_log_events", "movie"), FeatureInfo("movie_age_years", "movie")],
             model_weights=[1.0],
             calibration={},
             metrics={"ndcg_at_10": 0.2},
@@ -80,6 +80,7 @@ class FakeRecommender:
             library_versions={"numpy": np.__version__},
             files={},
         )
+        self.source_names = ("ease_likes", "popularity")
         self.asked: list[tuple[History, int, RankOptions]] = []
 
     def rank(
