@@ -8,7 +8,7 @@ BENCH_ARGS ?=
 PIP_INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench-serving lint format materialize serve dagster mlflow lock clean
+.PHONY: help setup demo test test-all bench-serving lint format materialize serve dagster mlflow lock clean
 
 help: ## List what can be done here
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -33,8 +33,14 @@ setup: $(VENV)/.setup ## Make the environment in .venv
 demo: setup ## Data, training, registry, service and page in one go (DEMO_ARGS=--check to try and stop)
 	$(BIN)/movierank demo $(DEMO_ARGS)
 
+# The order of files comes from tests/support/order.py: longest first.
+PYTEST = $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
 test: $(VENV)/.setup-test ## Run all tests on two cores (TEST_ARGS="-m 'not slow'" for the quick ones)
-	$(BIN)/pytest --numprocesses 2 --dist loadfile $(TEST_ARGS)
+	$(PYTEST) $(TEST_ARGS)
+
+test-all: $(VENV)/.setup-test ## Run the large variants that `make test` leaves out
+	$(PYTEST) -m heavy $(TEST_ARGS)
 
 lint: $(VENV)/.setup-test ## Check style, format and types
 	$(BIN)/ruff check .

@@ -1,6 +1,5 @@
 """One Chromium for all browser tests; for each test a fake service and a page that is watched."""
 
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -39,11 +38,9 @@ def shared_server() -> Iterator[FakeServer]:
 
 
 @pytest.fixture(scope="session")
-def trained_sample(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """A model of the built-in sample, trained once for all tests, also where several processes share them."""
-    base = tmp_path_factory.getbasetemp()
-    together = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    return train_once(together / "trained-sample", "--dataset", "sample")
+def trained_sample() -> Trained:
+    """A model of the built-in sample, made once."""
+    return train_once("trained-sample", "--dataset", "sample")
 
 
 @pytest.fixture(scope="package")

@@ -1,4 +1,4 @@
-"""What integration tests share: an environment that nothing on this machine leaks into, a finished root."""
+"""What integration tests share: an environment without the caller's settings, a release, a finished run."""
 
 import os
 import shutil
@@ -8,10 +8,9 @@ import pytest
 
 from movierank_core.paths import Paths
 from movierank_pipeline.release.log_run import Release
-from tests.support.releases import make_release
+from tests.support import releases
 from tests.support.stores import paths_with_store
-from tests.support.tiny_pipeline import Recorder, environment, run, write_tiny_ratings
-from tests.support.world import World
+from tests.support.tiny_pipeline import Recorder, environment, finished_run, write_tiny_ratings
 
 
 @pytest.fixture
@@ -31,22 +30,15 @@ def paths(tmp_path: Path, clean_environment: None, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.fixture(scope="session")
-def release(world: World, tmp_path_factory: pytest.TempPathFactory) -> Release:
-    """A training of the small world; ten seconds, so it is made once."""
-    return make_release(tmp_path_factory.mktemp("release"), world)
+def release() -> Release:
+    """A training of the small world. Its bundle is shared: copy it to change it."""
+    return releases.release()
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Recorder]:
-    """A root on which everything was made once."""
-    root = tmp_path_factory.mktemp("finished")
-    write_tiny_ratings(root)
-    recorder = Recorder()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment(root).items():
-            patch.setenv(name, value)
-        run(recorder)
-    return root, recorder
+def finished() -> tuple[Path, Recorder]:
+    """A root on which every asset was made, and what was reported. It is shared: copy it to change it."""
+    return finished_run()
 
 
 @pytest.fixture

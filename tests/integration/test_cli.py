@@ -15,6 +15,7 @@ from movierank_core.mlflow_store import MODEL_NAME
 from movierank_core.paths import Paths
 from movierank_pipeline.release.mlflow_client import connect, experiment_id
 from movierank_pipeline.release.registry import Registry
+from tests.support.waiting import PATIENCE_SECONDS
 
 BLOCKED = {
     "serving host": ("dagster", "lightgbm", "implicit", "scipy", "matplotlib"),
@@ -40,7 +41,7 @@ def movierank(
         [sys.executable, "-c", code, *arguments],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE_SECONDS,
         env={**os.environ, **more},
     )
 

@@ -21,6 +21,7 @@ from movierank_pipeline.release.mlflow_client import connect, experiment_id
 from movierank_pipeline.release.registry import Registry, RegistryError
 from movierank_pipeline.settings import Settings
 from tests.support.tiny_pipeline import environment, write_tiny_ratings
+from tests.support.waiting import PATIENCE_SECONDS
 
 
 def run(root: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -34,7 +35,7 @@ def run(root: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
         [sys.executable, "-m", "movierank_cli", *arguments],
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=2 * PATIENCE_SECONDS,
         env={**inherited, **variables},
     )
 

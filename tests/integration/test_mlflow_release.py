@@ -6,8 +6,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from movierank_pipeline.release.log_run import Release, log_release
 from movierank_pipeline.release.mlflow_client import connect, experiment_id
 from movierank_pipeline.release.registry import Registry
 from tests.support.stores import paths_with_store
+from tests.support.waiting import PATIENCE_SECONDS, exit_code, wait_for
 
 HISTORY = [Event(20, "rating", 1_704_200_000, 5.0), Event(40, "like", 1_704_300_000), Event(70, "click", 1)]
 AS_OF = 1_706_000_000
@@ -206,31 +205,28 @@ def test_mlflow_serves_the_scores_of_the_bundle_over_http(
             env=environment, stdout=log, stderr=log, cwd=tmp_path, start_new_session=True,
         )  # fmt: skip
         try:
-            wait_for(f"http://127.0.0.1:{port}/ping", server, tmp_path / "log")
+            wait_for(lambda: answers(f"http://127.0.0.1:{port}/ping"), "an answer to /ping", process=server)
             row = as_columns(HISTORY, k=5, as_of=AS_OF)
             row["ratings"] = [None if np.isnan(rating) else rating for rating in row["ratings"]]
             body = json.dumps({"dataframe_records": [row]}).encode()
             request = urllib.request.Request(
                 f"http://127.0.0.1:{port}/invocations", body, {"Content-Type": "application/json"}
             )
-            with urllib.request.urlopen(request, timeout=30) as response:
+            with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as response:
                 answer = json.load(response)["predictions"][0]
         finally:
             os.killpg(server.pid, 15)
-            server.wait(30)
+            exit_code(server)
     movie_ids, scores = expected(release, HISTORY, 5)
     assert answer == {"movie_ids": movie_ids, "scores": scores}
 
 
-def wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-    pytest.fail(f"no answer from {url}:\n{log.read_text()}")
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5):
+            return True
+    except OSError:
+        return False
 
 
 def test_a_failure_while_logging_leaves_a_failed_run_and_no_version(
@@ -263,6 +259,10 @@ def test_the_code_in_a_version_reads_its_bundle_on_its_own(released: Paths, tmp_
         "assert not any(name.startswith('movierank_pipeline') for name in sys.modules)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(copy)], capture_output=True, text=True, cwd=tmp_path, timeout=120
+        [sys.executable, "-c", code, str(copy)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=PATIENCE_SECONDS,
     )
     assert done.returncode == 0, done.stderr

@@ -12,6 +12,7 @@ from movierank_core.mlflow_store import EXPERIMENT_NAME, follow_move, is_embedde
 from movierank_core.paths import Paths
 from movierank_pipeline.release.mlflow_client import connect, experiment_id
 from movierank_pipeline.release.registry import Registry
+from tests.support.waiting import PATIENCE_SECONDS
 
 CODE = """
 import mlflow
@@ -68,7 +69,11 @@ def read_facts(paths: Paths) -> list[str]:
     """
     environment = {**os.environ, "MOVIERANK_ROOT": str(paths.root)}
     done = subprocess.run(
-        [sys.executable, "-c", READ], env=environment, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", READ],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,6 +31,7 @@ from movierank_pipeline.release.mlflow_client import connect
 from movierank_pipeline.release.registry import Registry, RegistryError, Version
 from movierank_pipeline.settings import Settings
 from tests.support.tiny_pipeline import Recorder, prove, run
+from tests.support.waiting import exit_code, wait_for
 
 ALL = [
     *("ratings", "movies", "links", "tags", "feedback", "tmdb_movies", "catalogue", "interactions"),
@@ -329,12 +329,10 @@ MATERIALIZE = "from tests.support.tiny_pipeline import run; run()"
 def test_after_a_kill_the_next_run_goes_on_and_nothing_half_made_has_an_alias(empty_root: Path) -> None:
     killed = subprocess.Popen([sys.executable, "-c", MATERIALIZE], env=dict(os.environ))
     place = Paths.from_environment().assets / "training_set"
-    deadline = time.monotonic() + 120
-    while not place.exists() and time.monotonic() < deadline and killed.poll() is None:
-        time.sleep(0.02)
+    wait_for(place.exists, "a training set", process=killed)
     assert killed.poll() is None, "the run ended before it could be killed"
     killed.send_signal(signal.SIGKILL)
-    killed.wait()
+    exit_code(killed)
     assert aliases() == {}
     outcome = run()
     assert {"ratings", "interactions", "catalogue"} <= set(outcome.reused)
@@ -352,7 +350,7 @@ set_tags = Registry.set_tags
 def stop_at_the_end(self, number, tags):
     if "movierank.state" in tags:
         print("registering", flush=True)
-        time.sleep(60)
+        time.sleep(3600)
     set_tags(self, number, tags)
 
 Registry.set_tags = stop_at_the_end
@@ -368,7 +366,7 @@ def test_a_kill_while_registering_leaves_a_version_that_nothing_uses(root: Path)
     assert registering.stdout is not None
     assert registering.stdout.readline() == "registering\n"
     registering.kill()
-    registering.wait()
+    exit_code(registering)
     registering.stdout.close()
     assert [(version.number, version.is_ready) for version in versions()] == [(2, False), (1, True)]
     assert aliases() == {PRODUCTION: 1}

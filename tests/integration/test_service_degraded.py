@@ -36,7 +36,7 @@ def recommender(release: Release) -> Recommender:
 
 @pytest.fixture
 def client(recommender: Recommender, world: World, tmp_path: Path) -> Iterator[TestClient[Litestar]]:
-    settings = settings_in(tmp_path, rank_deadline_ms=60_000)
+    settings = settings_in(tmp_path)
     serve_version(settings, "1")
     publish_histories(
         world.interactions,

@@ -23,7 +23,7 @@ N_LITTLE_KNOWN = 2
 def client(
     release: Release, world: World, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[TestClient[Litestar]]:
-    settings = settings_in(tmp_path_factory.mktemp("explain"), rank_deadline_ms=60_000)
+    settings = settings_in(tmp_path_factory.mktemp("explain"))
     serve_version(settings, "1")
     publish_histories(
         world.interactions,

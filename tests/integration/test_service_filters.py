@@ -21,7 +21,7 @@ Movie = dict[str, Any]
 def client(
     release: Release, world: World, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[TestClient[Litestar]]:
-    settings = settings_in(tmp_path_factory.mktemp("filters"), rank_deadline_ms=60_000)
+    settings = settings_in(tmp_path_factory.mktemp("filters"))
     serve_version(settings, "1")
     publish_histories(
         world.interactions,

@@ -17,7 +17,7 @@ from movierank_pipeline.release.log_run import Release
 from tests.support.postgres import postgres_database
 from tests.support.service import client_of, publish, serve_version, settings_in
 from tests.support.service_process import Service, prepare
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE_SECONDS, exit_code, join, wait_for
 from tests.support.world import World
 
 N_EVENTS, N_CLIENTS, N_KILLS = 20_000, 8, 5
@@ -58,7 +58,9 @@ class Client:
         """Status and answer; None where the connection broke before there was one."""
         try:
             if self._connection is None:
-                self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+                self._connection = http.client.HTTPConnection(
+                    "127.0.0.1", self._port, timeout=PATIENCE_SECONDS
+                )
             self._connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
             response = self._connection.getresponse()
             return response.status, json.loads(response.read())
@@ -133,16 +135,15 @@ def test_every_acknowledged_event_is_stored_exactly_once(prepared: Paths, url: s
             thread.start()
         for kill in range(1, N_KILLS + 1):
             due = N_EVENTS * kill // (N_KILLS + 1)
-            wait_for(lambda due=due: n_acknowledged() >= due, seconds=60, what=f"{due} events")
+            wait_for(lambda due=due: n_acknowledged() >= due, what=f"{due} events")
             assert any(thread.is_alive() for thread in threads)
             processes = service.everything()
             for process in processes:
                 process.kill()
-            psutil.wait_procs(processes, timeout=15)
-            service.process.wait()
+            psutil.wait_procs(processes, timeout=PATIENCE_SECONDS)
+            exit_code(service.process)
             service = start(prepared, url, service.port)
-        for thread in threads:
-            thread.join()
+        join(threads)
     finally:
         service.stop()
     assert [client.wrong for client in clients] == [[]] * N_CLIENTS

@@ -39,7 +39,7 @@ def client(
     release: Release, world: World, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[TestClient[Litestar]]:
     """With a recommender that was trained."""
-    settings = settings_in(tmp_path_factory.mktemp("impressions"), rank_deadline_ms=60_000)
+    settings = settings_in(tmp_path_factory.mktemp("impressions"))
     serve_version(settings, "3")
     publish_histories(
         world.interactions,

@@ -22,7 +22,7 @@ from movierank_serving.app import create_app
 from movierank_serving.settings import Settings
 from tests.support.service import serve_version, settings_in
 from tests.support.slow_service import SlowRecommender
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE_SECONDS, exit_code, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -108,23 +108,23 @@ def slow_service(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "uvicorn", "--factory", "tests.support.slow_service:app"),
-            *("--port", str(port), "--log-level", "error", "--timeout-graceful-shutdown", "10"),
+            *("--port", str(port), "--log-level", "error", "--timeout-graceful-shutdown", "300"),
         ],
         cwd=ROOT,
         env={**environment, **settings.environment(), "SLOW_SECONDS": "0.4", "PYTHONPATH": str(ROOT)},
     )
     try:
-        wait_for(lambda: ask(port, "GET", "/health/ready") == 200, seconds=60, what="ready")
+        wait_for(lambda: ask(port, "GET", "/health/ready") == 200, what="ready")
         yield process, port
     finally:
         if process.poll() is None:
             process.kill()
-        process.wait()
+        exit_code(process)
 
 
 def ask(port: int, method: str, path: str, body: str | None = None) -> int | None:
     """The status, None where nobody answers."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
     try:
         connection.request(method, path, body, {"Content-Type": "application/json"})
         response = connection.getresponse()
@@ -140,7 +140,7 @@ def test_sigterm_lets_rankings_in_flight_and_in_the_queue_finish(
     slow_service: tuple[subprocess.Popen[bytes], int],
 ) -> None:
     process, port = slow_service
-    askers = [http.client.HTTPConnection("127.0.0.1", port, timeout=20) for _ in range(4)]
+    askers = [http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS) for _ in range(4)]
     for asker in askers:
         asker.connect()
     time.sleep(0.5)  # The loop takes one connection at a time: let it have them before it is busy.
@@ -154,5 +154,5 @@ def test_sigterm_lets_rankings_in_flight_and_in_the_queue_finish(
     assert statuses == [200] * 4
     for asker in askers:
         asker.close()
-    assert process.wait(15) in (0, -signal.SIGTERM)  # uvicorn hands the signal on once it is done.
+    assert exit_code(process) in (0, -signal.SIGTERM)  # uvicorn hands the signal on once it is done.
     assert ask(port, "GET", "/health/live") is None

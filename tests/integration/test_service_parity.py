@@ -37,7 +37,7 @@ def recommender(release: Release) -> Recommender:
 def client(
     recommender: Recommender, world: World, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[TestClient[Litestar]]:
-    settings = settings_in(tmp_path_factory.mktemp("parity"), rank_deadline_ms=60_000, impressions_kept=0)
+    settings = settings_in(tmp_path_factory.mktemp("parity"), impressions_kept=0)
     serve_version(settings, "1")
     publish_histories(
         world.interactions,

@@ -27,7 +27,7 @@ from movierank_pipeline.release.log_run import Release
 from movierank_pipeline.release.mlflow_client import connect
 from movierank_pipeline.release.registry import Registry
 from tests.support.service_process import ROOT, SERVE, Service, add_version, prepare, serving
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE_SECONDS, exit_code, join, wait_for
 from tests.support.world import World
 
 
@@ -124,7 +124,9 @@ def test_connections_are_shared_by_the_workers(service: Service) -> None:
 
 def test_two_services_do_not_share_a_port(service: Service) -> None:
     command = [sys.executable, "-c", SERVE, "serve", "--port", str(service.port), "--workers", "2"]
-    second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    second = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
     assert second.returncode != 0
     assert f"cannot listen on 127.0.0.1:{service.port}" in second.stderr
 
@@ -156,7 +158,7 @@ class Load:
         self._askers = [threading.Thread(target=self._ask, args=(user,)) for user in range(1, n_clients + 1)]
 
     def _ask(self, user_id: int) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._service.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self._service.port, timeout=PATIENCE_SECONDS)
         body = json.dumps({"user_id": user_id})
         while not self._stop.is_set():
             try:
@@ -182,8 +184,7 @@ class Load:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        for asker in self._askers:
-            asker.join()
+        join(self._askers)
 
 
 def test_the_alias_moves_twenty_times_under_load_without_a_failed_request(
@@ -201,11 +202,11 @@ def test_the_alias_moves_twenty_times_under_load_without_a_failed_request(
             else:
                 registry.promote(int(version), by="test")
             started = time.monotonic()
-            wait_for(lambda version=version: load.only(version), seconds=20, what=f"version {version}")
+            wait_for(lambda version=version: load.only(version), what=f"version {version}")
             first = next(at for at, _, served in load.answers if at > started and served == version)
             delays.append(first - started)
         registry.promote(1, by="test")
-        wait_for(lambda: load.only("1"), seconds=20, what="version 1")
+        wait_for(lambda: load.only("1"), what="version 1")
     assert load.failures == []
     assert {status for _, status, _ in load.answers} == {200}
     assert len(load.answers) > 500
@@ -280,7 +281,7 @@ def test_a_poisoned_version_is_never_served_and_the_old_one_goes_on(
                 refused = service.ask("GET", "/health/ready")[1]["refused_versions"]
                 return next((entry for entry in refused if entry["model_version"] == str(number)), None)
 
-            error = wait_for(refusal, seconds=20, what=f"the refusal of {poison.__name__}")["error"]
+            error = wait_for(refusal, what=f"the refusal of {poison.__name__}")["error"]
             assert error.startswith(start), (poison.__name__, error)
             assert service.rank(1)["model_version"] == "1"
         registry.promote(1, by="test")
@@ -293,7 +294,7 @@ def test_a_killed_worker_is_replaced(service: Service) -> None:
     assert len(workers) == 2
     workers[0].kill()
     wait_for(lambda: workers[0].pid not in {worker.pid for worker in service.workers()}, what="its end")
-    wait_for(lambda: len(service.workers()) == 2, seconds=60, what="its replacement")
+    wait_for(lambda: len(service.workers()) == 2, what="its replacement")
     for _ in range(5):
         wait_for(lambda: service.ask("GET", "/health/ready")[0] == 200)
         service.rank(1)
@@ -303,7 +304,7 @@ def test_requests_in_flight_finish_when_the_service_is_stopped(prepared: Paths) 
     with serving(prepared, "--workers", "1", MOVIERANK_WATCH_SECONDS="0.2") as service:
         processes = service.everything()
         body = b'{"user_id": 1, "k": 3}'
-        connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=PATIENCE_SECONDS)
         connection.putrequest("POST", "/rank")
         connection.putheader("Content-Type", "application/json")
         connection.putheader("Content-Length", str(len(body)))
@@ -316,8 +317,8 @@ def test_requests_in_flight_finish_when_the_service_is_stopped(prepared: Paths) 
         assert response.status == 200
         assert len(json.loads(response.read())["results"]) == 3
         connection.close()
-        assert service.process.wait(15) == 0
-        _, alive = psutil.wait_procs(processes, timeout=10)
+        assert exit_code(service.process) == 0
+        _, alive = psutil.wait_procs(processes, timeout=PATIENCE_SECONDS)
         assert alive == []
 
 
@@ -358,10 +359,9 @@ def test_acknowledged_feedback_survives_kills_exactly_once(prepared: Paths, tmp_
             wait_for(lambda target=target: len(acknowledged) >= target, what="feedback")
             for process in processes if kills_all else processes[:1]:
                 process.kill()
-            _, alive = psutil.wait_procs(processes, timeout=15)
+            _, alive = psutil.wait_procs(processes, timeout=PATIENCE_SECONDS)
             assert alive == []  # Workers whose parent was killed end by themselves.
-            for sender in senders:
-                sender.join()
+            join(senders)
     store = open_event_store(url)
     stored = store.read_all()["event_id"].to_list()
     store.close()
@@ -389,7 +389,7 @@ def test_a_service_without_a_registry_says_so_and_answers(tmp_path: Path) -> Non
         assert service.process.stdout.readline().startswith("No model yet. ")
     finally:
         service.process.send_signal(signal.SIGINT)
-        assert service.process.wait(30) == 0
+        assert exit_code(service.process) == 0
 
 
 def test_a_port_in_use_is_an_error_that_names_the_remedy(service: Service) -> None:

@@ -16,6 +16,7 @@ from tests.support.service_process import Service, serving
 from tests.support.tiny_pipeline import environment, write_tiny_ratings
 from tests.support.tmdb_server import TOKEN, V3_KEY, Behaviour, tmdb_server
 from tests.support.trained_service import OWN_VARIABLES, PROGRAM, run
+from tests.support.waiting import PATIENCE_SECONDS
 
 N_MOVIES = 150
 FACT = b"What happens in film 7. What happens"
@@ -63,7 +64,7 @@ def contents(path: Path) -> bytes:
 
 def answer(service: Service, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
     """Status, and head and body of the answer as they come."""
-    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=PATIENCE_SECONDS)
     try:
         content = None if body is None else json.dumps(body)
         connection.request(method, path, content, {"Content-Type": "application/json"})

@@ -18,7 +18,7 @@ def serve_with_titles(service: Service, titles: dict[int, str]) -> None:
     """Starts `service` on its version with `titles` by movie id; the copy passes every check."""
     service.start()
     copies = ModelCopies(Path(service.environment["MOVIERANK_HOME"]) / "model_cache")
-    wait_for(lambda: copies.current() is not None, what="a copy of the version")
+    wait_for(lambda: copies.current() is not None, "a copy of the version")
     service.kill()
     current = copies.current()
     assert current is not None

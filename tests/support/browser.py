@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-import pytest
 from playwright.sync_api import Browser, Page, Request, sync_playwright
+
+from tests.support.missing import skip_without
 
 ARGUMENTS = (
     "--no-sandbox",
@@ -28,7 +29,7 @@ def chromium_path() -> str:
     given = os.environ.get("CHROMIUM")
     found = given or next((path for name in NAMES if (path := shutil.which(name))), None)
     if found is None:
-        pytest.skip("no Chromium on the path: install one or set CHROMIUM to its executable")
+        skip_without("Chromium", "install the package chromium, or set CHROMIUM to its executable")
     return found
 
 

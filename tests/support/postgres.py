@@ -1,4 +1,4 @@
-"""Databases of their own on the PostgreSQL server that MOVIERANK_TEST_POSTGRES_URL names."""
+"""Empty databases on the PostgreSQL server that MOVIERANK_TEST_POSTGRES_URL names, one for each test."""
 
 import os
 import secrets
@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit, urlunsplit
 
-import pytest
+from tests.support.missing import skip_without
+
+HOW = "set MOVIERANK_TEST_POSTGRES_URL to a server whose role may create databases"
 
 
 @contextmanager
@@ -14,7 +16,7 @@ def postgres_database() -> Iterator[str]:
     """The URL of an empty database, dropped at the end; skips the test where no server is named."""
     server = os.environ.get("MOVIERANK_TEST_POSTGRES_URL")
     if server is None:
-        pytest.skip("no PostgreSQL: set MOVIERANK_TEST_POSTGRES_URL to a server that may make databases")
+        skip_without("PostgreSQL", HOW)
     import psycopg
 
     name = f"movierank_test_{secrets.token_hex(6)}"

@@ -1,6 +1,9 @@
-"""A finished training of the small world, for tests of what comes after training."""
+"""A finished training of the small world, for tests of release and serving."""
 
+import pickle
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from movierank_core.data.timestamps import from_epoch
 from movierank_core.recommender.state import fit_state
@@ -8,16 +11,58 @@ from movierank_pipeline.artifacts import InteractionFacts
 from movierank_pipeline.evaluation.evaluate import evaluate_temporal
 from movierank_pipeline.release.build_bundle import pack_bundle
 from movierank_pipeline.release.log_run import Release
-from movierank_pipeline.training.ranker import train_ranker
+from movierank_pipeline.training.ranker import TrainedRanker, train_ranker
 from movierank_pipeline.training.requests import plan_requests
-from movierank_pipeline.training.training_set import build_training_set
-from tests.support.world import CONFIG, World
+from movierank_pipeline.training.training_set import TrainingSet, build_training_set
+from tests.support.made_once import made_once
+from tests.support.world import CONFIG, World, make_world
+
+T = TypeVar("T")
 
 
-def make_release(folder: Path, world: World) -> Release:
+@dataclass(frozen=True)
+class Training:
+    """A training on the small world with `CONFIG`. It is shared: do not change it."""
+
+    rows: TrainingSet
+    ranker: TrainedRanker
+
+
+def training() -> Training:
+    """The training of the small world, made once."""
+    folder = made_once("training", lambda folder: _store(folder / "training.pickle", _train(make_world())))
+    return _stored(folder / "training.pickle", Training)
+
+
+def release() -> Release:
+    """The release of this training, made once. Its bundle is shared: copy it to change it."""
+
+    def make(folder: Path) -> None:
+        _store(folder / "release.pickle", make_release(folder, make_world(), training()))
+
+    folder = made_once("release", make)
+    return replace(_stored(folder / "release.pickle", Release), bundle=folder / "packed")
+
+
+def _train(world: World) -> Training:
+    requests = plan_requests(world.data, world.catalogue, CONFIG)
+    rows = build_training_set(world.data, requests, world.catalogue, CONFIG)
+    return Training(rows, train_ranker(rows, CONFIG))
+
+
+def _store(path: Path, value: object) -> None:
+    path.write_bytes(pickle.dumps(value))
+
+
+def _stored(path: Path, kind: type[T]) -> T:
+    value = pickle.loads(path.read_bytes())
+    assert isinstance(value, kind)
+    return value
+
+
+def make_release(folder: Path, world: World, trained: Training) -> Release:
     data, catalogue = world.data, world.catalogue
-    training_set = build_training_set(data, plan_requests(data, catalogue, CONFIG), catalogue, CONFIG)
-    ranker = train_ranker(training_set, CONFIG)
+    ranker = trained.ranker
     report = evaluate_temporal(data, catalogue, ranker, CONFIG)
     last = int(data.timestamps.max())
     manifest = pack_bundle(

@@ -139,7 +139,7 @@ def load_fake(folder: Path) -> FakeRecommender:
 
 
 def settings_in(folder: Path, **changes: Any) -> Settings:
-    """Settings below a folder, with short waits."""
+    """Settings below a folder: frequent polls, and a deadline that a busy machine keeps as well."""
     settings = Settings(
         root=str(folder),
         home=str(folder / "home"),
@@ -148,6 +148,7 @@ def settings_in(folder: Path, **changes: Any) -> Settings:
         watch_seconds=0.05,
         registry_poll_seconds=0.1,
         log_requests=False,
+        rank_deadline_ms=60_000,
     )
     return msgspec.structs.replace(settings, **changes)
 

@@ -22,11 +22,13 @@ from movierank_pipeline.release.log_run import Release
 from movierank_pipeline.release.mlflow_client import connect
 from movierank_pipeline.release.registry import Registry
 from tests.support.stores import paths_with_store
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE_SECONDS, exit_code, wait_for
 from tests.support.world import World
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVE = "from movierank_cli.main import main; main()"
+NEVER_DEGRADED = {"MOVIERANK_RANK_DEADLINE_MS": "60000"}
+"""A ranking is never cut short because the machine is busy."""
 
 
 class Service:
@@ -38,7 +40,12 @@ class Service:
             for name, value in os.environ.items()
             if not name.startswith(("MOVIERANK_", "MLFLOW_", "PROMETHEUS_"))
         }
-        environment |= {"MOVIERANK_ROOT": str(paths.root), "PYTHONUNBUFFERED": "1", **variables}
+        environment |= {
+            "MOVIERANK_ROOT": str(paths.root),
+            "PYTHONUNBUFFERED": "1",
+            **NEVER_DEGRADED,
+            **variables,
+        }
         self.log = paths.root / "service.log"
         self.process = subprocess.Popen(
             [sys.executable, "-c", SERVE, "serve", "--port", "0", *arguments],
@@ -59,7 +66,7 @@ class Service:
 
     def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
         """Status and decoded answer, over a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)
         try:
             content = None if body is None else json.dumps(body)
             connection.request(method, path, content, {"Content-Type": "application/json"})
@@ -77,7 +84,7 @@ class Service:
         return ranking
 
     def wait_until_ready(self) -> None:
-        wait_for(lambda: self.ask("GET", "/health/ready")[0] == 200, seconds=60, what="ready")
+        wait_for(lambda: self.ask("GET", "/health/ready")[0] == 200, "readiness", process=self.process)
 
     def workers(self) -> list[psutil.Process]:
         """The processes that answer; the others are the registry's watcher and multiprocessing's helper."""
@@ -91,7 +98,7 @@ class Service:
     def stop(self) -> int:
         if self.process.poll() is None:
             self.process.terminate()
-        return self.process.wait(30)
+        return exit_code(self.process)
 
 
 @contextmanager

@@ -1,28 +1,24 @@
-"""Embedded MLflow stores for tests: made once, copied for every test, since migrations take seconds."""
+"""Embedded MLflow stores for tests: copies of an empty one, since its migrations take seconds."""
 
-import functools
 import shutil
-import tempfile
 from pathlib import Path
 
 from movierank_core.mlflow_store import follow_move
 from movierank_core.paths import Paths
+from tests.support.made_once import made_once
 
 
-@functools.cache
-def _template() -> Path:
+def _make_empty_store(root: Path) -> None:
     from movierank_pipeline.release.mlflow_client import connect, experiment_id
 
-    root = Path(tempfile.mkdtemp(prefix="movierank-store-"))
     paths = Paths(root=root, home=root / ".movierank")
     experiment_id(connect(paths), paths)
-    return root
 
 
 def paths_with_store(folder: Path) -> Paths:
-    """Paths below `folder`, with an empty embedded store at its place."""
+    """Paths below `folder/root`, with an empty embedded store."""
     root = folder / "root"
-    shutil.copytree(_template(), root)
+    shutil.copytree(made_once("mlflow-store", _make_empty_store), root)
     paths = Paths(root=root, home=root / ".movierank")
     follow_move(paths)
     return paths

@@ -1,11 +1,14 @@
 """The whole pipeline on a set of ratings so small that it takes seconds."""
 
+import json
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import polars as pl
+import pytest
 
 from movierank_core.paths import Paths
 from movierank_pipeline.defs.io_managers import write_whole
@@ -14,6 +17,7 @@ from movierank_pipeline.evaluation.stored import StoredEvaluation
 from movierank_pipeline.ingest.sample.dataset import synthesize, write_dataset
 from movierank_pipeline.materialize import Outcome, materialize
 from movierank_pipeline.settings import Settings
+from tests.support.made_once import made_once
 
 MODEL = {
     "N_TREES": "30",
@@ -29,7 +33,7 @@ MODEL = {
 
 
 class Recorder:
-    """A reporter that remembers."""
+    """A reporter that keeps the names of finished steps and the results of checks."""
 
     def __init__(self) -> None:
         self.steps: list[str] = []
@@ -69,6 +73,27 @@ def run(recorder: Recorder | None = None, **options: object) -> Outcome:
         recorder or Recorder(),
         **options,  # type: ignore[arg-type]  # Those of `materialize`.
     )
+
+
+def finished_run() -> tuple[Path, Recorder]:
+    """A root with every asset, made once, and what was reported. It is shared: copy it to change it."""
+
+    def make(root: Path) -> None:
+        recorder = Recorder()
+        write_tiny_ratings(root)
+        with pytest.MonkeyPatch.context() as patch:
+            for name in list(os.environ):
+                if name.startswith(("MOVIERANK_", "MLFLOW_", "DAGSTER_")):
+                    patch.delenv(name)
+            for name, value in environment(root).items():
+                patch.setenv(name, value)
+            run(recorder)
+        (root / "reported.json").write_text(json.dumps(vars(recorder)))
+
+    root = made_once("finished-run", make)
+    recorder = Recorder()
+    vars(recorder).update(json.loads((root / "reported.json").read_text()))
+    return root, recorder
 
 
 def prove(ndcg_share: float = 1.0) -> None:

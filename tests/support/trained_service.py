@@ -1,6 +1,5 @@
-"""A model that was really trained, and services that serve it, made with the program as a person would."""
+"""A model trained with the command-line program, and services that serve it."""
 
-import fcntl
 import json
 import os
 import re
@@ -16,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from tests.support.waiting import wait_for
+from tests.support.made_once import TRAINING_CODE, made_once
+from tests.support.waiting import PATIENCE_SECONDS, exit_code, wait_for
 
 SMALLER_TRAINING = {
     "MAX_TRAINING_REQUESTS": "300",
@@ -52,7 +52,7 @@ class Trained:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(OWN_VARIABLES)}
         model = {f"MOVIERANK_MODEL_{name}": value for name, value in SMALLER_TRAINING.items()}
         home = {"MOVIERANK_ROOT": str(self.root), "MOVIERANK_HOME": str(self.root / "home")}
-        return {**kept, **model, **home, "PYTHONUNBUFFERED": "1"}
+        return {**kept, **model, **home, "PYTHONUNBUFFERED": "1", "MOVIERANK_RANK_DEADLINE_MS": "60000"}
 
 
 def train(root: Path, *data: str) -> Trained:
@@ -66,16 +66,9 @@ def train(root: Path, *data: str) -> Trained:
     return trained
 
 
-def train_once(root: Path, *data: str) -> Trained:
-    """The same for all processes that name the same `root`: whoever comes first trains, the others wait."""
-    root.mkdir(parents=True, exist_ok=True)
-    done = root / "trained"
-    with (root / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not done.exists():
-            train(root, *data)
-            done.touch()
-    return Trained(root)
+def train_once(name: str, *data: str) -> Trained:
+    """The same, made once for all runs. It is shared: give a service its own home (`service_of`)."""
+    return Trained(made_once(name, lambda root: train(root, *data), code=("movierank_cli", *TRAINING_CODE)))
 
 
 @dataclass
@@ -111,7 +104,7 @@ class Service:
         assert address is not None, line + self.log.read_text()
         self.port = int(address[1])
         if is_ready:
-            wait_for(self.is_ready, seconds=120, what="/health/ready")
+            wait_for(self.is_ready, "/health/ready", process=self.process)
 
     def is_ready(self) -> bool:
         try:
@@ -129,16 +122,13 @@ class Service:
         """At once, with its requests in flight, as when the machine dies."""
         self.signal(signal.SIGKILL)
         assert self.process is not None
-        self.process.wait()
+        exit_code(self.process)
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
             self.signal(signal.SIGCONT)
             self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(30)
-            except subprocess.TimeoutExpired:
-                self.kill()
+            exit_code(self.process)
         for log in self._logs:
             log.close()
 
@@ -159,7 +149,9 @@ def service_of(trained: Trained, home: Path, **variables: str) -> Iterator[Servi
 
 def run(command: list[str], environment: dict[str, str]) -> str:
     """What a command that succeeds says on standard error."""
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=2 * PATIENCE_SECONDS
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stderr
 
@@ -168,5 +160,5 @@ def ask(url: str, path: str, body: object = None) -> Any:
     """What the service answers, decoded; HTTPError where it refuses."""
     content = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url.rstrip("/") + path, content, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as answer:
         return json.loads(answer.read())

@@ -1,4 +1,5 @@
 import errno
+import functools
 import gc
 import os
 import signal
@@ -17,6 +18,7 @@ from movierank_core.errors import DataError
 from movierank_core.recommender.state import RankingState, fit_state
 from movierank_pipeline.artifacts import DatasetFacts, StoredRatings
 from movierank_pipeline.defs.io_managers import FolderIOManager, ParquetIOManager, write_whole
+from tests.support.waiting import exit_code
 from tests.support.world import CONFIG, World
 
 
@@ -42,6 +44,7 @@ def output(name: str) -> dg.OutputContext:
     return dg.build_output_context(asset_key=dg.AssetKey(name))
 
 
+@functools.cache
 def input_of(name: str, kind: type) -> dg.InputContext:
     return dg.build_input_context(
         asset_key=dg.AssetKey(name),
@@ -50,10 +53,14 @@ def input_of(name: str, kind: type) -> dg.InputContext:
     )
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def contexts_finalized_here() -> Iterator[None]:
-    """Dagster's contexts close their instances when collected: not in the middle of other tests."""
+    """Dagster's contexts close their instances when collected: not in the middle of other tests.
+
+    A context takes a fifth of a second to make, so inputs of one asset share one.
+    """
     yield
+    input_of.cache_clear()
     gc.collect()
 
 
@@ -123,7 +130,7 @@ from movierank_pipeline.defs.io_managers import write_whole
 def write(path):
     path.write_text("half")
     print("writing", flush=True)
-    time.sleep(60)
+    time.sleep(3600)
 
 write_whole(Path(sys.argv[1]), write)
 """
@@ -136,7 +143,7 @@ def test_a_kill_while_writing_leaves_the_old_table(tmp_path: Path) -> None:
     assert writer.stdout is not None
     assert writer.stdout.readline() == "writing\n"
     os.kill(writer.pid, signal.SIGKILL)
-    writer.wait()
+    exit_code(writer)
     writer.stdout.close()
     assert place.read_text() == "old"
     write_whole(place, lambda path: path.write_text("new"))

@@ -18,6 +18,7 @@ from movierank_core.data.history import EVENT_TYPES, UNDO, Event, History, ratin
 from movierank_core.data.history_snapshot import HistoriesManifest, open_histories, publish_histories
 from movierank_core.data.schema import INTERACTIONS
 from movierank_core.errors import DataError, HistoriesError
+from tests.support.waiting import exit_code
 
 PUBLISH = "Remedy: run `movierank materialize` to publish it again."
 
@@ -216,7 +217,7 @@ def stop_half_way(file, column):
     file.flush()
     if file.name.endswith("ratings.npy"):
         print("writing", flush=True)
-        time.sleep(60)
+        time.sleep(3600)
 
 np.save = stop_half_way
 publish_histories(pl.read_parquet(sys.argv[1]), Path(sys.argv[2]), feedback_through=None, dataset="tiny",
@@ -234,7 +235,7 @@ def test_a_kill_while_publishing_leaves_the_old_snapshot_current(tmp_path: Path)
     assert publisher.stdout is not None
     assert publisher.stdout.readline() == "writing\n"
     publisher.kill()
-    publisher.wait()
+    exit_code(publisher)
     publisher.stdout.close()
     assert len(list(folder.glob(".*.partial"))) == 1
     assert open_histories(folder).manifest == written

@@ -1,0 +1,71 @@
+"""Expensive test inputs, made once for all processes and all runs of the same code.
+
+The cache is a folder that git ignores. Its key is the code that makes an input, so an edit makes it again.
+`pytest --fresh-worlds` makes everything again.
+"""
+
+import functools
+import hashlib
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from filelock import FileLock
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+CACHE: Final = ROOT / ".pytest_cache" / "movierank"
+TRAINING_CODE: Final = ("movierank_core", "movierank_pipeline", "tests/support")
+"""Folders whose code decides what a training gives."""
+N_KEPT: Final = 3
+"""Maximum number of versions of one input in the cache; the least recently used ones are removed."""
+_KEY_LENGTH: Final = 16
+
+
+def made_once(name: str, make: Callable[[Path], None], code: tuple[str, ...] = TRAINING_CODE) -> Path:
+    """The folder that `make(folder)` filled, in this run or an earlier one of the same code.
+
+    Processes that ask at the same time wait for the first. The folder is shared: a caller that changes files
+    must copy it. `make` runs again after it raised, in an empty folder.
+    """
+    folder = CACHE / f"{name}-{_key(code)}"
+    finished = folder.with_suffix(".finished")
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with FileLock(CACHE / f"{name}.lock"):
+        if not finished.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+        finished.touch()
+        _remove_old(name)
+    return folder
+
+
+def forget_everything() -> None:
+    """Empties the cache."""
+    shutil.rmtree(CACHE, ignore_errors=True)
+
+
+def _remove_old(name: str) -> None:
+    """Removes all but the `N_KEPT` most recently used versions of an input."""
+    markers = CACHE.glob(f"{name}-{'?' * _KEY_LENGTH}.finished")
+    newest_first = sorted(markers, key=lambda path: path.stat().st_mtime, reverse=True)
+    for marker in newest_first[N_KEPT:]:
+        marker.unlink()
+        shutil.rmtree(marker.with_suffix(""), ignore_errors=True)
+
+
+@functools.cache
+def _key(code: tuple[str, ...]) -> str:
+    """A hash of the code below the folders `code`, the locked libraries and the version of Python."""
+    digest = hashlib.sha256(sys.version.encode())
+    sources = sorted(path for folder in code for path in (ROOT / folder).rglob("*") if _is_source(path))
+    for path in [ROOT / "requirements.lock", *sources]:
+        digest.update(f"{path.relative_to(ROOT)} {path.stat().st_size} ".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:_KEY_LENGTH]
+
+
+def _is_source(path: Path) -> bool:
+    return path.suffix in (".py", ".tsv", ".yaml")
