@@ -249,7 +249,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(
             ge=2,
-            le=1_024,
+            le=64,
             description="Maximum number of leaves per tree. Small trees keep a request within milliseconds.",
         ),
     ] = 15

@@ -1,10 +1,15 @@
 """What all tests share: simulated ratings, cached inputs, the order of files, what is left out."""
 
 import pytest
+from hypothesis import settings
 
 from tests.support import made_once, missing
 from tests.support.order import Timed
 from tests.support.world import World, make_world
+
+# No test guesses how fast a machine is: a first example may compile a kernel.
+settings.register_profile("movierank", deadline=None)
+settings.load_profile("movierank")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from movierank_core.data.history import EVENT_TYPES, Event, History
 from movierank_core.data.schema import INTERACTIONS, require_schema
+from movierank_core.data.standing import which_stand
 from movierank_core.data.timestamps import epoch_seconds
 from movierank_core.errors import HistoriesError
 
@@ -293,26 +294,9 @@ def _columns_of(interactions: pl.DataFrame) -> dict[str, NDArray]:
         "ratings": interactions["rating"].fill_null(float("nan")).to_numpy(),
         "timestamps": timestamps,
         "event_codes": event_codes,
-        "is_standing": _standing(users, movies, event_codes),
+        "is_standing": which_stand(users, movies, event_codes).is_standing,
     }
     return {name: np.ascontiguousarray(column, dtype=_TYPES[name]) for name, column in columns.items()}
-
-
-def _standing(users: NDArray, movies: NDArray, event_codes: NDArray) -> NDArray[np.bool_]:
-    """Per event, whether it is the one of its user and movie that counts: `History.from_events` at scale.
-
-    The latest that is no click, else the latest click.
-    """
-    is_opinion = event_codes != EVENT_TYPES["click"].code
-    user_starts = np.diff(users, prepend=users[:1]) != 0
-    known_movies, movie_numbers = np.unique(movies, return_inverse=True)
-    pairs = np.cumsum(user_starts) * len(known_movies) + movie_numbers
-    # Within a pair: clicks by time, then the others by time; the last one counts.
-    order = np.argsort(pairs * 2 + is_opinion, kind="stable")
-    is_last = np.diff(pairs[order], append=-1) != 0
-    standing = np.zeros(len(order), np.bool_)
-    standing[order[is_last]] = True
-    return standing
 
 
 def _delete_old(folder: Path, *, current: str) -> None:

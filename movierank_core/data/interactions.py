@@ -7,7 +7,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from movierank_core.data.catalogue import Catalogue
-from movierank_core.data.history import EVENT_TYPES, LIKE_THRESHOLD, History
+from movierank_core.data.history import EVENT_TYPES, LIKE_THRESHOLD, History, hidden_codes
+from movierank_core.data.standing import CLICK_CODE, which_stand
 from movierank_core.data.timestamps import epoch_seconds
 
 
@@ -33,6 +34,7 @@ class InteractionArrays:
 
     @classmethod
     def from_frame(cls, interactions: pl.DataFrame, catalogue: Catalogue) -> "InteractionArrays":
+        """The arrays of INTERACTIONS, in any order; equal timestamps of a user keep their order."""
         frame = interactions.sort("user_id", "timestamp", maintain_order=True)
         user_column = frame["user_id"].to_numpy()
         user_ids, first, users = np.unique(user_column, return_index=True, return_inverse=True)
@@ -50,7 +52,9 @@ class InteractionArrays:
         )
 
     def select(self, mask: NDArray[np.bool_]) -> "InteractionArrays":
-        """The events of `mask`; every user stays, some perhaps with none."""
+        """The events of `mask`, one entry per event. Every user stays, also one without an event left."""
+        if mask.all():
+            return self
         counts = np.bincount(self.users[mask], minlength=len(self.user_ids))
         return InteractionArrays(
             user_ids=self.user_ids,
@@ -64,7 +68,7 @@ class InteractionArrays:
         )
 
     def without_idle_users(self) -> "InteractionArrays":
-        """The same events, without the users who have none, so that they leave no trace in a fit."""
+        """The same events without the users who have none, so that such users cannot change a fit."""
         counts = np.diff(self.offsets)
         active = counts > 0
         return InteractionArrays(
@@ -82,28 +86,73 @@ class InteractionArrays:
         """The events strictly before `as_of` (seconds since 1970)."""
         return self.select(self.timestamps < as_of)
 
-    def latest_per_movie(self) -> "InteractionArrays":
-        """One event per user and movie of the catalogue: the latest one, in the order of the latest ones."""
-        known = np.flatnonzero(self.rows >= 0)
-        pairs = self.users[known].astype(np.int64) * (int(self.rows.max(initial=0)) + 1) + self.rows[known]
-        _, last_from_end = np.unique(pairs[::-1], return_index=True)
-        mask = np.zeros(len(self), np.bool_)
-        mask[known[len(known) - 1 - last_from_end]] = True
-        return self.select(mask)
+    def standing(self) -> "InteractionArrays":
+        """The events that stand (see `which_stand`), one per user and movie of the catalogue, in order."""
+        is_standing = which_stand(self.users, self.movie_ids, self.event_codes).is_standing
+        return self.select(is_standing & (self.rows >= 0))
+
+    def presence(self) -> "InteractionArrays":
+        """The events less those of hidden movies: hiding a movie is neither watching it nor popularity."""
+        return self.select(self.is_presence)
 
     def history(self, user: int, as_of: int | None = None) -> History:
-        """The history of dense user `user`, strictly before `as_of` where given."""
-        start, stop = int(self.offsets[user]), int(self.offsets[user + 1])
-        if as_of is not None:
-            stop = start + int(np.searchsorted(self.timestamps[start:stop], as_of, side="left"))
-        part = slice(start, stop)
+        """The history of dense user `user`, strictly before `as_of` (seconds since 1970) where given."""
+        part = self._part(user, None, as_of)
         history = History(
             self.movie_ids[part], self.ratings[part], self.timestamps[part], self.event_codes[part]
         )
-        if len(np.unique(history.movie_ids)) < len(history):
-            return History.from_events(history.events())
-        return history
+        is_standing = which_stand(self.users[part], history.movie_ids, history.event_codes).is_standing
+        return history if is_standing.all() else history.take(is_standing)
+
+    def ratings_between(self, user: int, start: int | None, stop: int | None = None) -> dict[int, float]:
+        """The opinions of dense user `user` that stand in [start, stop), as ratings by catalogue row.
+
+        Events before `start` are not looked at. Events without an opinion and unknown movies are left out.
+        """
+        part = self._part(user, start, stop)
+        stands = which_stand(self.users[part], self.movie_ids[part], self.event_codes[part]).is_standing
+        kept = stands & (self.rows[part] >= 0) & ~np.isnan(self.ratings[part])
+        return dict(zip(self.rows[part][kept].tolist(), self.ratings[part][kept].tolist(), strict=True))
+
+    def stands_within(self, start: int, stop: int | None = None) -> NDArray[np.bool_]:
+        """Per event, whether it is in [start, stop) and stands among the events there."""
+        in_window = self.timestamps >= start
+        if stop is not None:
+            in_window &= self.timestamps < stop
+        stands = np.zeros(len(self), np.bool_)
+        stands[in_window] = which_stand(
+            self.users[in_window], self.movie_ids[in_window], self.event_codes[in_window]
+        ).is_standing
+        return stands
+
+    def is_known_before(self, moment: int, n_movies: int) -> NDArray[np.bool_]:
+        """Per catalogue row, whether it has presence in what stands before `moment`; one more, False.
+
+        The last entry answers for row -1, the movies that the catalogue does not have.
+        """
+        known = np.zeros(n_movies + 1, np.bool_)
+        known[self.before(moment).standing().presence().rows] = True
+        return known
+
+    def _part(self, user: int, start: int | None, stop: int | None) -> slice:
+        """The events of dense user `user` in [start, stop)."""
+        first, end = int(self.offsets[user]), int(self.offsets[user + 1])
+        times = self.timestamps[first:end]
+        begin = 0 if start is None else int(np.searchsorted(times, start, side="left"))
+        until = len(times) if stop is None else int(np.searchsorted(times, stop, side="left"))
+        return slice(first + begin, first + until)
+
+    @property
+    def is_presence(self) -> NDArray[np.bool_]:
+        """Per event, whether the user chose the movie: every event but one that hides it."""
+        return ~hidden_codes(self.event_codes)
+
+    @property
+    def is_opinion(self) -> NDArray[np.bool_]:
+        """Per event, whether it is an opinion, which a click never replaces."""
+        return self.event_codes != CLICK_CODE
 
     @property
     def is_like(self) -> NDArray[np.bool_]:
-        return self.ratings >= LIKE_THRESHOLD  # NaN compares false: no opinion is no like.
+        """Per event, whether it is a rating (or its equivalent) of at least LIKE_THRESHOLD."""
+        return self.ratings >= LIKE_THRESHOLD  # NaN, no opinion, compares false.

@@ -118,7 +118,10 @@ class MovieState:
 
     @classmethod
     def fit(cls, data: InteractionArrays, catalogue: Catalogue, as_of: int) -> Self:
-        """The state at `as_of` from `data`: events strictly before it, one per user and movie."""
+        """The state at `as_of` from `data`: the events that stand strictly before it.
+
+        Hidden movies count as opinions, but not as events.
+        """
         n = len(catalogue)
         rated = ~np.isnan(data.ratings)
         rows, ratings = data.rows[rated], data.ratings[rated].astype(np.float64)
@@ -130,9 +133,10 @@ class MovieState:
         share_of_all = float(data.is_like[rated].mean()) if len(ratings) else 0.5
         with np.errstate(invalid="ignore", divide="ignore"):
             variance = np.where(n_ratings > 1, squares / n_ratings - (total / n_ratings) ** 2, np.nan)
+        present = data.presence()
         first_event = np.full(n, np.iinfo(np.int64).max)
-        np.minimum.at(first_event, data.rows, data.timestamps)
-        n_events = np.bincount(data.rows, minlength=n)
+        np.minimum.at(first_event, present.rows, present.timestamps)
+        n_events = np.bincount(present.rows, minlength=n)
         frame = catalogue.frame
         year = _floats(frame["release_year"])
         genre_names, genre_matrix, n_genres = genre_indicators(frame["genres"])
@@ -142,8 +146,8 @@ class MovieState:
         as_of_year = 1970 + as_of / YEAR_SECONDS
         return cls(
             n_events=n_events.astype(np.float32),
-            n_events_365d=_recent(data, as_of, 365, n),
-            n_events_30d=_recent(data, as_of, 30, n),
+            n_events_365d=_recent(present, as_of, 365, n),
+            n_events_30d=_recent(present, as_of, 30, n),
             mean_rating=(
                 (total + RATING_PRIOR_WEIGHT * mean_of_all) / (n_ratings + RATING_PRIOR_WEIGHT)
             ).astype(np.float32),

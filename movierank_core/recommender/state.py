@@ -160,9 +160,9 @@ def fit_state(
     Later events are not looked at, so what they hold cannot change the result. Without events the
     personal sources score 0 everywhere and popularity is 0.
     """
-    past = data.before(as_of).latest_per_movie().without_idle_users()
+    past = data.before(as_of).standing().without_idle_users()
     return RankingState(
-        sources=fit_sources(past, catalogue, as_of, config, progress),
+        sources=fit_sources(past.presence().without_idle_users(), catalogue, as_of, config, progress),
         movies=MovieState.fit(past, catalogue, as_of),
         as_of=as_of,
         n_per_source=config.n_per_source,

@@ -80,14 +80,12 @@ def temporal_questions(
     users = {int(user_id): number for number, user_id in enumerate(data.user_ids)}
     for user_id, moment, targets in requests.select("user_id", "as_of", "targets").iter_rows():
         user, as_of = users[user_id], to_epoch(moment)
-        part = slice(int(data.offsets[user]), int(data.offsets[user + 1]))
-        later = data.timestamps[part] >= as_of
         yield Question(
             user_id=user_id,
             as_of=as_of,
             history=data.history(user, as_of),
             targets=catalogue.rows_of(targets),
-            ratings=_ratings(data.rows[part][later], data.ratings[part][later]),
+            ratings=data.ratings_between(user, as_of),
         )
 
 
@@ -149,7 +147,7 @@ def strong_questions(
                 as_of=as_of,
                 history=shown.history(numbers[user_id]) if user_id in numbers else History.empty(),
                 targets=targets.astype(np.int64),
-                ratings=_ratings(rows, ratings),
+                ratings=hidden.ratings_between(user, None),
             )
 
 
@@ -157,9 +155,3 @@ def last_moment(split: UserSplit) -> int:
     """The time of the last event of all parts, in seconds since 1970; 0 without events."""
     times = [part["timestamp"].max() for part in split if len(part)]
     return max((to_epoch(moment) for moment in times), default=0)  # type: ignore[arg-type]  # Datetimes.
-
-
-def _ratings(rows: NDArray[np.int32], ratings: NDArray[np.float32]) -> dict[int, float]:
-    """By row; the last rating counts, NaN is none."""
-    known = (rows >= 0) & ~np.isnan(ratings)
-    return dict(zip(rows[known].tolist(), ratings[known].tolist(), strict=True))

@@ -8,7 +8,9 @@ import polars as pl
 
 from movierank_core.config import ModelConfig
 from movierank_core.data.catalogue import Catalogue
+from movierank_core.data.history import EVENT_CODES
 from movierank_core.data.interactions import InteractionArrays
+from movierank_core.data.standing import which_stand
 from movierank_core.errors import DataError
 from movierank_core.recommender.state import fit_state
 from movierank_pipeline.evaluation.holdout import Progress, last_moment, strong_questions
@@ -26,8 +28,9 @@ MIN_USERS: Final = 5 * N_FOLDS
 
 
 def strong_split(interactions: pl.DataFrame, config: ModelConfig) -> UserSplit:
-    """Test users and the 20 % of each that is to be found, by the seed of `config`.
+    """Test users and the 20 % of their events to be found, by the seed of `config`; only what stands.
 
+    `interactions` are sorted INTERACTIONS.
     Raises DataError where there are too few users to train on some and ask others.
     """
     n_users = interactions["user_id"].n_unique()
@@ -38,7 +41,14 @@ def strong_split(interactions: pl.DataFrame, config: ModelConfig) -> UserSplit:
             remedy="use a larger data set, or the protocol `temporal`",
         )
     n_test = min(round(TEST_SHARE * n_users), MAX_TEST_USERS)
-    return split_users(interactions, n_test, np.random.default_rng(config.seed))
+    is_standing = which_stand(
+        interactions["user_id"],
+        interactions["movie_id"],
+        interactions["event_type"].replace_strict(EVENT_CODES, return_dtype=pl.UInt8),
+    ).is_standing
+    return split_users(
+        interactions.filter(pl.Series(is_standing)), n_test, np.random.default_rng(config.seed)
+    )
 
 
 def strong_training_set(

@@ -14,7 +14,7 @@ from movierank_core.retrieval.query import Query
 
 def movie_table(data: InteractionArrays, catalogue: Catalogue, as_of: int) -> pl.DataFrame:
     """What `MovieState` holds per film from events strictly before `as_of` (seconds since 1970)."""
-    state = MovieState.fit(data.before(as_of).latest_per_movie(), catalogue, as_of)
+    state = MovieState.fit(data.before(as_of).standing(), catalogue, as_of)
     columns = {field.name: getattr(state, field.name) for field in fields(state)}
     per_film = {
         name: values
@@ -28,7 +28,7 @@ def movie_table(data: InteractionArrays, catalogue: Catalogue, as_of: int) -> pl
 
 def user_table(data: InteractionArrays, catalogue: Catalogue, as_of: int) -> pl.DataFrame:
     """What a request at `as_of` (seconds since 1970) knows of every user, by the code that answers it."""
-    state = MovieState.fit(data.before(as_of).latest_per_movie(), catalogue, as_of)
+    state = MovieState.fit(data.before(as_of).standing(), catalogue, as_of)
     n = len(data.user_ids)
     n_events, n_likes = np.zeros(n, np.int64), np.zeros(n, np.int64)
     mean_rating, like_share = np.zeros(n), np.zeros(n)

@@ -2,16 +2,17 @@
 
 import polars as pl
 
-from movierank_core.data.history import EVENT_TYPES, UNDO, Event, not_undone
+from movierank_core.data.history import EVENT_CODES, EVENT_TYPES, UNDO
 from movierank_core.data.schema import FEEDBACK, INTERACTIONS, RATINGS, require_schema
+from movierank_core.data.standing import which_stand
 
 
 def build_interactions(ratings: pl.DataFrame, feedback: pl.DataFrame) -> pl.DataFrame:
     """INTERACTIONS from RATINGS and FEEDBACK, sorted by user and time, ties in order of appearance.
 
-    Every opinion event carries its rating equivalent. Events that an `undo` withdrew are left out, and so
-    is the `undo`. Nothing else is dropped: a user who rates a movie twice has two events, and the later
-    one counts from its moment on.
+    Every opinion has its rating or rating equivalent. An `undo` and the event that it withdrew are left
+    out. All other events stay: a user who rates a movie twice has two events, and the later one stands from
+    its moment on. Raises DataError for a table of another schema.
     """
     require_schema(ratings, RATINGS, "ratings")
     require_schema(feedback, FEEDBACK, "feedback")
@@ -33,18 +34,7 @@ def build_interactions(ratings: pl.DataFrame, feedback: pl.DataFrame) -> pl.Data
 
 def _without_undone(stream: pl.DataFrame) -> pl.DataFrame:
     """A sorted stream less every `undo` and the events, ratings of the data set too, that they withdrew."""
-    undone = stream.filter(pl.col("event_type") == UNDO).select("user_id", "movie_id").unique()
-    if undone.is_empty():
+    if not (stream["event_type"] == UNDO).any():
         return stream
-    numbered = stream.with_row_index("position")
-    concerned = numbered.join(undone, on=["user_id", "movie_id"], how="semi", maintain_order="left")
-    kept: list[int] = []
-    for _, events in concerned.group_by("user_id", maintain_order=True):
-        kept += not_undone(
-            (position, Event(movie_id, event_type, 0))
-            for position, movie_id, event_type in events.select(
-                "position", "movie_id", "event_type"
-            ).iter_rows()
-        )
-    withdrawn = concerned.filter(~pl.col("position").is_in(kept)).select("position")
-    return numbered.join(withdrawn, on="position", how="anti", maintain_order="left").drop("position")
+    codes = stream["event_type"].replace_strict(EVENT_CODES, return_dtype=pl.UInt8)
+    return stream.filter(pl.Series(which_stand(stream["user_id"], stream["movie_id"], codes).remains))

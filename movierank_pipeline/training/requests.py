@@ -102,15 +102,14 @@ def draw_requests(
 ) -> pl.DataFrame:
     """Requests of everybody who likes something in [start, stop), at up to `moments` of their own events.
 
-    Moments are event times of the user in [start, stop) up to their last like there; targets are the
-    likes in [moment, stop) of movies that had an event before `start`, each once, by movie id. Moments
-    without a target are left out.
+    Moments are event times of the user in [start, stop) up to their last like there. Targets are the likes
+    that stand in [moment, stop), each once, by movie id, without the movies that nobody chose before `start`
+    and those that the user had an opinion of before the moment. Moments without a target are left out.
     """
-    known = np.zeros(len(catalogue) + 1, np.bool_)  # The last entry answers row -1: unknown.
-    known[data.rows[data.timestamps < start]] = True
-    known[-1] = False
+    known = data.is_known_before(start, len(catalogue))
     in_window = (data.timestamps >= start) & (data.timestamps < stop)
-    is_target = in_window & data.is_like & known[data.rows]
+    is_target = data.stands_within(start, stop) & data.is_like & known[data.rows]
+    is_opinion = data.is_opinion
     user_ids: list[int] = []
     as_ofs: list[int] = []
     targets: list[list[int]] = []
@@ -123,7 +122,7 @@ def draw_requests(
             times = np.sort(rng.choice(times, moments, replace=False))
         for moment in times:
             chosen = liked[data.timestamps[part][liked] >= moment]
-            rated_before = data.movie_ids[part][data.timestamps[part] < moment]
+            rated_before = data.movie_ids[part][is_opinion[part] & (data.timestamps[part] < moment)]
             wanted = np.setdiff1d(data.movie_ids[part][chosen], rated_before)
             if len(wanted):
                 user_ids.append(int(data.user_ids[user]))
@@ -141,11 +140,9 @@ def draw_requests(
 
 
 def unknown_like_share(data: InteractionArrays, catalogue: Catalogue, split: int) -> float:
-    """The share of likes after T on movies that nobody had an event with before T; NaN without likes."""
-    known = np.zeros(len(catalogue) + 1, np.bool_)
-    known[data.rows[data.timestamps < split]] = True
-    known[-1] = False
-    later: NDArray[np.bool_] = data.is_like & (data.timestamps >= split)
+    """The share of likes after T on movies that nobody chose before T; NaN without likes."""
+    known = data.is_known_before(split, len(catalogue))
+    later: NDArray[np.bool_] = data.is_like & data.stands_within(split)
     return float((~known[data.rows[later]]).mean()) if later.any() else float("nan")
 
 

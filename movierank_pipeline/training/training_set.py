@@ -95,7 +95,7 @@ def build_training_set(
                     ),
                     data.history(user, as_of),
                     catalogue.rows_of(request["targets"]),
-                    _later_ratings(data, user, as_of, moments[request["episode"] + 1]),
+                    data.ratings_between(user, as_of, moments[request["episode"] + 1]),
                 )
             )
         rows.add(state, examples)
@@ -193,10 +193,3 @@ class TrainingRows:
             *(pl.Series(name, matrix[:, column]) for column, name in enumerate(features)),
         )
         return TrainingSet(frame, self._fusion or {})
-
-
-def _later_ratings(data: InteractionArrays, user: int, start: int, stop: int) -> dict[int, float]:
-    """What the user rated in [start, stop), by catalogue row; the last rating counts."""
-    part = slice(int(data.offsets[user]), int(data.offsets[user + 1]))
-    later = (data.timestamps[part] >= start) & (data.timestamps[part] < stop)
-    return dict(zip(data.rows[part][later].tolist(), data.ratings[part][later].tolist(), strict=True))

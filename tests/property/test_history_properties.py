@@ -58,7 +58,7 @@ def test_a_history_is_never_cut_after_it_was_made(stream: list[Event], as_of: in
     if (history.timestamps < as_of).all():
         assert history.before(as_of) is history
     else:
-        with pytest.raises(ValueError, match="cut the events first"):
+        with pytest.raises(ValueError, match="Cut the events first"):
             history.before(as_of)
 
 

@@ -52,11 +52,11 @@ def test_an_undo_of_tomorrow_withdraws_nothing_today() -> None:
 def test_a_finished_history_refuses_to_be_cut() -> None:
     history = History.from_events(CHANGED_MIND)
     assert history.before(201) is history
-    with pytest.raises(ValueError, match="cut") as refused:
+    with pytest.raises(ValueError, match="Cut the events first") as refused:
         history.before(200)
     assert str(refused.value) == (
-        "The history goes on to 200, but should end before 200: cut the events first, then make a history of"
-        " them (`History.from_events(events, as_of=…)`)"
+        "The last event of the history is at 200, not before 200. Cut the events first:"
+        " `History.from_events(events, as_of=…)`"
     )
 
 

@@ -97,7 +97,7 @@ def test_what_is_given_wins_over_the_environment_and_empty_variables_are_unset()
             "MOVIERANK_MODEL_N_LEAVES",
             "1",
             (
-                "The setting model_n_leaves cannot be '1'. Expected: a whole number from 2 to 1,024."
+                "The setting model_n_leaves cannot be '1'. Expected: a whole number from 2 to 64."
                 " Remedy: change MOVIERANK_MODEL_N_LEAVES or the option of that name."
             ),
         ),
