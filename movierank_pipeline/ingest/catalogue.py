@@ -1,4 +1,4 @@
-"""The catalogue: MovieLens facts with what enrichment knows of each movie."""
+"""Builds the catalogue: MovieLens facts merged with TMDB facts."""
 
 from typing import Final
 
@@ -7,17 +7,16 @@ import polars as pl
 from movierank_core.data.schema import CATALOGUE, LINKS, MOVIES, TMDB_MOVIES, require_schema
 
 BY_TITLE: Final = ", by title"
-"""Ends the `metadata_source` of a movie whose TMDB facts were found by title and year."""
+"""Suffix of `metadata_source` if a movie's TMDB facts were found by title and year."""
 
 
 def build_catalogue(movies: pl.DataFrame, links: pl.DataFrame, tmdb_movies: pl.DataFrame) -> pl.DataFrame:
     """CATALOGUE, one row per movie of MOVIES, sorted by `movie_id`.
 
-    Title and genres are MovieLens's; genres fall back to TMDB's where MovieLens lists none, so that one
-    vocabulary is not mixed with another within a movie. The release year is MovieLens's, else that of
-    TMDB's release date. The IMDb id is that of the links, else TMDB's. Movies without a TMDB row keep
-    nulls. A movie that TMDB_MOVIES says was matched by title gets the TMDB id of the match, and
-    `metadata_source` ends in ", by title".
+    Titles come from MovieLens. Genres come from MovieLens, or all from TMDB if MovieLens lists none. The
+    release year comes from MovieLens, else from TMDB's release date; the IMDb id from the links, else from
+    TMDB. Movies without a TMDB row have nulls. A movie that was matched by title gets the TMDB id of the
+    match, and its `metadata_source` ends in ", by title". Raises DataError if a table has another schema.
     """
     require_schema(movies, MOVIES, "movies")
     require_schema(links, LINKS, "links")

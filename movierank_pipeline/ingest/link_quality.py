@@ -1,4 +1,4 @@
-"""How much of a catalogue TMDB's facts reach, and which of them may be those of another film."""
+"""Quality of the links to TMDB: coverage, and links that may point to another film."""
 
 from typing import Final
 
@@ -7,9 +7,9 @@ import polars as pl
 from movierank_pipeline.ingest.tmdb.title_match import all_titles, similarity
 
 MAX_YEARS_APART: Final = 2
-"""MovieLens and TMDB disagree by a year or two on films that were first shown at festivals or abroad."""
+"""Maximum difference of release years. MovieLens and TMDB differ by up to two years for festival releases."""
 MIN_SIMILARITY: Final = 0.6
-"""Titles less similar are those of films renamed for a market, or of different films."""
+"""Minimum similarity of titles. Lower values mean a film renamed for a market, or a different film."""
 
 SUSPICIOUS: Final = pl.Schema(
     {
@@ -23,11 +23,11 @@ SUSPICIOUS: Final = pl.Schema(
         "similarity": pl.Float64(),
     }
 )
-"""One row per movie whose link is in doubt, the most doubtful first."""
+"""One row per suspicious link, the most suspicious first."""
 
 
 def coverage(catalogue: pl.DataFrame, ratings: pl.DataFrame) -> tuple[float, float]:
-    """(share of movies, share of ratings) with facts from TMDB; 1 where there are none at all."""
+    """(share of movies, share of ratings) with facts from TMDB; 1 for an empty table."""
     known = catalogue.drop_nulls("metadata_source")
     covered = ratings.join(known, on="movie_id", how="semi").height
     return (
@@ -39,10 +39,10 @@ def coverage(catalogue: pl.DataFrame, ratings: pl.DataFrame) -> tuple[float, flo
 def suspicious_links(
     movies: pl.DataFrame, catalogue: pl.DataFrame, tmdb_movies: pl.DataFrame
 ) -> pl.DataFrame:
-    """SUSPICIOUS of the movies of `catalogue` that have facts: year or title are not those of TMDB.
+    """SUSPICIOUS links among the movies of `catalogue` with facts: year or title differ from TMDB's.
 
-    The year is more than `MAX_YEARS_APART` off, or no title of the one is like a title of the other (below
-    `MIN_SIMILARITY`). `movies` is MOVIES, `catalogue` CATALOGUE, `tmdb_movies` TMDB_MOVIES.
+    A link is suspicious if the years differ by more than `MAX_YEARS_APART`, or if no pair of titles reaches
+    `MIN_SIMILARITY`. `movies` is MOVIES, `catalogue` CATALOGUE, `tmdb_movies` TMDB_MOVIES.
     """
     theirs = tmdb_movies.select(
         "tmdb_id",

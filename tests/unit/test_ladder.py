@@ -2,7 +2,7 @@
 
 import pytest
 
-from movierank_core.recommender.degradation import STRICT, Lenient, Pace
+from movierank_core.recommender.degradation import STRICT, Lenient, RateLimiter
 
 
 class Clock:
@@ -31,14 +31,14 @@ def test_a_strict_ladder_raises_what_is_raised() -> None:
 
 
 def test_what_fails_is_left_out_with_its_reason(clock: Clock) -> None:
-    ladder = Lenient(Pace(), 1.0, clock)
+    ladder = Lenient(RateLimiter(), 1.0, clock)
     assert ladder.attempt("model", lambda: 1 // 0) is None
     [left] = ladder.left_out
     assert (left.part, left.why, type(left.error)) == ("model", "failure", ZeroDivisionError)
 
 
 def test_a_part_that_would_end_after_the_deadline_at_its_recent_pace_is_left_out(clock: Clock) -> None:
-    pace = Pace()
+    pace = RateLimiter()
     assert Lenient(pace, 10.0, clock).attempt("model", lambda: clock.spend(0.4)) == "done"
     assert pace.expected("model") == pytest.approx(0.4)
     enough, too_little = Lenient(pace, clock.now + 0.5, clock), Lenient(pace, clock.now + 0.3, clock)
@@ -51,13 +51,13 @@ def test_a_part_that_would_end_after_the_deadline_at_its_recent_pace_is_left_out
 
 
 def test_after_the_deadline_nothing_is_begun(clock: Clock) -> None:
-    ladder = Lenient(Pace(), 0.0, clock)
+    ladder = Lenient(RateLimiter(), 0.0, clock)
     assert ladder.attempt("candidates", lambda: pytest.fail("begun")) is None
     assert [left.why for left in ladder.left_out] == ["deadline"]
 
 
 def test_a_part_that_was_slow_for_a_while_is_tried_again(clock: Clock) -> None:
-    pace = Pace()
+    pace = RateLimiter()
     pace.took("model", 60.0)
     tries = 0
     while Lenient(pace, clock.now + 0.5, clock).attempt("model", lambda: clock.spend(0.004)) is None:

@@ -17,7 +17,7 @@ from movierank_core.data.history import EVENT_TYPES, History
 from movierank_core.data.interactions import InteractionArrays
 from movierank_core.data.timestamps import to_epoch
 from movierank_core.kernels.top_k import best_rows
-from movierank_core.recommender.degradation import Lenient, Pace
+from movierank_core.recommender.degradation import Lenient, RateLimiter
 from movierank_core.recommender.model import RankingModel, candidate_rows
 from movierank_core.recommender.recommender import Ranking, RankOptions, Recommender
 from movierank_core.recommender.state import LITTLE_KNOWN_DAYS, RankingState, fit_state
@@ -265,7 +265,7 @@ def test_places_are_reserved_among_fused_candidates_as_well(
         raise RuntimeError("broken")
 
     monkeypatch.setattr(RankingModel, "rank_candidates", fail)
-    ranking = recommender.rank(history, as_of=LATE, k=40, ladder=Lenient(Pace(), float("inf")))
+    ranking = recommender.rank(history, as_of=LATE, k=40, ladder=Lenient(RateLimiter(), float("inf")))
     assert ranking.served_by == "candidates"
     first, second, _ = claims(recommender.model, history)
     assert [rows(ranking)[place] for place in (19, 39)] == [first, second]

@@ -1,4 +1,4 @@
-"""Zip archives from the network, extracted so that nothing can land outside the folder meant for them."""
+"""Extracts zip archives from the network; no file can be written outside the target folder."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ from movierank_pipeline.ingest.movielens.byte_progress import ByteProgress
 _MAX_FILES: Final = 10_000
 _MAX_BYTES: Final = 8 * 2**30
 _MAX_RATIO: Final = 100
-"""Extracted bytes per byte of archive; MovieLens stays below 6."""
+"""Maximum extracted bytes per byte of archive (a limit against zip bombs); MovieLens stays below 6."""
 _CHUNK_BYTES: Final = 2**20
 
 _REMEDY: Final = "delete it and download it again; should it happen again, do not trust its source"
@@ -29,10 +29,10 @@ def extract_safely(
     progress: ByteProgress | None = None,
     max_bytes: int = _MAX_BYTES,
 ) -> None:
-    """Everything in `archive`, below `folder`, which must not exist yet and is gone again on failure.
+    """Extracts all files of `archive` into `folder`, which must not exist. A failure deletes the folder.
 
-    Raises `DataError` for what is not a whole zip archive, for members whose path leaves the folder, for
-    links and devices, and for more than `max_bytes` or a hundred times the archive's own size.
+    Raises `DataError` for a damaged or incomplete archive, a path outside the folder, a link, a device, a
+    duplicate name, encryption, and content above `max_bytes` or a hundred times the archive's size.
     """
     with ExitStack() as undo:
         folder.mkdir(parents=True)
@@ -52,7 +52,7 @@ def extract_safely(
 
 @contextmanager
 def disk_errors(folder: Path) -> Iterator[None]:
-    """Turns a full disk into a `DataError` that says so."""
+    """Converts the OSError of a full disk into a `DataError` with a remedy."""
     try:
         yield
     except OSError as error:
@@ -64,7 +64,7 @@ def disk_errors(folder: Path) -> Iterator[None]:
 
 
 def _check(archive: Path, members: list[zipfile.ZipInfo], limit: int) -> None:
-    """Refuses the whole archive for one bad member, before anything is written."""
+    """Raises `DataError` for the first invalid member, before any file is written."""
     if len(members) > _MAX_FILES:
         raise DataError(
             f"{archive} holds {len(members)} files", expected=f"at most {_MAX_FILES}", remedy=_REMEDY
@@ -125,7 +125,7 @@ def _write(
         with content.open(member) as source, target.open("xb") as sink:
             while chunk := source.read(_CHUNK_BYTES):
                 done += len(chunk)
-                _check_size(archive, done, limit)  # Declared sizes may lie.
+                _check_size(archive, done, limit)  # Declared sizes can be wrong.
                 sink.write(chunk)
                 if progress is not None:
                     progress(f"extracting {archive.name}", done, total)

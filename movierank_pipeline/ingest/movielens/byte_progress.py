@@ -1,4 +1,4 @@
-"""A progress bar for bytes, on the terminal, for what takes longer than two seconds."""
+"""A progress bar in bytes for downloads and extraction, on a terminal."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -17,16 +17,17 @@ from rich.progress import (
 )
 
 ByteProgress = Callable[[str, int, int | None], None]
-"""Told, as work goes on: what is being done, bytes done, bytes in all (None where unknown)."""
+"""Called with: label of the current work, bytes done, bytes in total (None if unknown)."""
 
 _PATIENCE_SECONDS: Final = 2.0
+"""Minimum duration in seconds before a bar appears."""
 
 
 @contextmanager
 def byte_progress_bar(console: Console | None = None) -> Iterator[ByteProgress]:
-    """A `ByteProgress` that draws a bar per label on `console` (default: standard error).
+    """Yields a `ByteProgress` that draws one bar per label on `console` (default: standard error).
 
-    Nothing is drawn for what ends within two seconds, nor where standard error is not a terminal.
+    Draws nothing in the first two seconds, and nothing if the console is not a terminal.
     """
     bar = Progress(
         TextColumn("{task.description}"),

@@ -1,8 +1,8 @@
-"""Delimited text files, read fast, and read slowly once something is wrong with them.
+"""Reads delimited text files fast with Polars, and line by line to locate an error.
 
-Polars reads; a file that breaks a rule (or that Polars refuses) is read again line by line up to the
-first line at fault, which the error names. Small files that Polars cannot split are read line by line
-from the start. Nothing here knows MovieLens's file names.
+If Polars refuses a file or a value breaks a rule, the file is read again line by line; the error names the
+first invalid line. Small files that Polars cannot split are always read line by line. This module does not
+know MovieLens's file names.
 """
 
 import csv
@@ -30,7 +30,7 @@ _TYPES: Final[dict[Kind, type[pl.DataType]]] = {
 }
 
 _CLOCK_TOLERANCE_SECONDS: Final = 86_400
-"""How far ahead of this machine's clock a timestamp may be before it counts as in the future."""
+"""Maximum seconds by which a timestamp may be ahead of this machine's clock."""
 
 _GET_IT_AGAIN: Final = "the file was probably not copied or downloaded to its end: get it again"
 _CORRECT: Final = "correct that line, and any other like it"
@@ -38,17 +38,17 @@ _CORRECT: Final = "correct that line, and any other like it"
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a file."""
+    """One column: its name and the rule for its cells."""
 
     name: str
     kind: Kind
-    """`id`: a whole number from 0. `optional_id`: the same or nothing. `rating`: 0.5 to 5. `timestamp`:
-    whole seconds since 1970, not in the future. `text`: anything, nothing too."""
+    """`id`: an integer from 0. `optional_id`: the same, or empty. `rating`: 0.5 to 5. `timestamp`: whole
+    seconds since 1970, not in the future. `text`: any text, also empty."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a file is laid out."""
+    """Columns, separator, header and encoding of a file."""
 
     columns: tuple[Column, ...]
     separator: Literal[",", "::", "\t", "|"]
@@ -65,11 +65,11 @@ class Layout:
 
 
 def read_delimited(path: Path, layout: Layout, now: datetime | None = None) -> pl.DataFrame:
-    """The file's columns in the order of `layout.columns`, rows in file order, without empty lines.
+    """Reads the columns of `layout`, rows in file order, without empty lines.
 
-    `optional_id` and `text` cells without content are null. `now` (aware; default the clock) bounds
-    timestamps. Raises `DataError` if the file is missing, empty, cut short, not in its encoding, has
-    other columns, or has a cell that breaks the rule of its kind.
+    Empty `optional_id` and `text` cells are null. `now` (aware; default the current time) bounds timestamps.
+    Raises `DataError` if the file is missing, empty, truncated or wrongly encoded, has other columns, or has
+    a cell that breaks its column's rule.
     """
     require_content(path)
     if layout.has_header:
@@ -83,7 +83,7 @@ def read_delimited(path: Path, layout: Layout, now: datetime | None = None) -> p
         _raise_first_fault(path, layout, latest, "a value breaks the rules of its column")
     last = layout.columns[-1]
     if last.kind in ("text", "optional_id") and frame[last.name].has_nulls():
-        # Polars fills a line that lacks columns: only a second look tells that from an empty cell.
+        # Polars fills missing columns with null, which looks like an empty cell: check line by line.
         _refuse_faults(path, layout, latest)
     if last.kind == "timestamp":
         _check_last_timestamp(path, layout)
@@ -91,7 +91,7 @@ def read_delimited(path: Path, layout: Layout, now: datetime | None = None) -> p
 
 
 def read_line_by_line(path: Path, layout: Layout, now: datetime | None = None) -> pl.DataFrame:
-    """What `read_delimited` gives, for small headerless files whose text Polars cannot split or decode."""
+    """The result of `read_delimited`, for small headerless files that Polars cannot split or decode."""
     require_content(path)
     rows = list(_checked_rows(path, layout, _latest_timestamp(now)))
     types = {column.name: _TYPES[column.kind] for column in layout.columns}
@@ -100,7 +100,7 @@ def read_line_by_line(path: Path, layout: Layout, now: datetime | None = None) -
 
 
 def is_utf8(path: Path) -> bool:
-    """Whether a file of moderate size is UTF-8 from start to end."""
+    """Whether the whole file is valid UTF-8. Reads it into memory."""
     try:
         path.read_bytes().decode()
     except UnicodeDecodeError:
@@ -114,7 +114,7 @@ def _latest_timestamp(now: datetime | None) -> int:
 
 
 def require_content(path: Path) -> None:
-    """Raises `DataError` unless `path` is a file with something in it."""
+    """Raises `DataError` unless `path` is a non-empty file."""
     if not path.is_file():
         raise DataError(
             f"There is no file {path}",
@@ -158,7 +158,7 @@ def _read_fast(path: Path, layout: Layout) -> pl.DataFrame:
     types = {column.name: _TYPES[column.kind] for column in layout.columns}
     schema: dict[str, type[pl.DataType]] = {}
     for name, kind in types.items():
-        # One character is the most that Polars separates by: between two colons lies an empty column.
+        # Polars separates by one character only: read an empty column between the two colons.
         if layout.separator == "::" and schema:
             schema[f"before_{name}"] = pl.String
         schema[name] = kind
@@ -195,7 +195,7 @@ def _obeys(frame: pl.DataFrame, layout: Layout, latest: int) -> bool:
 
 
 def _check_last_timestamp(path: Path, layout: Layout) -> None:
-    """A number cut in its middle is still a number: shorter than the one above it, with no line end."""
+    """Detects a truncated last line: a timestamp shorter than the one above it, without a line end."""
     with path.open("rb") as file:
         file.seek(-min(path.stat().st_size, 4096), 2)
         lines = file.read().split(b"\n")
@@ -254,7 +254,7 @@ def _checked_rows(path: Path, layout: Layout, latest: int) -> Iterator[list[str]
 
 
 def _rows(path: Path, layout: Layout) -> Iterator[tuple[int, list[str]]]:
-    """(line number, cells) of every line with content, up to one that cannot be told apart."""
+    """(line number, cells) of every non-empty line. Raises `DataError` at unbalanced quotation marks."""
     text = _lines(path, layout.encoding)
     if layout.separator != ",":
         for line, row in enumerate(text, start=1):
@@ -290,9 +290,9 @@ def _lines(path: Path, encoding: Encoding) -> Iterator[str]:
             yield text.removeprefix("\ufeff") if number == 1 else text
 
 
-@lru_cache(maxsize=2**16)  # Users, movies and ratings come again and again.
+@lru_cache(maxsize=2**16)  # The same users, movies and ratings repeat many times.
 def _fault(cell: str, kind: Kind, latest: int) -> tuple[str, str] | None:
-    """What is wrong with a cell and what was expected, or None."""
+    """(fault, expectation) of an invalid cell; None for a valid one."""
     cell = cell.strip()
     if kind == "text" or (kind == "optional_id" and not cell):
         return None

@@ -1,7 +1,6 @@
-"""MovieLens from GroupLens: downloaded, checked against the published md5, extracted, put in place.
+"""Downloads a MovieLens edition from GroupLens, checks the published md5 and extracts it.
 
-A data set is either in its place, whole, or not there at all. What a cut connection has brought stays
-beside it and is gone on from.
+A data set folder appears only when it is complete. An interrupted download stays in `.downloads` and resumes.
 """
 
 import hashlib
@@ -27,28 +26,28 @@ URL_VARIABLE: Final = "MOVIERANK_GROUPLENS_URL"
 _DEFAULT_URL: Final = "https://files.grouplens.org/datasets/movielens"
 
 _TIMEOUTS: Final = (5.0, 30.0)
-"""Seconds to connect, and between two pieces of the body."""
+"""Maximum seconds to connect, and between two parts of the body."""
 _CHUNK_BYTES: Final = 2**18
 _BY_HAND: Final = "or fetch and extract it yourself and give its folder with `--data-dir`"
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often to try again, and how long to wait before it."""
+    """Number of retries and the pauses between them."""
 
     attempts: int = 5
-    """Attempts in a row that bring nothing before giving up; one that brings something starts over."""
+    """Maximum consecutive attempts without new data; new data resets the count."""
     first_pause_seconds: float = 0.5
-    """Doubled after each attempt, up to ten seconds."""
+    """Pause after the first failure, in seconds; doubled after each failure, up to ten seconds."""
 
 
 def grouplens_url(base_url: str | None = None) -> str:
-    """Where the archives lie: the argument, else `MOVIERANK_GROUPLENS_URL`, else GroupLens itself."""
+    """Base URL of the archives: the argument, else `MOVIERANK_GROUPLENS_URL`, else GroupLens."""
     return (base_url or os.environ.get(URL_VARIABLE) or _DEFAULT_URL).rstrip("/")
 
 
 def is_grouplens_reachable(timeout: float = 3.0, base_url: str | None = None) -> bool:
-    """Whether GroupLens answers within `timeout` seconds in all, name look-up included."""
+    """Whether GroupLens answers within `timeout` seconds, including the DNS look-up."""
     url = f"{grouplens_url(base_url)}/ml-latest-small.zip.md5"
     answers: list[bool] = []
 
@@ -58,7 +57,7 @@ def is_grouplens_reachable(timeout: float = 3.0, base_url: str | None = None) ->
         except requests.RequestException:
             answers.append(False)
 
-    # No time-out of requests covers the name look-up: a thread left behind does.
+    # The time-outs of requests do not cover DNS; waiting for a daemon thread does.
     thread = threading.Thread(target=ask, name="grouplens-reachable", daemon=True)
     thread.start()
     thread.join(timeout)
@@ -73,10 +72,10 @@ def fetch_dataset(
     progress: ByteProgress | None = None,
     retries: RetryPolicy = RetryPolicy(),  # Frozen.
 ) -> Path:
-    """The folder `folder/name` with that edition's files, downloaded unless it is there already.
+    """Downloads edition `name` to `folder/name` unless it exists; returns that folder.
 
-    Raises `DataError` for a name that GroupLens does not have, a server that cannot be reached or breaks
-    off too often, a body that does not have the published md5, and an archive that is damaged or unsafe.
+    Raises `DataError` for an unknown name, a server that cannot be reached or fails too often, a wrong md5
+    checksum, and a damaged or unsafe archive.
     """
     if name not in KNOWN_EDITIONS:
         raise DataError(f"There is no data set {name!r}", expected=f"one of {', '.join(KNOWN_EDITIONS)}")
@@ -125,11 +124,11 @@ def _published_md5(session: requests.Session, url: str, retries: RetryPolicy) ->
 
 
 class _Beginning(msgspec.Struct, frozen=True):
-    """What the part of a file on disk was the beginning of."""
+    """Identity of a partly downloaded file: its checksum and HTTP validator."""
 
     md5: str
     validator: str | None
-    """A strong ETag or a Last-Modified date; None where the server named neither."""
+    """A strong ETag or a Last-Modified date; None if the server sent neither."""
 
 
 def download(
@@ -140,16 +139,16 @@ def download(
     progress: ByteProgress | None = None,
     retries: RetryPolicy = RetryPolicy(),  # Frozen.
 ) -> None:
-    """The body of `url` in the file `target`, which appears only when it is whole and has this md5.
+    """Downloads `url` to `target`, which appears only when it is complete and has this md5 checksum.
 
-    Goes on from `<target>.part` where an earlier attempt left one of the same checksum.
+    Resumes from `<target>.part` if an earlier attempt with the same checksum left one.
     """
     if target.exists() and _md5_of(target) == md5:
         return
     part = target.with_name(target.name + ".part")
     was_resumed = _receive_all(session, url, part, md5, progress, retries)
     found = _md5_of(part)
-    if found != md5 and was_resumed:  # What was there before may be to blame.
+    if found != md5 and was_resumed:  # The earlier part may be damaged: download everything once more.
         _forget(part)
         _receive_all(session, url, part, md5, progress, retries)
         found = _md5_of(part)
@@ -172,7 +171,7 @@ def _receive_all(
     progress: ByteProgress | None,
     retries: RetryPolicy,
 ) -> bool:
-    """Fills `part` to its end; whether anything was in it before. Keeps what came when it gives up."""
+    """Downloads until `part` is complete; returns whether it resumed. Keeps the part if it gives up."""
     if _beginning_of(part).md5 != md5:
         _forget(part)
     had = _size_of(part)
@@ -193,9 +192,9 @@ def _receive_all(
 def _receive(
     session: requests.Session, url: str, part: Path, md5: str, progress: ByteProgress | None
 ) -> bool:
-    """One request from where `part` ends; whether the body is whole now.
+    """One range request from the end of `part`; returns whether the body is now complete.
 
-    A server that knows no ranges, or whose file has changed, sends all of it, and `part` starts afresh.
+    If the server does not support ranges or its file changed, it sends the whole body and `part` restarts.
     """
     offset = _size_of(part)
     headers = {"Accept-Encoding": "identity"}
@@ -206,7 +205,7 @@ def _receive(
     with session.get(url, headers=headers, stream=True, timeout=_TIMEOUTS) as response:
         if response.status_code >= 500:
             raise requests.HTTPError(f"status {response.status_code}")
-        if response.status_code == 416:  # Nothing lies beyond: either whole, or not the same file.
+        if response.status_code == 416:  # Range beyond the end: the part is complete, or of another file.
             is_whole = response.headers.get("Content-Range") == f"bytes */{offset}"
             if not is_whole:
                 _forget(part)
@@ -225,7 +224,7 @@ def _receive(
             _note_beginning(part, md5, response)
         with part.open("ab" if offset else "wb") as file:
             done = offset
-            # Not `iter_content`, which keeps back what it has of a chunk when the connection breaks.
+            # Not `iter_content`: it discards the received part of a chunk when the connection breaks.
             while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=False):
                 file.write(chunk)
                 done += len(chunk)
@@ -235,7 +234,7 @@ def _receive(
 
 
 class _Failures:
-    """Counts failures in a row, waits after each, gives up after too many."""
+    """Counts consecutive failures, waits after each, and raises `DataError` after too many."""
 
     def __init__(self, url: str, retries: RetryPolicy) -> None:
         self._url, self._retries, self._n = url, retries, 0
@@ -292,7 +291,7 @@ def _beginning_of(part: Path) -> _Beginning:
 def _note_beginning(part: Path, md5: str, response: requests.Response) -> None:
     tag = response.headers.get("ETag", "")
     validator = tag if tag.startswith('"') else response.headers.get("Last-Modified")
-    part.unlink(missing_ok=True)  # A note must never speak of older bytes.
+    part.unlink(missing_ok=True)  # The note must not describe older bytes.
     _note_of(part).write_bytes(msgspec.json.encode(_Beginning(md5, validator)))
 
 

@@ -1,8 +1,7 @@
-"""Which MovieLens edition lies in a folder, told by its files.
+"""Detects the MovieLens edition in a folder by its files.
 
-The editions differ in file names, separators and encodings, not in what they say. `dataset.json`, which
-our own writers leave beside the files, holds what files cannot say: a name, and whether people gave the
-ratings.
+Editions differ in file names, separators and encodings; the content is the same. Data sets written by this
+project also have a `dataset.json` with a name and whether the ratings are simulated.
 """
 
 import re
@@ -17,7 +16,7 @@ from movierank_core.errors import DataError
 Format = Literal["csv", "dat", "tab"]
 
 RATINGS_FILES: Final[dict[Format, str]] = {"csv": "ratings.csv", "dat": "ratings.dat", "tab": "u.data"}
-"""The file that every edition of a format has."""
+"""Name of the ratings file in each format."""
 
 INFO_FILE: Final = "dataset.json"
 
@@ -31,24 +30,24 @@ KNOWN_EDITIONS: Final = (
     "ml-1m",
     "ml-100k",
 )
-"""What GroupLens publishes and we read."""
+"""Editions that GroupLens publishes and this module reads."""
 
 
 class DatasetInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """The contents of `dataset.json`. Unknown fields are passed over, so that writers may add some."""
+    """The content of `dataset.json`. Unknown fields are ignored, so later versions may add fields."""
 
     name: str
     ratings_are_simulated: bool = False
     seed: int | None = None
-    """What a simulated set was drawn with; null for one that people made."""
+    """Seed of simulated ratings; null for real ratings."""
 
 
 @dataclass(frozen=True)
 class Edition:
-    """A folder with one edition's files in it."""
+    """A folder with the files of one edition."""
 
     folder: Path
-    """Where the files lie: the folder that was given, or its only subfolder."""
+    """Folder of the files: the given folder, or its only subfolder with ratings."""
     format: Format
     info: DatasetInfo
 
@@ -60,8 +59,7 @@ class Edition:
 def find_edition(folder: Path) -> Edition:
     """The edition in `folder`, or in its only subfolder with ratings.
 
-    Raises `DataError` where there is none, where several subfolders have one, or where `dataset.json`
-    does not say what it should.
+    Raises `DataError` if there is none, if several subfolders have one, or if `dataset.json` is invalid.
     """
     if not folder.is_dir():
         raise DataError(
@@ -111,7 +109,7 @@ def _info_of(folder: Path, file_format: Format) -> DatasetInfo:
 
 
 def _name_of(folder: Path, file_format: Format) -> str:
-    """GroupLens's name where the files give it away, else the folder's own."""
+    """GroupLens's name if the files identify it, else the folder's name."""
     if file_format == "tab":
         return "ml-100k"
     if file_format == "dat":

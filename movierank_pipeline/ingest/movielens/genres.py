@@ -1,6 +1,6 @@
-"""One genre vocabulary for every source: MovieLens's names, with what TMDB adds to them.
+"""One genre vocabulary for all inputs: MovieLens's names, plus TMDB's additional genres.
 
-A source's own names are translated where it is read, so that no table holds two words for one genre.
+Readers translate names at once, so no table holds two names for one genre.
 """
 
 from typing import Final
@@ -22,9 +22,9 @@ _NOT_GENRES: Final = [
 
 
 def canonical_genres(names: pl.Expr) -> pl.Expr:
-    """A list column of genre names in our vocabulary: first occurrences, in the order given.
+    """Translates a list column of genre names: duplicates removed, order kept.
 
-    Null stays null; a list of names that are not genres becomes empty. Names that no rule mentions stay.
+    Null stays null. Names that are not genres are removed. Names without a rule stay unchanged.
     """
     element = pl.element().str.strip_chars()
     return names.list.eval(

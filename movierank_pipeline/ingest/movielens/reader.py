@@ -1,7 +1,7 @@
-"""Every MovieLens edition, read into the tables of `movierank_core.data.schema`.
+"""Reads every MovieLens edition into the tables of `movierank_core.data.schema`.
 
-One function per table, so that whoever needs one table reads one file; `read_dataset` reads all. Which
-edition it is, the files say (`editions`); what is wrong with a file, `delimited` says.
+There is one function per table, which reads only that file; `read_dataset` reads all tables. `editions`
+detects the edition, and `delimited` locates errors in a file.
 """
 
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ _TAGS_CSV: Final = Layout(
 
 @dataclass(frozen=True)
 class Ratings:
-    """A RATINGS table and what reading it left out."""
+    """A RATINGS table and the number of duplicates that were removed."""
 
     frame: pl.DataFrame
     n_duplicates: int
@@ -68,11 +68,11 @@ class Ratings:
 
 @dataclass(frozen=True)
 class Dataset:
-    """One data set: ratings, and what is known of the movies."""
+    """One data set: ratings, movies, links and tags."""
 
     name: str
     ratings_are_simulated: bool
-    """Whether a model of taste made the ratings; whatever shows them says so."""
+    """Whether a taste model generated the ratings; every display of the data must say so."""
     ratings: pl.DataFrame
     movies: pl.DataFrame
     links: pl.DataFrame
@@ -81,16 +81,17 @@ class Dataset:
     n_duplicate_ratings: int = 0
     """Ratings replaced by a later one of the same user for the same movie."""
     seed: int | None = None
-    """What a simulated set was drawn with."""
+    """Seed of simulated ratings."""
     tmdb_movies: pl.DataFrame | None = None
-    """TMDB_MOVIES facts that came with a generated set; sets on disk are enriched like any other."""
+    """TMDB_MOVIES facts of a generated set in memory; None for a set read from disk."""
 
 
 def read_dataset(folder: Path, now: datetime | None = None) -> Dataset:
     """All tables of the edition in `folder` or in its only subfolder.
 
-    Ratings and tags of movies that the movies table lacks are kept. `now` (aware; default the clock)
-    bounds timestamps. Raises `DataError` for what is missing or wrong; only links and tags may be absent.
+    Keeps ratings and tags of movies that are missing in the movies table. `now` (aware; default the current
+    time) bounds timestamps. Raises `DataError` for a missing or invalid file; only links and tags are
+    optional.
     """
     edition = find_edition(folder)
     ratings = read_ratings(folder, now)
@@ -115,16 +116,16 @@ def read_ratings(folder: Path, now: datetime | None = None) -> Ratings:
 def read_ratings_csv(path: Path, now: datetime | None = None) -> Ratings:
     """RATINGS of one file with the columns `userId,movieId,rating,timestamp`.
 
-    Timestamps may also be 0, 1, 2, …, where only the order is known.
+    Timestamps may also be 0, 1, 2, … if only the order is known.
     """
     return ratings_table(read_delimited(path, _RATING_LAYOUTS["csv"], now))
 
 
 def ratings_table(raw: pl.DataFrame) -> Ratings:
-    """RATINGS of MovieLens columns (timestamps in seconds), sorted by user, time and order of appearance.
+    """RATINGS from MovieLens columns (timestamps in seconds), sorted by user, time and file order.
 
-    Of several ratings of one user for one movie the last in that order stays. Raises `DataError` when
-    there is not one rating.
+    If a user rated a movie several times, only the last rating in that order is kept. Raises `DataError` for
+    an empty table.
     """
     if raw.is_empty():
         raise DataError("The ratings file holds no ratings, only its header", expected="at least one rating")
@@ -135,7 +136,7 @@ def ratings_table(raw: pl.DataFrame) -> Ratings:
         (pl.col("timestamp") * 1_000_000).cast(TIMESTAMP).alias("timestamp"),
     )
     frame = table.sort("user_id", "timestamp", maintain_order=True).collect()
-    # Pairs as structs would be hashed several times slower.
+    # One integer per (user, movie) pair: hashing structs is several times slower.
     span = int(raw["movieId"].max()) + 1  # type: ignore[arg-type]  # Not empty, and of integers.
     pair = pl.col("user_id") * span + pl.col("movie_id")
     n_duplicates = frame.height - int(frame.select(pair.n_unique()).item())
@@ -147,7 +148,7 @@ def ratings_table(raw: pl.DataFrame) -> Ratings:
 def read_movies(folder: Path) -> pl.DataFrame:
     """MOVIES of the edition in `folder`, in file order.
 
-    Raises `DataError` also for a movie without a title or listed twice.
+    Raises `DataError` for an invalid file, a movie without a title, and a movie listed twice.
     """
     edition = find_edition(folder)
     match edition.format:
@@ -188,7 +189,7 @@ def _movies_table(raw: pl.DataFrame, path: Path) -> pl.DataFrame:
 def read_links(folder: Path) -> pl.DataFrame:
     """LINKS for each movie of the edition in `folder`, in the order of its movies.
 
-    Ids are null where `links.csv` leaves them out or has 0, and everywhere for editions without one.
+    Ids are null if `links.csv` has none or 0, and for all movies of editions without `links.csv`.
     """
     edition = find_edition(folder)
     movie_ids = read_movies(folder).select("movie_id")
@@ -202,7 +203,7 @@ def read_links(folder: Path) -> pl.DataFrame:
 
 
 def read_links_csv(path: Path) -> pl.DataFrame:
-    """LINKS of one file with the columns `movieId,imdbId,tmdbId`; ids left out or 0 are null."""
+    """LINKS of one file with the columns `movieId,imdbId,tmdbId`; empty or 0 ids become null."""
     raw = read_delimited(path, _LINKS_CSV).unique("movieId", keep="last", maintain_order=True)
     return raw.select(
         pl.col("movieId").alias("movie_id"),
@@ -214,7 +215,7 @@ def read_links_csv(path: Path) -> pl.DataFrame:
 
 
 def read_tags(folder: Path, now: datetime | None = None) -> pl.DataFrame:
-    """TAGS of the edition in `folder`, in file order; empty for editions without tags. Empty tags go."""
+    """TAGS of the edition in `folder`, in file order, without empty tags; empty for editions without tags."""
     edition = find_edition(folder)
     path = edition.folder / ("tags.csv" if edition.format == "csv" else "tags.dat")
     if edition.format == "tab" or not path.is_file():
@@ -229,7 +230,7 @@ def read_tags(folder: Path, now: datetime | None = None) -> pl.DataFrame:
 
 
 def _movies_dat(path: Path) -> pl.DataFrame:
-    """`movies.dat`, whose titles hold single colons; Latin-1 in ml-1m, UTF-8 in ml-10m."""
+    """Reads `movies.dat`: titles contain single colons; Latin-1 in ml-1m, UTF-8 in ml-10m."""
     return read_line_by_line(
         path, Layout(_MOVIES_CSV.columns, "::", has_header=False, encoding=_encoding(path))
     )
@@ -247,7 +248,7 @@ def _encoding(path: Path) -> Encoding:
 
 
 def _movies_100k(items: Path, genres: Path) -> pl.DataFrame:
-    """`u.item`: a title, two dates, an address, and a column of 0 or 1 for each line of `u.genre`."""
+    """Reads `u.item`: title, two dates, URL, and one 0/1 column for each genre of `u.genre`."""
     named = read_line_by_line(
         genres, Layout((Column("genre", "text"), Column("number", "id")), "|", has_header=False)
     )

@@ -1,8 +1,7 @@
-"""MovieLens titles: the year taken out, articles brought back to the front.
+"""Normalises MovieLens titles: extracts the year and moves trailing articles to the front.
 
-`City of Lost Children, The (Cité des enfants perdus, La) (1995)` is the film "The City of Lost Children
-(La Cité des enfants perdus)" of 1995. Alternative titles stay in their brackets, where a search finds
-them.
+`City of Lost Children, The (Cité des enfants perdus, La) (1995)` becomes "The City of Lost Children (La Cité
+des enfants perdus)", 1995. Alternative titles stay in brackets, so the search finds them.
 """
 
 from typing import Final
@@ -18,12 +17,12 @@ _YEAR: Final = (
 
 _ARTICLES: Final = "The|A|An|La|Le|Les|El|Los|Las|Il|Lo|Gli|Der|Das|Un|Une|Una"
 _ARTICLES_LIKE_WORDS: Final = "Die|I|Den|Det|En|O|Os|As"
-"""Believed to be articles only after the title's only comma: not in `Die, Mommie, Die`."""
+"""Treated as articles only after the only comma of a title: not in `Die, Mommie, Die`."""
 _ELIDED: Final = "L['’]"
 
 
 def _moves() -> list[tuple[str, str]]:
-    """(pattern, replacement) pairs: each form of article, at the end of the title and inside brackets."""
+    """(pattern, replacement) pairs for each kind of article, at the end of a title and inside brackets."""
     moves = [(rf"^(.*\)), ({_ARTICLES})$", "${2} ${1}")]
     for text, articles, space in (
         (r"[^()]*", _ARTICLES, " "),
@@ -36,12 +35,12 @@ def _moves() -> list[tuple[str, str]]:
 
 
 def release_year(raw_title: pl.Expr) -> pl.Expr:
-    """The year in brackets at the end of a MovieLens title (of a series, its first), null without one."""
+    """The year in brackets at the end of a MovieLens title (a series: its first year), else null."""
     return raw_title.str.extract(_YEAR, 1).cast(pl.Int32)
 
 
 def plain_title(raw_title: pl.Expr) -> pl.Expr:
-    """A MovieLens title without its year, articles in front; the raw title where nothing would remain."""
+    """A MovieLens title without its year and with articles in front; the raw title if that would be empty."""
     stripped = raw_title.str.strip_chars()
     title = stripped.str.replace(_YEAR, "").str.strip_chars()
     for pattern, replacement in _moves():

@@ -1,22 +1,21 @@
-"""A simulated audience: who rates which film, when, and how, by a stated model.
+"""A simulated audience: who rates which film, when, and with how many stars.
 
-**Taste.** Films and users are vectors of `_N_FACTORS` numbers; their product, scaled to a standard
-deviation of 1, is the affinity. A film's vector sums those of its genres, its era, its director, its
-language, a *theme* (films belong together in ways that no metadata tells) and its own. A user's vector is
-that of a community plus their own.
+**Taste.** Films and users are vectors of `_N_FACTORS` numbers; their product, scaled to a standard deviation
+of 1, is the affinity. A film's vector sums those of its genres, its era, its director, its language, a
+*theme* (a group that metadata does not show) and its own. A user's vector is the sum of a community's vector
+and their own.
 
-**Exposure.** A film's attention is its votes (to the power `_VOTES_EXPONENT`), a slow trend and a few
-waves over the months; some films join the catalogue late, on a wave. Users arrive over six years, a little
-more each year, and rate in sessions: many films in the first, within seconds to minutes of each other. The
-next film is drawn by attention times exp(`_CHOOSINESS` · affinity); within a session it is often drawn
-from films related to the last one (same shelf of a theme, same director) instead. Nobody rates a film
-twice.
+**Exposure.** A film's attention is its votes (to the power `_VOTES_EXPONENT`), a slow trend and a few waves
+over the months; some films join the catalogue late, on a wave. Users arrive over six years, a little more
+each year, and rate in sessions: many films in the first, within seconds to minutes of each other. The next
+film is drawn by attention times exp(`_CHOOSINESS` · affinity); within a session it is often drawn from films
+related to the last one (same shelf of a theme, same director) instead. A user rates a film at most once.
 
-**Rating.** The user's mean plus their scale times (affinity, the film's quality, and noise, in stated
-shares), to the half star; some users know whole stars only.
+**Rating.** The user's mean plus their scale times a weighted sum of affinity, the film's quality and noise,
+rounded to half stars; some users give whole stars only.
 
-All randomness comes from one generator, so a seed decides everything. The parameters are chosen so that
-the result looks like a small MovieLens, not fitted to it.
+All randomness comes from one generator, so a seed determines the result. The parameters were chosen by hand
+to resemble a small MovieLens set; they were not fitted to it.
 """
 
 from collections.abc import Callable
@@ -38,38 +37,38 @@ _N_FACTORS: Final = 10
 _N_COMMUNITIES: Final = 10
 _N_MONTHS: Final = 72
 _SHELF: Final = 12
-"""Films of a theme that are found beside each other."""
+"""Number of films of a theme on one shelf."""
 _N_SAME_DIRECTOR: Final = 4
 
 _VOTES_EXPONENT: Final = 1.2
 _CHOOSINESS: Final = 1.5
 _N_CONSIDERED: Final = 24
-"""Films drawn by attention, of which taste picks one."""
+"""Number of films drawn by attention; taste chooses one of these."""
 _FOLLOW_ON: Final = 0.4
-"""Probability that a film other than a session's first is one related to the last."""
+"""Probability that a film after the first of a session is related to the previous one."""
 
 _MAX_RATINGS_PER_USER: Final = 600
 _SINGLE_RATING_SHARE: Final = 0.03
 
 _CHUNK_CELLS: Final = 2**24
-"""User-by-film cells held at a time."""
+"""Maximum number of user-film cells in memory at once."""
 
 
 @dataclass(frozen=True)
 class Films:
-    """What the audience sees of each film; all of the same length."""
+    """What the audience knows of each film; all arrays have one entry per film."""
 
     genre_matrix: Floats
     """Films by genres: 1 for a film's genres, else 0."""
     year: Floats
     person: Ints
-    """A number per director; -1 for unknown."""
+    """Director code from 0; -1 for unknown."""
     language: Ints
-    """A number per language; 0 for English and unknown."""
+    """Language code; 0 for English and unknown."""
     votes: Floats
-    """How well known the film is; positive."""
+    """Number of votes, a measure of fame; positive."""
     quality: Floats
-    """How well liked the film is, standardised."""
+    """Mean vote, standardised."""
 
     def __len__(self) -> int:
         return len(self.year)
@@ -87,7 +86,7 @@ class SimulatedRatings:
 
 
 def max_ratings_per_user(n_films: int) -> int:
-    """Nobody rates more than half of all films."""
+    """Maximum number of ratings per user: at most half of all films."""
     return max(1, min(_MAX_RATINGS_PER_USER, n_films // 2))
 
 
@@ -98,7 +97,7 @@ def simulate(
     rng: np.random.Generator,
     progress: Callable[[int, int], None] | None = None,
 ) -> SimulatedRatings:
-    """Exactly `n_ratings` ratings; `progress` hears how many are done, of how many.
+    """Simulates exactly `n_ratings` ratings; `progress` is called with ratings done and in total.
 
     Requires `n_users <= n_ratings <= n_users * max_ratings_per_user(len(films))`.
     """
@@ -118,7 +117,7 @@ def simulate(
     chunk = max(1, _CHUNK_CELLS // len(films))
     for begin in range(0, n_users, chunk):
         users = by_length[begin : begin + chunk]
-        # Rounded, so that the last bits of a matrix product do not decide anything.
+        # Round: the last bits of a matrix product differ between machines.
         affinities = np.round(tastes[users] @ vectors.T, 3)
         _choose(users, first, lengths, affinities, attention, related, month, opens_session, film, rng)
         rows = np.repeat(np.arange(len(users)), lengths[users])
@@ -131,7 +130,7 @@ def simulate(
 
 
 def _film_factors(films: Films, rng: np.random.Generator) -> tuple[Floats, Ints]:
-    """(film vectors, related films of each; -1 where there are fewer)."""
+    """(film vectors, related films per film, filled up with -1)."""
     n = len(films)
 
     def vectors(count: int) -> Floats:
@@ -172,7 +171,7 @@ def _related(films: Films, theme: Ints, place: Floats, rng: np.random.Generator)
 
 
 def _attention(films: Films, rng: np.random.Generator) -> Floats:
-    """Months by films: the weight by which films come to a user's notice; 0 before a film has joined."""
+    """[n_months, n_films]: the weight of a film in exposure; 0 before the film joined the catalogue."""
     n = len(films)
     month = np.arange(_N_MONTHS)[:, None]
     level = _VOTES_EXPONENT * np.log(films.votes) + 0.8 * rng.standard_normal(n) * (month / _N_MONTHS - 0.5)
@@ -194,11 +193,11 @@ def _user_factors(n_users: int, rng: np.random.Generator) -> Floats:
 
 
 def _lengths(n_users: int, n_ratings: int, longest: int, rng: np.random.Generator) -> Ints:
-    """Ratings per user, a few with one alone, `n_ratings` in all."""
+    """Number of ratings per user, `n_ratings` in total; a small share of users has exactly one."""
     wish = rng.lognormal(0.0, 0.95, n_users)
     wish[rng.random(n_users) < _SINGLE_RATING_SHARE] = 0.0
     low, high = 0.0, 1e9
-    for _ in range(80):  # Bisection for the scale that comes closest from below.
+    for _ in range(80):  # Bisection for the largest scale that does not exceed `n_ratings`.
         scale = (low + high) / 2
         if np.clip((wish * scale).astype(np.int64), 1, longest).sum() <= n_ratings:
             low = scale
@@ -214,7 +213,7 @@ def _lengths(n_users: int, n_ratings: int, longest: int, rng: np.random.Generato
 
 
 def _schedule(user: Ints, lengths: Ints, rng: np.random.Generator) -> tuple[Ints, NDArray[np.bool_]]:
-    """(timestamps, whether a rating opens a session) of each rating; times never fall within a user."""
+    """(timestamp, whether it opens a session) of each rating; timestamps never decrease within a user."""
     n_users, n = len(lengths), len(user)
     begin, end = START.timestamp(), END.timestamp()
     step = np.arange(n) - np.repeat(np.cumsum(lengths) - lengths, lengths)
@@ -230,7 +229,7 @@ def _schedule(user: Ints, lengths: Ints, rng: np.random.Generator) -> tuple[Ints
     elapsed = np.cumsum(gaps)
     within = elapsed - elapsed[opens][session]
     timestamp = np.minimum(start[session] + within, end - 1.0).astype(np.int64)
-    # Sessions may overlap: ratings then take each other's turns, and times still never fall.
+    # Sessions may overlap: sorting the times of a user keeps them from decreasing.
     return timestamp[np.lexsort((timestamp, user))], opens
 
 
@@ -246,14 +245,14 @@ def _choose(
     film: Ints,
     rng: np.random.Generator,
 ) -> None:
-    """Fills `film` for `users` (longest first), all of them one step at a time.
+    """Fills `film` for `users` (longest history first), one step for all users at a time.
 
-    Picking the largest of weight / Exp(1) draws with probability proportional to weight.
+    The argmax of weight / Exp(1) is a draw with probability proportional to weight (exponential race).
     """
     n_films = affinities.shape[1]
     appeal = np.exp(_CHOOSINESS * affinities).astype(np.float32)
     cumulative = np.cumsum(attention, axis=1)
-    # Month after month in one rising array: one search serves users in different months.
+    # The months' cumulative weights in one ascending array: one search serves all months.
     ladder = (cumulative / cumulative[:, -1:] + np.arange(len(attention))[:, None]).ravel()
     n_steps = lengths[users]
     last = np.zeros(len(users), np.int64)
@@ -276,7 +275,8 @@ def _choose(
             )
         pick = np.argmax(weight / _exponential(weight.shape, rng), axis=1)
         chosen = considered[rows[:, 0], pick]
-        for row in np.flatnonzero(weight[rows[:, 0], pick] == 0.0):  # All of them known: look at every film.
+        # If all considered films are rated already, draw from the whole catalogue.
+        for row in np.flatnonzero(weight[rows[:, 0], pick] == 0.0):
             every = appeal[row] * np.maximum(attention[now[row]], 1e-9)
             chosen[row] = np.argmax(every / _exponential(every.shape, rng))
         appeal[rows[:, 0], chosen] = 0.0

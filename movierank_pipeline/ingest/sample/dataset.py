@@ -1,8 +1,8 @@
-"""The embedded sample: real films, a simulated audience, written as a MovieLens folder.
+"""The embedded sample: real films and a simulated audience, written as a MovieLens folder.
 
-The films (`sample_movies.tsv`, facts from TMDB) carry their TMDB ids as movie ids, so movie 550 is Fight
-Club. The audience is that of `audience`. Bigger sets add films that do not exist, and say so in their
-titles, or take the films of a MovieLens `movies.csv`.
+The films (`sample_movies.tsv`, facts from TMDB) have their TMDB ids as movie ids, so movie 550 is Fight Club.
+`audience` simulates the ratings. Larger sets add synthetic films, whose titles say so, or use the films of a
+MovieLens `movies.csv`.
 """
 
 import shutil
@@ -25,20 +25,21 @@ from movierank_pipeline.ingest.movielens.reader import Dataset
 from movierank_pipeline.ingest.sample.audience import Films, max_ratings_per_user, simulate
 
 TMDB_FILE: Final = "tmdb_movies.parquet"
-"""Where a written set keeps its TMDB_MOVIES facts."""
+"""File name of the TMDB_MOVIES facts in a written set."""
 
 DEFAULT_USERS: Final = 2_000
 DEFAULT_RATINGS: Final = 110_000
 
 _SNAPSHOT: Final = datetime(2017, 7, 31, tzinfo=UTC)
-"""The facts are of 2017; the day is not recorded, and that of the latest release stands for it."""
+"""Assumed date of the facts. The snapshot is from 2017; its exact day is not recorded, so the latest release
+date is used."""
 _FIRST_SYNTHETIC_ID: Final = 900_000_001
-"""Far above any TMDB id."""
+"""First movie id of synthetic films, above any TMDB id."""
 
 
 @cache
 def sample_films() -> pl.DataFrame:
-    """The sample's films as TMDB_MOVIES, by `tmdb_id`; what the file does not hold is null."""
+    """The sample's films as TMDB_MOVIES, sorted by `tmdb_id`; columns that the file lacks are null."""
     text = files("movierank_pipeline.ingest.sample").joinpath("sample_movies.tsv").read_bytes()
     facts = pl.read_csv(text, separator="\t", comment_prefix="#", quote_char=None, try_parse_dates=True)
     known = facts.select(
@@ -71,11 +72,11 @@ def synthesize(
     name: str = "sample",
     progress: Callable[[int, int], None] | None = None,
 ) -> Dataset:
-    """A set of exactly `n_ratings` simulated ratings of `n_users` users (1 to `n_users`).
+    """A data set of exactly `n_ratings` simulated ratings by users 1 to `n_users`.
 
-    Its films are those of `movies` (MOVIES) if given, else the sample's: all of them, the `n_movies`
-    best-known, or with `n_movies` beyond their number joined by synthetic ones. The same arguments give
-    the same set. Raises `ConfigError` for numbers that cannot be met.
+    The films are `movies` (MOVIES) if given, else the sample's. `n_movies` limits them to the most-voted
+    films; a larger number adds synthetic films. Equal arguments give equal data. Raises `ConfigError` for
+    impossible numbers.
     """
     rng = np.random.default_rng(seed)
     if movies is None:
@@ -121,14 +122,14 @@ def _require_possible(n_users: int, n_ratings: int, n_movies: int) -> None:
     if not n_users <= n_ratings <= most:
         raise ConfigError(
             f"{n_ratings:,} ratings do not fit {n_users:,} users and {n_movies:,} movies",
-            expected=f"from {n_users:,} (one each) to {most:,} (nobody rates more than "
+            expected=f"from {n_users:,} (one per user) to {most:,} (a user rates at most "
             f"{max_ratings_per_user(n_movies)})",
             remedy="change the number of ratings, users or movies",
         )
 
 
 def _catalogue(n_movies: int | None, rng: np.random.Generator) -> pl.DataFrame:
-    """MOVIES of the sample's films, with what `_films` reads besides, by `movie_id`."""
+    """MOVIES of the sample's films plus the columns that `_films` reads, sorted by `movie_id`."""
     real = sample_films().select(
         pl.col("tmdb_id").alias("movie_id"),
         "title",
@@ -144,7 +145,7 @@ def _catalogue(n_movies: int | None, rng: np.random.Generator) -> pl.DataFrame:
     if n_movies < real.height:
         return real.sort("votes", descending=True).head(n_movies).sort("movie_id")
     n = n_movies - real.height
-    # Each borrows genres and language from one real film, its year and its director from others.
+    # A synthetic film takes genres and language from one real film, and its year from another.
     synthetic = real[rng.integers(0, real.height, n)].with_columns(
         (pl.int_range(n, dtype=pl.Int64) + _FIRST_SYNTHETIC_ID).alias("movie_id"),
         pl.format("Synthetic Film {}", pl.int_range(1, n + 1)).alias("title"),
@@ -157,7 +158,7 @@ def _catalogue(n_movies: int | None, rng: np.random.Generator) -> pl.DataFrame:
 
 
 def _catalogue_of(movies: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
-    """MOVIES with invented fame: by Zipf's law, in random order."""
+    """MOVIES with random vote counts that follow Zipf's law."""
     return movies.sort("movie_id").with_columns(
         pl.lit(None, pl.String).alias("person"),
         pl.lit(None, pl.String).alias("language"),
@@ -187,15 +188,16 @@ def _films(table: pl.DataFrame) -> Films:
 
 
 def _numbered(values: pl.Series) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Each distinct value's number in alphabetical order, -1 for null."""
+    """Code of each value by alphabetical order, from 0; -1 for null."""
     return (values.rank("dense").cast(pl.Int64) - 1).fill_null(-1).to_numpy()
 
 
 def write_dataset(dataset: Dataset, folder: Path) -> None:
-    """The set as MovieLens CSV files, which `read_dataset` reads back; `folder` appears when it is whole.
+    """Writes the set as MovieLens CSV files, which `read_dataset` can read; `folder` appears only when
+    complete.
 
-    Beside them lie `dataset.json` and, if there are any, TMDB facts in `tmdb_movies.parquet`. A folder that
-    we wrote earlier is replaced; any other that is not empty raises `DataError`.
+    Also writes `dataset.json` and, if there are TMDB facts, `tmdb_movies.parquet`. A folder that movierank
+    wrote earlier is replaced; any other non-empty folder raises `DataError`.
     """
     if folder.exists() and not (folder / INFO_FILE).is_file() and any(folder.iterdir()):
         raise DataError(

@@ -2,8 +2,8 @@
 
     python -m movierank_pipeline.ingest.sample.make_sample METADATA.parquet
 
-Only needed to make the sample again. The table has the columns of `_COLUMNS` and a list of genres and of
-directors per film.
+Only needed to create the sample again. The table must have the columns of `_COLUMNS`, with lists of genres
+and directors.
 """
 
 import argparse
@@ -39,11 +39,11 @@ _COLUMNS: Final = [
 
 _LATEST_RELEASE: Final = date(2017, 7, 31)
 _PLACEHOLDER_RUNTIMES: Final = [0, 95, 96]
-"""Runtimes that the snapshot also holds for films whose runtime it did not know."""
+"""Runtimes that the snapshot uses as placeholders for unknown."""
 
 _N_OVERALL: Final = 650
 _N_OVERALL_INCOMPLETE: Final = 350
-"""Films known this well are taken even without runtime or language."""
+"""Number of most-voted films that are taken even without runtime or language."""
 _N_PER_DECADE: Final = {
     1910: 5,
     1920: 15,
@@ -78,7 +78,7 @@ def choose(facts: pl.DataFrame) -> pl.DataFrame:
     with_runtime = known.filter(pl.col("runtime_minutes").is_not_null())
     complete = with_runtime.filter(pl.col("original_language").is_not_null())
     decade = complete["release_date"].dt.year() // 10 * 10
-    # The snapshot knows the language of hardly any documentary.
+    # The snapshot has no language for most documentaries.
     by_genre = with_runtime.explode("genres").group_by("genres", maintain_order=True).head(_N_PER_GENRE)
     ranks = [
         known["rank"].head(_N_OVERALL_INCOMPLETE),
@@ -91,7 +91,7 @@ def choose(facts: pl.DataFrame) -> pl.DataFrame:
 
 
 def write(films: pl.DataFrame, path: Path) -> None:
-    """One line per film, tab-separated; lists are separated by `|`."""
+    """Writes one line per film, tab-separated; list entries are separated by `|`."""
     table = films.with_columns(
         pl.when(pl.col("original_title") != pl.col("title")).then("original_title"),
         pl.col("genres", "directors").list.join("|"),
@@ -101,7 +101,7 @@ def write(films: pl.DataFrame, path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Make the embedded sample's films again.")
+    parser = argparse.ArgumentParser(description="Create the embedded sample's films again.")
     parser.add_argument("metadata", type=Path, help="a Parquet table of TMDB facts")
     parser.add_argument(
         "--output", type=Path, default=Path(__file__).with_name("sample_movies.tsv"), help="the file to write"

@@ -1,8 +1,8 @@
-"""Answers of the TMDB API on disk, each written as it arrives, so that none is asked for twice.
+"""A cache of TMDB API responses on disk. Each response is stored when it arrives and is not requested again.
 
-SQLite in write-ahead mode: a kill loses at most the answers in flight. It holds facts and times, no keys.
-TMDB's terms allow to keep facts for six months: they are asked for again well before, and what could not be
-is erased.
+SQLite in write-ahead mode: a crash loses at most the responses in flight. The cache holds facts and times, no
+keys. TMDB's terms allow storage for six months: facts are requested again before that, and deleted at that
+age.
 """
 
 import sqlite3
@@ -21,14 +21,14 @@ from movierank_pipeline.ingest.tmdb.facts import clean_facts
 from movierank_pipeline.ingest.tmdb.responses import MovieFacts
 
 REFRESHED_AFTER: Final = timedelta(days=150)
-"""Facts older than this are asked for again; thirty days are left for it to work out."""
+"""Age after which facts are requested again. Thirty days remain for retries."""
 KEPT_FOR: Final = timedelta(days=180)
-"""Older facts are neither used nor kept: six months may have 181 days."""
+"""Maximum age of facts. Older facts are not used and are deleted; six months can have 181 days."""
 GONE_FOR: Final = timedelta(days=30)
-"""How long a movie that TMDB does not have is not asked for again."""
+"""Time before a movie that TMDB does not have is requested again."""
 
 _FORMAT: Final = 1
-"""Raised when `MovieFacts` changes; a cache of another format is emptied."""
+"""Version of the stored format, increased when `MovieFacts` changes. A cache of another format is emptied."""
 _TABLES: Final = (
     "answers (tmdb_id INTEGER PRIMARY KEY, retrieved_at INTEGER NOT NULL, facts BLOB)",
     "failures (tmdb_id INTEGER PRIMARY KEY, failed_at INTEGER NOT NULL)",
@@ -39,10 +39,10 @@ _IMAGE_BASE: Final = "image_base"
 
 
 class TmdbCache:
-    """What TMDB has said about movies. Safe for use by several threads."""
+    """Stored TMDB responses per movie. Thread-safe."""
 
     def __init__(self, path: Path) -> None:
-        """Opens or makes the cache. Raises `DataError` if `path` is something else, or damaged."""
+        """Opens or creates the cache. Raises `DataError` if `path` is damaged or not a cache."""
         self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
@@ -70,48 +70,49 @@ class TmdbCache:
         self._database.close()
 
     def put(self, tmdb_id: int, facts: MovieFacts | None, now: datetime) -> None:
-        """Keeps an answer; None: TMDB has no such movie. It stays, whatever happens afterwards."""
+        """Stores a response durably; None means that TMDB has no such movie."""
         content = None if facts is None else msgspec.json.encode(facts)
         self._run("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", tmdb_id, _epoch(now), content)
         self._run("DELETE FROM failures WHERE tmdb_id = ?", tmdb_id)
 
     def put_failure(self, tmdb_id: int, now: datetime) -> None:
-        """Notes that a movie was asked for in vain; what is known of it stays."""
+        """Records a failed request; facts stored earlier stay."""
         self._run("INSERT OR REPLACE INTO failures VALUES (?, ?)", tmdb_id, _epoch(now))
 
     def known(self, now: datetime) -> tuple[set[int], set[int]]:
-        """(movies with facts, movies that are gone), as far as that is recent enough at `now`."""
+        """(movies with facts, movies that TMDB does not have), among the responses that are valid at
+        `now`."""
         found = self._ids("facts IS NOT NULL AND retrieved_at > ?", now - KEPT_FOR)
         gone = self._ids("facts IS NULL AND retrieved_at > ?", now - GONE_FOR)
         return set(found), set(gone)
 
     def to_refresh(self, now: datetime) -> list[int]:
-        """Movies whose facts may still be used at `now` but should be asked for again, the oldest first."""
+        """Movies whose facts are still valid at `now` but due for a refresh, oldest first."""
         found, _ = self.known(now)
         return [one for one in self._ids("facts IS NOT NULL AND retrieved_at <= ?", now - REFRESHED_AFTER)
                 if one in found]  # fmt: skip
 
     def count_refresh(self, now: datetime) -> None:
-        """Counts one movie asked for again, against the budget of the (UTC) day."""
+        """Counts one refreshed movie against the budget of the UTC day."""
         self._run(
             "INSERT INTO refreshes VALUES (?, 1) ON CONFLICT (day) DO UPDATE SET movies = movies + 1",
             _day(now),
         )
 
     def n_refreshed(self, now: datetime) -> int:
-        """Movies asked for again so far on the day of `now`."""
+        """Number of refreshed movies on the UTC day of `now`."""
         return int(self._run("SELECT coalesce(sum(movies), 0) FROM refreshes WHERE day = ?", _day(now))[0][0])
 
     def failed(self) -> set[int]:
-        """Movies whose last request was in vain."""
+        """Movies whose last request failed."""
         return {row[0] for row in self._run("SELECT tmdb_id FROM failures")}
 
     def newest(self) -> int:
-        """When the last answer came, in seconds since 1970; 0 without any."""
+        """Time of the newest response in seconds since 1970; 0 if there is none."""
         return int(self._run("SELECT coalesce(max(retrieved_at), 0) FROM answers")[0][0])
 
     def erase_old(self, now: datetime) -> int:
-        """Erases facts that may no longer be kept at `now`; returns how many."""
+        """Deletes facts that have reached the maximum age at `now`; returns their number."""
         old = len(self._ids("facts IS NOT NULL AND retrieved_at <= ?", now - KEPT_FOR))
         self._run("DELETE FROM answers WHERE retrieved_at <= ?", _epoch(now - KEPT_FOR))
         self._run("DELETE FROM refreshes WHERE day < ?", _day(now))
@@ -121,7 +122,7 @@ class TmdbCache:
         self._run("INSERT OR REPLACE INTO configuration VALUES (?, ?, ?)", _IMAGE_BASE, base, _epoch(now))
 
     def image_base(self, now: datetime) -> str | None:
-        """Where TMDB said that its images are, if that is recent enough to be kept."""
+        """TMDB's base URL of images, if it is stored and not too old; else None."""
         rows = self._run(
             "SELECT value FROM configuration WHERE name = ? AND retrieved_at > ?",
             _IMAGE_BASE,
@@ -130,7 +131,7 @@ class TmdbCache:
         return str(rows[0][0]) if rows else None
 
     def frame(self, tmdb_ids: Iterable[int], now: datetime) -> pl.DataFrame:
-        """TMDB_MOVIES of those `tmdb_ids` whose facts are recent enough at `now`, by `tmdb_id`."""
+        """TMDB_MOVIES of the `tmdb_ids` with valid facts at `now`, sorted by `tmdb_id`."""
         wanted = set(tmdb_ids)
         rows = self._run(
             "SELECT tmdb_id, retrieved_at, facts FROM answers"
@@ -150,7 +151,7 @@ class TmdbCache:
         return clean_facts(pl.DataFrame(records, schema={**TMDB_MOVIES, "retrieved_at": TIMESTAMP}))
 
     def _ids(self, condition: str, moment: datetime) -> list[int]:
-        """Movies of the table `answers`, the oldest answer first."""
+        """Movie ids from the table `answers`, oldest response first."""
         rows = self._run(
             f"SELECT tmdb_id FROM answers WHERE {condition} ORDER BY retrieved_at, tmdb_id", _epoch(moment)
         )

@@ -1,7 +1,7 @@
-"""The TMDB API over HTTP: one call a movie, at a measured pace, tried again when that can help.
+"""HTTP client of the TMDB API: one request per movie, with rate limit and retries.
 
-The key is in no log line, no error and no `repr`: errors of `requests`, whose text holds the address with
-the key in it, are never passed on or chained, and what `urllib3` logs is gone over first.
+The key never appears in a log line, an error or a `repr`. Errors of `requests` contain the URL with the key,
+so they are never re-raised or chained; log records of `urllib3` are filtered.
 """
 
 import logging
@@ -21,7 +21,7 @@ from requests.structures import CaseInsensitiveDict
 
 from movierank_core.errors import ConfigError
 from movierank_pipeline.ingest.tmdb.connection import BoundedAdapter
-from movierank_pipeline.ingest.tmdb.rate_limit import Pace, StoppedError
+from movierank_pipeline.ingest.tmdb.rate_limit import RateLimiter, StoppedError
 from movierank_pipeline.ingest.tmdb.responses import APPENDED, MovieFacts, facts_of, image_base_of, is_gone
 
 TOKEN_VARIABLE: Final = "TMDB_ACCESS_TOKEN"
@@ -34,24 +34,24 @@ _EXPECTED: Final = (
 )
 _REMEDY: Final = "copy it again from https://www.themoviedb.org/settings/api, or unset the variable"
 _LARGEST_ANSWER: Final = 16 * 2**20
-"""Bytes; the longest credits of a film are well below one million."""
+"""Maximum size of a response in bytes; the longest credits of a film are below one million."""
 _PASSING: Final = (404, 408, 425)
-"""Answers to a request that may be right all the same: some proxy's "not found", time-outs."""
+"""Status codes that are retried although they are below 500: a proxy's 404, and time-outs."""
 
 _T = TypeVar("_T")
 
 
 class TmdbUnavailableError(Exception):
-    """One movie could not be had this time; asking again later may help. Never leaves `sources`."""
+    """The request for one movie failed; a later request may succeed. Handled inside `ingest.tmdb`."""
 
 
 class TmdbBusyError(TmdbUnavailableError):
-    """TMDB wants nobody to ask for longer than our patience lasts. Never leaves `sources`."""
+    """TMDB asks for a longer pause than the policy allows. Handled inside `ingest.tmdb`."""
 
 
 @dataclass(frozen=True)
 class TmdbAccess:
-    """Where TMDB is and how to be let in: by a read access token, or by a v3 key."""
+    """TMDB's URL and the credentials: a read access token or a v3 key."""
 
     token: str | None = field(default=None, repr=False)
     key: str | None = field(default=None, repr=False)
@@ -59,9 +59,9 @@ class TmdbAccess:
 
     @classmethod
     def from_environment(cls) -> Self | None:
-        """What `TMDB_ACCESS_TOKEN` (which wins) or `TMDB_API_KEY` give, None without either.
+        """Credentials from `TMDB_ACCESS_TOKEN`, else from `TMDB_API_KEY`; None if neither is set.
 
-        Raises `ConfigError` for one that cannot be a key.
+        Raises `ConfigError` for a value that cannot be a key.
         """
         token, key = (_key_in(name) for name in (TOKEN_VARIABLE, KEY_VARIABLE))
         if token is None and key is None:
@@ -70,26 +70,27 @@ class TmdbAccess:
 
 
 class RequestPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """How fast to ask, how long to wait, and how often again."""
+    """Rate limit, time-outs and retries."""
 
     requests_per_second: float = 35.0
-    """Requests that TMDB sees in any second, at most, repeated ones included."""
+    """Maximum requests that reach TMDB in any second, retries included."""
     connections: int = 16
-    """Requests under way at a time, at most."""
+    """Maximum concurrent requests."""
     attempts: int = 5
-    """Requests per movie and round, at most; those answered with 429 (too many) do not count."""
+    """Maximum requests per movie and round; responses with status 429 (too many requests) do not count."""
     connect_seconds: float = 5.0
-    """How long a connection may take to come about."""
+    """Maximum time to connect, in seconds."""
     read_seconds: float = 15.0
-    """How long an answer may pause."""
+    """Maximum pause within a response, in seconds."""
     answer_seconds: float = 30.0
-    """How long an answer may take in all, however steadily it drips."""
+    """Maximum duration of a whole response, in seconds."""
     first_pause_seconds: float = 0.5
-    """The pause after a first failure, doubled after each further one; a random half to whole is taken."""
+    """Upper bound of the pause after a first failure, in seconds. It doubles per failure; jitter takes 50-100
+    %."""
     longest_pause_seconds: float = 60.0
-    """Beyond which no pause of our own goes."""
+    """Maximum pause of the exponential backoff, in seconds."""
     patience_seconds: float = 600.0
-    """How long TMDB may be out of reach, or ask us to wait, before it is left alone until the next time."""
+    """Maximum time that TMDB may be unreachable, or ask to wait, before this run gives up, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +101,11 @@ class _Answer:
 
 
 class TmdbClient:
-    """Asks TMDB for movies. Safe for use by several threads."""
+    """Requests movies from TMDB. Thread-safe."""
 
     def __init__(self, access: TmdbAccess, policy: RequestPolicy) -> None:
         self._access, self.policy = access, policy
-        self._pace = Pace(
+        self._pace = RateLimiter(
             policy.requests_per_second, policy.first_pause_seconds, policy.longest_pause_seconds
         )
         self._session = requests.Session()
@@ -112,12 +113,12 @@ class TmdbClient:
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, adapter)
         self._session.headers["Accept"] = "application/json"
-        self._session.auth = self._let_in  # Also keeps a .netrc from taking its place.
+        self._session.auth = self._let_in  # Also prevents the use of .netrc.
         self._parameters: dict[str, str] = {}
         if access.token is None and access.key is not None:
             self._parameters["api_key"] = access.key
             logging.getLogger("urllib3.connectionpool").addFilter(_without_key)
-        # Proxies and certificates, looked up once instead of for every movie.
+        # Look up proxies and certificates once, not per movie.
         self._surroundings = self._session.merge_environment_settings(access.url, {}, True, None, None)
 
     def __enter__(self) -> Self:
@@ -128,32 +129,32 @@ class TmdbClient:
         self._session.close()
 
     def stop(self) -> None:
-        """Sends nothing more; whoever waits to send gets `TmdbUnavailableError`."""
+        """Stops sending. Threads that wait to send raise `TmdbUnavailableError`."""
         self._pace.stop()
 
     def hold(self, seconds: float) -> None:
-        """Sends nothing for so long."""
+        """Pauses all threads for `seconds`."""
         self._pace.hold(seconds)
 
     def movie(self, tmdb_id: int) -> MovieFacts | None:
-        """The facts of one movie; None if TMDB says that it has no such movie.
+        """The facts of one movie; None if TMDB has no such movie.
 
-        Raises `ConfigError` when TMDB refuses the key, `TmdbBusyError` when it wants nobody to ask for a
-        long time, and `TmdbUnavailableError` when no attempt gave a usable answer.
+        Raises `ConfigError` if TMDB refuses the key, `TmdbBusyError` if it asks for a pause beyond the
+        policy, and `TmdbUnavailableError` if no attempt gave a usable response.
         """
         return self._ask(
             f"movie/{tmdb_id}", {"append_to_response": APPENDED}, lambda body: facts_of(body, tmdb_id)
         )
 
     def image_base(self) -> str:
-        """Where TMDB's images are: what stands before the size and the path of one. Raises as `movie`."""
+        """Base URL of TMDB's images: the part before size and path. Raises the errors of `movie`."""
         base = self._ask("configuration", {}, image_base_of)
         if base is None:
             raise TmdbUnavailableError("status 404")
         return base
 
     def _ask(self, path: str, parameters: dict[str, str], read: Callable[[object], _T]) -> _T | None:
-        """What `read` makes of the answer; None for what TMDB does not have."""
+        """The response decoded by `read`; None if TMDB does not have the resource."""
         reason, n_failures, refused_since = "no attempt", 0, None
         try:
             while n_failures < self.policy.attempts:
@@ -178,14 +179,14 @@ class TmdbClient:
                 refused_since = None
                 self._pace.accepted(turn)
                 if answer.status in (401, 403):
-                    self.stop()  # For the other threads, too.
+                    self.stop()  # Stops the other threads as well.
                     raise self._refused(answer.status)
                 try:
                     if answer.status == 200:
                         return read(msgspec.json.decode(answer.body))
                     if answer.status == 404 and is_gone(answer.body):
                         return None
-                except (ValueError, RecursionError):  # Not JSON, cut short, or about something else.
+                except (ValueError, RecursionError):  # Not JSON, truncated, or about another resource.
                     reason = f"{reason} with a body that does not belong to it"
                 if answer.status // 100 in (3, 4) and answer.status not in _PASSING:
                     break
@@ -195,7 +196,7 @@ class TmdbClient:
         raise TmdbUnavailableError(reason)
 
     def _get(self, path: str, parameters: dict[str, str]) -> _Answer | str:
-        """The answer, or in a few words why there is none."""
+        """The response, or a short reason why there is none."""
         request = requests.Request("GET", f"{self._access.url}/{path}", params=parameters | self._parameters)
         try:
             with self._session.send(
@@ -238,7 +239,7 @@ class TmdbClient:
 
 def _key_in(variable: str) -> str | None:
     key = os.environ.get(variable, "").strip()
-    if not re.fullmatch(r"[!-~]*", key):  # Else an error of http.client would show it.
+    if not re.fullmatch(r"[!-~]*", key):  # An error of http.client would contain the key.
         raise ConfigError(
             f"{variable} holds blanks or signs that no key has", expected=_EXPECTED, remedy=_REMEDY
         )
@@ -246,7 +247,7 @@ def _key_in(variable: str) -> str | None:
 
 
 def _retry_after(headers: CaseInsensitiveDict[str]) -> float | None:
-    """Seconds that the server asks to wait, as a number or a date; None where it does not say."""
+    """Seconds to wait by `Retry-After` (a number or a date); None if the header is missing or invalid."""
     wish = headers.get("Retry-After", "").strip()
     if re.fullmatch(r"\d+(\.\d+)?", wish):
         return float(wish) or None
@@ -260,6 +261,6 @@ def _retry_after(headers: CaseInsensitiveDict[str]) -> float | None:
 
 
 def _without_key(record: logging.LogRecord) -> bool:
-    """Lets every line through, any key in it blotted out."""
+    """Log filter that keeps every record and masks keys in its text."""
     record.msg, record.args = re.sub(r"api_key=[^&\s\"']+", "api_key=…", record.getMessage()), ()
     return True

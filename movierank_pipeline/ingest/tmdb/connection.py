@@ -1,8 +1,8 @@
-"""HTTP connections whose answers have a deadline.
+"""HTTP connections with a deadline for the whole response.
 
-The read time-out of `requests` is that of one read: a server that sends a byte now and then holds a
-connection for ever, in the middle of a header or of the body. Here every read gets what is left until the
-deadline of the whole answer.
+The read time-out of `requests` applies to a single read. A server that sends one byte at a time can therefore
+keep a connection open without limit. Here every read may only take the time left until the response's
+deadline.
 """
 
 import http.client
@@ -17,7 +17,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 
 class _Reader(io.RawIOBase):
-    """Reads from a socket, until a deadline."""
+    """A raw stream that reads from a socket until a deadline."""
 
     def __init__(self, source: io.RawIOBase, sock: socket.socket, deadline: float) -> None:
         self._source, self._socket, self._deadline = source, sock, deadline
@@ -59,7 +59,7 @@ def _bounded(kind: type[HTTPConnection], answer_seconds: float) -> type[HTTPConn
 
 
 class BoundedAdapter(HTTPAdapter):
-    """Keeps connections for use again; an answer takes at most so many seconds from its request on."""
+    """Connection pool; a response may take at most `answer_seconds` from its request on."""
 
     def __init__(self, n_connections: int, answer_seconds: float) -> None:
         class Plain(urllib3.HTTPConnectionPool):

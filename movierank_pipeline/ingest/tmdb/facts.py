@@ -1,4 +1,4 @@
-"""What counts as a fact in a TMDB_MOVIES table, wherever it came from."""
+"""Validation rules for facts in TMDB_MOVIES tables, for every source."""
 
 from typing import Final
 
@@ -12,11 +12,11 @@ _NAMES: Final = [name for name, kind in TMDB_MOVIES.items() if kind == pl.List(p
 
 
 def clean_facts(raw: pl.DataFrame) -> pl.DataFrame:
-    """TMDB_MOVIES of a frame with any of its columns; absent ones become null.
+    """TMDB_MOVIES from a frame with some of its columns; missing columns become null.
 
-    TMDB's ways to say "unknown" become null: empty text, runtime 0, an average of no votes. So do IMDb
-    ids and image paths that are none. Genres take our names. Raises Polars errors for columns whose type
-    cannot be what the schema says.
+    TMDB's values for "unknown" become null: empty text, runtime 0, an average of no votes. Invalid IMDb ids
+    and image paths become null. Genres are translated to MovieLens's names. Raises Polars errors for columns
+    that cannot be cast to the schema.
     """
     frame = raw.select(
         pl.col(name).cast(kind) if name in raw.columns else pl.lit(None, kind).alias(name)

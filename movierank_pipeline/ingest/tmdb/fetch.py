@@ -1,4 +1,4 @@
-"""Asking the API for many movies: what is missing, then what is old, then what failed."""
+"""Requests many movies from the API: missing ones, then outdated ones, then failed ones."""
 
 import time
 from collections.abc import Sequence
@@ -13,22 +13,22 @@ from movierank_pipeline.ingest.tmdb.client import TmdbBusyError, TmdbClient, Tmd
 from movierank_pipeline.ingest.tmdb.progress import AskProgress, Report
 
 _FAILURES_IN_A_ROW: Final = 10
-"""After which TMDB counts as out of reach for the moment."""
+"""Consecutive failures after which TMDB counts as unreachable."""
 _FRUITLESS_ROUNDS: Final = 2
-"""Rounds over what failed that may find nothing, before the rest is left for the next time."""
+"""Maximum retry rounds without a success before this run gives up on the failed movies."""
 
 
 @dataclass
 class Asked:
-    """How asking the API went."""
+    """Result counts of one run."""
 
     n_found: int = 0
     n_gone: int = 0
     n_failed: int = 0
     n_refreshed: int = 0
-    """Of those found or gone, the ones that were known before and had become old."""
+    """Number of found or gone movies that replaced outdated facts."""
     stopped_because: str | None = None
-    """Why not every movie was asked for, None if all were."""
+    """Why some movies were not requested; None if all were."""
 
 
 def ask(
@@ -39,14 +39,14 @@ def ask(
     *,
     refreshes_a_day: int,
 ) -> Asked:
-    """Asks for the movies without an answer, then for those whose answer is old, and keeps each as it comes.
+    """Requests movies without a response, then movies with outdated facts, and stores each response.
 
-    Those that failed in an earlier run come last, so that they cannot keep the others from their turn. Old
-    answers are asked for oldest first, and at most `refreshes_a_day` a (UTC) day. Movies that fail are
-    asked for again at the end, as long as that brings some. When many fail in a row everybody waits; if none
-    has succeeded before, or for as long as the policy is patient, the rest is left for the next time.
+    Movies that failed in an earlier run come last. Outdated facts are refreshed oldest first, at most
+    `refreshes_a_day` per UTC day. Failed movies are retried at the end, as long as a round has a success.
+    After many consecutive failures all threads wait for TMDB; this run gives up if no request has succeeded
+    before, or after `patience_seconds`. The remaining movies are requested by the next run.
 
-    Raises `ConfigError` when TMDB refuses the key; answers that came are kept.
+    Raises `ConfigError` if TMDB refuses the key; responses received so far stay stored.
     """
     now = datetime.now(UTC)
     found, gone = cache.known(now)
@@ -59,7 +59,7 @@ def ask(
 
 
 class _Asking:
-    """One run of `ask`."""
+    """State of one run."""
 
     def __init__(self, client: TmdbClient, cache: TmdbCache, old: set[int], report: Report | None) -> None:
         self._client, self._cache, self._old, self._report = client, cache, old, report
@@ -80,13 +80,13 @@ class _Asking:
                     self._round(pool, sorted(self._failed), is_first=False)
                     n_fruitless = n_fruitless + 1 if len(self._failed) == before else 0
             except BaseException:
-                self._client.stop()  # Else the workers would finish their attempts first.
+                self._client.stop()  # Otherwise the workers would finish all their attempts first.
                 raise
         self._asked.n_failed = len(self._failed)
         return self._asked
 
     def _round(self, pool: ThreadPoolExecutor, tmdb_ids: list[int], *, is_first: bool) -> None:
-        """Asks for each movie once, as often as the policy has it."""
+        """Requests each movie, with the attempts that the policy allows."""
         upcoming = iter(tmdb_ids)
         pending: dict[Future[bool], int] = {}
         failures_in_a_row = 0
@@ -125,7 +125,8 @@ class _Asking:
                         self._fail(tmdb_id)
 
     def _ask_for(self, tmdb_id: int) -> bool:
-        """Whether TMDB has the movie; its answer is kept. In a thread of the pool."""
+        """Requests one movie and stores the response; returns whether TMDB has it. Runs in the thread
+        pool."""
         facts = self._client.movie(tmdb_id)
         self._cache.put(tmdb_id, facts, datetime.now(UTC))
         if tmdb_id in self._old:
@@ -144,7 +145,7 @@ class _Asking:
         self._cache.put_failure(tmdb_id, datetime.now(UTC))
 
     def _out_of_reach(self, reason: str, is_first: bool) -> None:
-        """Waits for TMDB to come back, or gives up. A round of what failed before has failures in a row."""
+        """Waits until TMDB is reachable again, or gives up this run."""
         policy = self._client.policy
         if self._last_success is None or time.monotonic() - self._last_success > policy.patience_seconds:
             self._asked.stopped_because = reason
@@ -153,9 +154,9 @@ class _Asking:
 
 
 def image_base(client: TmdbClient | None, cache: TmdbCache) -> str:
-    """Where TMDB's images are: as it once said, else as it says now (kept), else the usual place.
+    """Base URL of TMDB's images: the stored value, else TMDB's current value (then stored), else the default.
 
-    Raises `ConfigError` when TMDB refuses the key.
+    Raises `ConfigError` if TMDB refuses the key.
     """
     now = datetime.now(UTC)
     base = cache.image_base(now)

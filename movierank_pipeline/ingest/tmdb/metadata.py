@@ -1,7 +1,7 @@
-"""TMDB facts for the movies of a data set, from whichever source is there.
+"""TMDB facts for the movies of a data set, from the available sources.
 
-In this order, movie by movie: the API's answers (asked for now if there is a key, else those that are
-still on disk), the metadata file by its ids, the same by title and year, nothing.
+Order of precedence per movie: API responses (requested now if there is a key, else the cached ones), the
+metadata file by TMDB id, the metadata file by title and year, nothing.
 """
 
 import logging
@@ -28,7 +28,7 @@ from movierank_pipeline.ingest.tmdb.progress import Report
 from movierank_pipeline.ingest.tmdb.title_match import all_titles, match_by_title
 
 REFRESHES_A_DAY: Final = 3_000
-"""Thirty days of it are the films of the largest MovieLens edition."""
+"""Default number of refreshed movies per day; thirty days cover the largest MovieLens edition."""
 HOW_TO_GET_MORE: Final = (
     f"for posters, plots and people set {TOKEN_VARIABLE} or {KEY_VARIABLE}, or give `--tmdb-file`"
 )
@@ -38,17 +38,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class MetadataSettings:
-    """Which sources there are."""
+    """The configured sources."""
 
     cache_file: Path
-    """Where answers of the API are kept."""
+    """Cache of API responses."""
     access: TmdbAccess | None = None
-    """How to reach the API; None: it is not asked."""
+    """Credentials of the API; None: the API is not used."""
     metadata_file: Path | None = None
-    """A file with TMDB facts, for movies that the API's answers leave out."""
+    """A file with TMDB facts, for movies without an API response."""
     policy: RequestPolicy = field(default_factory=RequestPolicy)
     refreshes_a_day: int = REFRESHES_A_DAY
-    """Movies a (UTC) day that are asked for again because their answers are old, at most."""
+    """Maximum number of movies with outdated facts that are requested per UTC day."""
 
     @classmethod
     def from_environment(
@@ -58,7 +58,7 @@ class MetadataSettings:
         policy: RequestPolicy | None = None,
         refreshes_a_day: int = REFRESHES_A_DAY,
     ) -> "MetadataSettings":
-        """The API as `TMDB_ACCESS_TOKEN` or `TMDB_API_KEY` allow, its answers kept below `home`."""
+        """Sources from the environment: the API if a key is set, with its cache below `home`."""
         access = TmdbAccess.from_environment()
         cache_file = home / "tmdb_cache.db"
         return cls(cache_file, access, metadata_file, policy or RequestPolicy(), refreshes_a_day)
@@ -66,25 +66,25 @@ class MetadataSettings:
 
 @dataclass(frozen=True)
 class Metadata:
-    """What is known of the movies asked for."""
+    """Facts of the requested movies."""
 
     frame: pl.DataFrame
-    """TMDB_MOVIES, by `tmdb_id`; movies that no source has are not in it."""
+    """TMDB_MOVIES, sorted by `tmdb_id`; movies without any source are missing."""
     source: str
-    """One line: which sources gave how much, or how to get more."""
+    """One line: number of movies per source, or how to get facts."""
     counts: dict[str, int]
-    """`wanted` (TMDB ids that links name), `from_api`, `from_file`, `by_title` (movies), `gone`, `failed`,
-    `refreshed`, `erased`."""
+    """`wanted` (TMDB ids in the links), `from_api`, `from_file`, `by_title`, `gone`, `failed`, `refreshed`,
+    `erased`: numbers of movies."""
     image_base: str = IMAGE_BASE_URL
-    """What stands before the size and the path of an image."""
+    """Base URL of images: the part before size and path."""
 
 
 def read_metadata(
     movies: pl.DataFrame, links: pl.DataFrame, settings: MetadataSettings, report: Report | None = None
 ) -> Metadata:
-    """The facts of `movies` (MOVIES) by their `links` (LINKS), each from its first source.
+    """The facts of `movies` (MOVIES) by their `links` (LINKS), each from the first source that has it.
 
-    Failures of single movies leave them out, to be asked for next time. Raises `ConfigError` when TMDB
+    A movie whose request failed is missing; the next run requests it again. Raises `ConfigError` if TMDB
     refuses the key, `DataError` for a file or a cache that cannot be used.
     """
     wanted = links["tmdb_id"].drop_nulls().unique().sort()
@@ -127,7 +127,7 @@ def read_metadata(
 
 
 def stored_image_base(settings: MetadataSettings) -> str:
-    """Where TMDB's images are, as far as that is known without asking."""
+    """Base URL of TMDB's images from the cache, else the default. Sends no request."""
     if not settings.cache_file.is_file():
         return IMAGE_BASE_URL
     with TmdbCache(settings.cache_file) as cache:
@@ -150,7 +150,7 @@ def _ask_all(
 def _with_matches(
     movies: pl.DataFrame, links: pl.DataFrame, frame: pl.DataFrame, films: pl.DataFrame
 ) -> tuple[pl.DataFrame, int]:
-    """`frame` with those of `films` that movies without a row in it match by title, and their number."""
+    """`frame` plus the `films` that match by title a movie without a row, and the number of matches."""
     without = movies.join(links.join(frame, on="tmdb_id", how="semi"), on="movie_id", how="anti")["movie_id"]
     matches = match_by_title(movies, links, without, films)
     chosen = pl.concat([frame, films.join(matches, on="tmdb_id", how="semi")]).unique("tmdb_id")

@@ -1,9 +1,9 @@
-"""TMDB facts from a file the user has.
+"""Reads TMDB facts from a metadata file of the user.
 
-Three kinds are told apart by their content: Parquet with our column names (or the API's for popularity
-and votes), the `movies_metadata.csv` of Kaggle's "The Movies Dataset", and the CSV of Kaggle's "TMDB
-movies". Such files are big and partly malformed, so only the movies asked for are kept, and a value that
-cannot be read is unknown.
+The content decides between three formats: Parquet with our column names (or the API's names for popularity
+and votes), the `movies_metadata.csv` of Kaggle's "The Movies Dataset", and the CSV of Kaggle's "TMDB movies".
+Such files are large and partly malformed: only the requested movies are kept, and an invalid value becomes
+null.
 """
 
 import ast
@@ -28,7 +28,7 @@ _OUR_NAMES: Final = {
     "popularity": "tmdb_popularity_snapshot",
     "belongs_to_collection": "collection",
 }
-"""The API's names for our columns, where they differ."""
+"""The API's column names, if they differ from ours, and ours."""
 
 _KINDS: Final = (
     "a Parquet file with tmdb_id and title, or one of Kaggle's CSV files movies_metadata.csv and "
@@ -38,31 +38,31 @@ _KINDS: Final = (
 
 @dataclass(frozen=True)
 class FileFacts:
-    """The movies found in a file."""
+    """Facts read from a file, and counts of skipped rows."""
 
     frame: pl.DataFrame
-    """TMDB_MOVIES, one row per movie, by `tmdb_id`."""
+    """TMDB_MOVIES, one row per movie, sorted by `tmdb_id`."""
     kind: str
     n_malformed: int
-    """Lines of a CSV file without a movie id in the place for it."""
+    """Number of CSV lines without a valid movie id."""
     n_duplicates: int
-    """Rows of a movie asked for that an earlier row (with more votes, or equal) outdid."""
+    """Number of duplicate rows; the row with the most votes is kept, the first of equal ones."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which movies of a file are read."""
+    """Selection of the movies to read."""
 
     tmdb_ids: pl.Series
     titles: pl.Series
-    """Also the movies of these titles or original titles, as `comparable` makes them."""
+    """Also read movies with these titles or original titles, normalised by `comparable`."""
 
 
 def read_metadata_file(path: Path, wanted: Wanted | None = None) -> FileFacts:
-    """The facts that `path` has of `wanted` (default: of every movie in it).
+    """Reads the facts of the `wanted` movies (default: all) from `path`.
 
-    `metadata_source` names the file where it does not say itself; `retrieved_at` stays null where the
-    file has none. Raises `DataError` for a file that is missing, empty, damaged or of no known kind.
+    `metadata_source` is the file name unless the file has that column; `retrieved_at` is null unless the file
+    has it. Raises `DataError` for a file that is missing, empty, damaged or of unknown format.
     """
     if not path.is_file():
         raise DataError(
@@ -90,7 +90,7 @@ def read_metadata_file(path: Path, wanted: Wanted | None = None) -> FileFacts:
     unique = best_first.unique("tmdb_id", keep="first").sort("tmdb_id")
     named = unique.with_columns(
         pl.col("metadata_source").fill_null(path.name),
-        # A table of ours may come from another data set.
+        # A table written by movierank may belong to another data set.
         pl.lit(None, TMDB_MOVIES["matched_movie_ids"]).alias("matched_movie_ids"),
     )
     return FileFacts(named, kind, n_malformed, facts.height - unique.height)
@@ -153,7 +153,7 @@ def _only(table: pl.LazyFrame, wanted: Wanted | None) -> pl.LazyFrame:
 def _parsed(
     frame: pl.DataFrame, column: str, parse: Callable[[str], object], kind: pl.DataType
 ) -> pl.DataFrame:
-    """`column` put through `parse`, once for each distinct value."""
+    """`column` converted by `parse`, which is called once per distinct value."""
     distinct = frame[column].drop_nulls().unique()
     parsed = pl.DataFrame(
         {column: distinct, "parsed": pl.Series([parse(text) for text in distinct], dtype=kind)}
@@ -163,7 +163,7 @@ def _parsed(
 
 
 def _literal(text: str) -> object:
-    """The Python value that `text` spells, None if it spells none."""
+    """The value of a Python literal, None if `text` is not a literal."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):

@@ -1,4 +1,4 @@
-"""How asking TMDB goes on, in one line."""
+"""One-line progress of TMDB requests."""
 
 import sys
 import time
@@ -9,19 +9,19 @@ from typing import Final
 
 _BAR_WIDTH: Final = 24
 _RATE_SECONDS: Final = 30.0
-"""The rate is that of the last so many seconds."""
+"""Window of the displayed rate, in seconds."""
 
 
 @dataclass(frozen=True)
 class AskProgress:
-    """Told after every movie."""
+    """Counts after each movie."""
 
     total: int
-    """Movies to ask for."""
+    """Number of movies to request."""
     n_found: int
     n_gone: int
     n_failed: int
-    """Asked for in vain so far; they are asked for again at the end."""
+    """Number of failed movies so far; they are retried at the end."""
 
     @property
     def n_done(self) -> int:
@@ -32,10 +32,10 @@ Report = Callable[[AskProgress], None]
 
 
 class ProgressLines:
-    """Makes lines of progress for `say`, now and then.
+    """Calls `say` with progress lines at intervals.
 
-    Where standard error is a terminal, `say` is believed to move one line there: it gets a bar, every second
-    or two. Elsewhere it gets a line every 15 seconds. The last line always comes.
+    On a terminal, `say` is expected to update one status line and gets a bar every one to two seconds.
+    Otherwise it gets a line every 15 seconds. The last line is always sent.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""When the next request may be sent: never too many in any second, and nobody while TMDB asks to wait."""
+"""Rate limit for TMDB requests: a bound per second, and a common pause when TMDB asks to wait."""
 
 import heapq
 import random
@@ -10,37 +10,37 @@ from dataclasses import dataclass
 from typing import Final
 
 _BURST_SECONDS: Final = 0.05
-"""How much of the even spacing may be made up for after a delay of ours."""
+"""Maximum delay of the sender that a burst may catch up with, in seconds."""
 _SLACK: Final = 1.01
-"""The window is this much longer than a second, for clocks that do not run alike."""
+"""Factor on the one-second window, for clocks of different speed."""
 _UNANSWERED_SECONDS: Final = 5.0
-"""How much longer a request without an answer counts: it may still be on its way."""
+"""Seconds for which a request without a response still counts: it may be in transit."""
 
 
 class StoppedError(Exception):
-    """Nothing more is to be sent."""
+    """The limiter was stopped."""
 
 
 @dataclass
 class Turn:
-    """One request that may be sent now."""
+    """Permission for one request."""
 
     began: float
     answered: bool = False
-    """To be set once an answer has come, before the turn ends."""
+    """Set to True when a response has arrived, before the block ends."""
 
 
-class Pace:
+class RateLimiter:
     """A token bucket that also bounds what the *server* sees in one second.
 
-    Spacing out what is sent is not enough: the network may hold some requests up and deliver them together
-    with later ones. A request reaches the server between being sent and being answered; so one is let through
-    only while fewer than `rate_per_second` others are under way or were answered within the last second.
-    Below one request a second, the window is as long as one request takes. Safe for use by several threads.
+    Even spacing at the sender is not enough: the network may delay requests and deliver them together. A
+    request reaches the server between its sending and its response. Therefore a request is sent only if fewer
+    than `rate_per_second` others are in flight or were answered within the last second. For rates below one
+    per second, the window is the time per request. Thread-safe.
     """
 
     def __init__(self, rate_per_second: float, first_pause_seconds: float, longest_pause_seconds: float):
-        """The pauses are those after refusals that do not say how long to wait."""
+        """The two pauses bound the backoff after refusals without `Retry-After`."""
         self._capacity = max(1, int(rate_per_second))
         self._window = max(1.0, self._capacity / rate_per_second) * _SLACK
         self._spacing = 1.0 / rate_per_second
@@ -48,7 +48,7 @@ class Pace:
         self._changed = threading.Condition()
         self._under_way = 0
         self._counted_until: list[float] = []
-        """A heap: when the ended requests stop counting."""
+        """Min-heap of the times at which finished requests stop counting."""
         self._next = 0.0
         self._held_from, self._held_until = 0.0, 0.0
         self._refusals = 0
@@ -56,7 +56,7 @@ class Pace:
 
     @contextmanager
     def turn(self) -> Iterator[Turn]:
-        """Waits until a request may be sent; it counts as under way until the block ends.
+        """Waits until a request may be sent. The request counts as in flight until the block ends.
 
         Raises `StoppedError` after `stop`.
         """
@@ -95,16 +95,16 @@ class Pace:
             self._changed.notify_all()
 
     def hold(self, seconds: float) -> None:
-        """Nobody is let through for so long."""
+        """Pauses all threads for `seconds`."""
         with self._changed:
             self._held_from = time.monotonic()
             self._held_until = max(self._held_until, self._held_from + seconds)
 
     def refused(self, turn: Turn, wish_seconds: float | None) -> float:
-        """The server wants less: nobody is let through for as long as it says, else for a while of ours.
+        """After 429 or 503: pauses all threads for `Retry-After`, else by exponential backoff with jitter.
 
-        That while doubles with every refusal of a request sent after the last pause began, however many
-        requests that pause caught under way; a random half to whole of it is taken. Returns the seconds.
+        The backoff doubles with each refusal of a request that was sent after the last pause began. Jitter
+        takes 50 to 100 % of it. Returns the pause in seconds.
         """
         with self._changed:
             if turn.began >= self._held_from:
@@ -116,19 +116,19 @@ class Pace:
         return pause
 
     def accepted(self, turn: Turn) -> None:
-        """The server has answered: the next refusal starts with a short pause again."""
+        """A request succeeded: resets the backoff."""
         with self._changed:
             if turn.began >= self._held_from:
                 self._refusals = 0
 
     def stop(self) -> None:
-        """Whoever waits, now or later, gets `StoppedError`."""
+        """Makes current and later waits raise `StoppedError`."""
         with self._changed:
             self._is_stopped = True
             self._changed.notify_all()
 
     def sleep(self, seconds: float) -> None:
-        """Waits so long. Raises `StoppedError` after `stop`."""
+        """Waits for `seconds`. Raises `StoppedError` after `stop`."""
         until = time.monotonic() + seconds
         with self._changed:
             while not self._is_stopped and (left := until - time.monotonic()) > 0:

@@ -1,7 +1,7 @@
-"""The body of one TMDB answer, taken apart field by field.
+"""Decodes the body of a TMDB response field by field.
 
-A movie is asked for with `append_to_response=keywords,credits,release_dates`. A field that is absent, null,
-empty or of another type is unknown and takes nothing else with it.
+Movies are requested with `append_to_response=keywords,credits,release_dates`. A field that is missing, null,
+empty or of another type becomes null; it does not affect other fields.
 """
 
 import re
@@ -17,11 +17,11 @@ _N_CAST: Final = 5
 _CERTIFYING_COUNTRIES: Final = ("US", "GB")
 _THEATRICAL: Final = 3
 _NOT_FOUND: Final = 34
-"""TMDB's own code, beside the status 404."""
+"""TMDB's `status_code` for a missing movie, in addition to HTTP status 404."""
 
 
 class MovieFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """The columns of TMDB_MOVIES that an answer fills."""
+    """The columns of TMDB_MOVIES that a response fills."""
 
     tmdb_id: int
     imdb_id: str | None = None
@@ -45,7 +45,7 @@ class MovieFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def facts_of(body: object, tmdb_id: int) -> MovieFacts:
-    """What `body` says about the movie `tmdb_id`. Raises ValueError if it is not about that movie."""
+    """The facts of movie `tmdb_id` in `body`. Raises ValueError if the body is about another movie."""
     match body:
         case {"id": int(found)} if found == tmdb_id:
             pass
@@ -78,7 +78,7 @@ def facts_of(body: object, tmdb_id: int) -> MovieFacts:
 
 
 def is_gone(body: bytes) -> bool:
-    """Whether this is TMDB's own word for a movie that it does not have, not some proxy's 404.
+    """Whether a 404 body comes from TMDB itself (the movie does not exist), not from a proxy.
 
     Raises ValueError for a body that is not JSON.
     """
@@ -86,7 +86,7 @@ def is_gone(body: bytes) -> bool:
 
 
 def image_base_of(body: object) -> str:
-    """The base of image addresses in an answer of `/configuration`. Raises ValueError if there is none."""
+    """Base URL of images in a `/configuration` response. Raises ValueError if it is missing."""
     images = _object(body, "images")
     base = _text(images, "secure_base_url") or _text(images, "base_url")
     if base is None or not re.fullmatch(r"https?://[^\s'\"<>;]+", base):
@@ -134,20 +134,20 @@ def _objects(body: object, name: str) -> list[dict[str, object]] | None:
 
 
 def _names(objects: list[dict[str, object]] | None) -> list[str] | None:
-    """Each name once, in the order given."""
+    """The names without duplicates, order kept."""
     if objects is None:
         return None
     return list(dict.fromkeys(name for one in objects if (name := _text(one, "name")) is not None))
 
 
 def _billing(member: dict[str, object]) -> float:
-    """The place in the cast list; those without one come last."""
+    """Sort key: position in the cast list; entries without one come last."""
     order = _number(member, "order")
     return float("inf") if order is None else order
 
 
 def _certification(results: list[dict[str, object]]) -> str | None:
-    """The rating board's mark in the first certifying country that has one, cinema releases first."""
+    """The certification in the first country of the list that has one; theatrical releases first."""
     for country in _CERTIFYING_COUNTRIES:
         marks = sorted(_marks(results, country))
         if marks:

@@ -1,6 +1,6 @@
-"""TMDB movies found by title and year, for films whose link is missing or leads nowhere.
+"""Matches TMDB movies by title and year, for films with a missing or invalid link.
 
-A wrong film is worse than none: whatever is not unique is left alone.
+A wrong match is worse than none: ambiguous matches are dropped.
 """
 
 from difflib import SequenceMatcher
@@ -9,11 +9,11 @@ from typing import Final
 import polars as pl
 
 MATCHES: Final = pl.Schema({"movie_id": pl.Int64(), "tmdb_id": pl.Int64()})
-"""One row per movie, by `movie_id`."""
+"""One row per matched movie, sorted by `movie_id`."""
 
 
 def comparable(title: pl.Expr) -> pl.Expr:
-    """A title without case, accents, punctuation and repeated blanks, `&` as `and`; null for none."""
+    """Normalises a title: no case, accents, punctuation or repeated blanks, `&` as `and`; null if empty."""
     folded = title.str.normalize("NFKD").str.replace_all(r"\p{M}", "").str.to_lowercase()
     words = folded.str.replace_all("&", " and ").str.replace_all(r"['’`]", "")
     words = words.str.replace_all(r"[^\p{L}\p{N}]+", " ").str.strip_chars()
@@ -21,12 +21,12 @@ def comparable(title: pl.Expr) -> pl.Expr:
 
 
 def main_title(title: pl.Expr) -> pl.Expr:
-    """A title without what stands in brackets, made comparable."""
+    """The title without bracketed parts, normalised."""
     return comparable(title.str.replace_all(r"\([^()]*\)", " "))
 
 
 def all_titles(title: pl.Expr) -> pl.Expr:
-    """A list of the main title, each title in brackets, and the whole, made comparable."""
+    """A list of the main title, each bracketed title and the whole title, all normalised."""
     others = title.str.extract_all(r"\([^()]*\)").list.eval(
         comparable(pl.element().str.replace(r"^\(\s*a\.?k\.?a\.?\s", ""))
     )
@@ -37,14 +37,14 @@ def all_titles(title: pl.Expr) -> pl.Expr:
 def match_by_title(
     movies: pl.DataFrame, links: pl.DataFrame, wanted: pl.Series, tmdb_movies: pl.DataFrame
 ) -> pl.DataFrame:
-    """MATCHES of those movies among `wanted` (movie ids) that can be one film of `tmdb_movies` only.
+    """MATCHES of the movies among `wanted` (movie ids) with exactly one matching film in `tmdb_movies`.
 
-    A film matches if its title or original title is one of the movie's titles, and it is the only such film
-    of the movie's year; or, without one of that year, the only such film of any year, released a year before
-    or after. One that another movie's link leads to is taken, unless that movie is the same film entered
-    twice: of the same title and year. So is one that two different movies match. `movies` is MOVIES, `links`
-    LINKS, `tmdb_movies` has the columns `tmdb_id`, `title`, `original_title` and `release_date`, and every
-    film in question that shares a title with another must come with that other.
+    A film matches if its title or original title equals one of the movie's titles and it is the only such
+    film of the movie's year. If no such film has that year, the only film of any year matches if it was
+    released one year before or after. A film is excluded if another movie's link points to it (except a
+    duplicate entry with the same title and year), or if two different movies match it. `movies` is MOVIES,
+    `links` LINKS; `tmdb_movies` has the columns `tmdb_id`, `title`, `original_title` and `release_date`, and
+    must contain all films that share a title with a candidate.
     """
     identity = movies.select("movie_id", "release_year", name=main_title(pl.col("title")))
     ours = (
@@ -85,10 +85,10 @@ def match_by_title(
 
 
 def similarity(ours: list[str], theirs: list[str]) -> float | None:
-    """How alike the most alike two titles are, 0 to 1; both lists hold comparable titles.
+    """Maximum similarity (0 to 1) over all pairs of two lists of normalised titles; None if a list is empty.
 
-    Of two titles, the larger of the share of matching characters and the share of the shorter one's words
-    that the longer one has: films gain and lose subtitles. None where one side has no title.
+    The similarity of a pair is the larger of two shares: matching characters, and words of the shorter title
+    that the longer title contains, since films gain and lose subtitles.
     """
     if not ours or not theirs:
         return None

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from movierank_pipeline.ingest.tmdb.rate_limit import Pace, StoppedError
+from movierank_pipeline.ingest.tmdb.rate_limit import RateLimiter, StoppedError
 
 
 def most_in_a_second(moments: list[float]) -> int:
@@ -22,7 +22,7 @@ def most_in_a_second(moments: list[float]) -> int:
     return most
 
 
-def drive(pace: Pace, n_threads: int, n_each: int, on_the_way: Callable[[], float]) -> list[float]:
+def drive(pace: RateLimiter, n_threads: int, n_each: int, on_the_way: Callable[[], float]) -> list[float]:
     """When requests reach a server: each travels for as long as `on_the_way` says, and back at once."""
     reached, lock = list[float](), threading.Lock()
 
@@ -43,7 +43,7 @@ def drive(pace: Pace, n_threads: int, n_each: int, on_the_way: Callable[[], floa
 
 
 def test_sends_are_spaced_out() -> None:
-    moments = drive(Pace(200, 0.1, 1.0), 6, 10, lambda: 0.0)
+    moments = drive(RateLimiter(200, 0.1, 1.0), 6, 10, lambda: 0.0)
     assert max(moments) - min(moments) >= 59 / 200 - 0.1
     assert max(after - before for before, after in pairwise(sorted(moments))) < 0.1
 
@@ -56,7 +56,7 @@ def test_requests_that_the_network_bunches_are_not_too_many() -> None:
         passed = time.monotonic() - began
         return max(0.0, 0.9 - passed) if passed < 0.9 else random.uniform(0.0, 0.05)
 
-    reached = drive(Pace(30, 0.1, 1.0), 40, 2, until_the_next_gate)
+    reached = drive(RateLimiter(30, 0.1, 1.0), 40, 2, until_the_next_gate)
     assert len(reached) == 80
     assert most_in_a_second(reached) <= 30
 
@@ -70,12 +70,12 @@ def test_bunches_are_found_by_this_measure() -> None:
 
 
 def test_slow_rate() -> None:
-    moments = drive(Pace(2.5, 0.1, 1.0), 3, 1, lambda: 0.0)
+    moments = drive(RateLimiter(2.5, 0.1, 1.0), 3, 1, lambda: 0.0)
     assert most_in_a_second(moments) <= 2
 
 
 def test_request_without_an_answer_counts_for_longer() -> None:
-    pace = Pace(2, 0.1, 1.0)
+    pace = RateLimiter(2, 0.1, 1.0)
     for answered in (True, False):
         with pace.turn() as turn:
             turn.answered = answered
@@ -87,7 +87,7 @@ def test_request_without_an_answer_counts_for_longer() -> None:
 
 
 def test_refusals_of_one_burst_lengthen_the_pause_once() -> None:
-    pace = Pace(1_000, 0.1, 10.0)
+    pace = RateLimiter(1_000, 0.1, 10.0)
     with pace.turn() as first, pace.turn() as second, pace.turn() as third:
         pauses = [pace.refused(turn, None) for turn in (first, second, third)]
     assert max(pauses) <= 0.1
@@ -100,14 +100,14 @@ def test_refusals_of_one_burst_lengthen_the_pause_once() -> None:
 
 
 def test_pauses_of_ours_have_a_limit() -> None:
-    pace = Pace(1_000, 0.001, 0.004)
+    pace = RateLimiter(1_000, 0.001, 0.004)
     for _ in range(40):
         with pace.turn() as turn:
             assert pace.refused(turn, None) <= 0.004
 
 
 def test_stop_wakes_whoever_waits() -> None:
-    pace = Pace(1_000, 0.1, 1.0)
+    pace = RateLimiter(1_000, 0.1, 1.0)
     pace.hold(60.0)
     threading.Timer(0.1, pace.stop).start()
     with pytest.raises(StoppedError), pace.turn():
