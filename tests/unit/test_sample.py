@@ -246,7 +246,7 @@ def test_more_or_fewer_ratings_than_can_be(n_ratings: int) -> None:
         synthesize(10, n_ratings, n_movies=100)
     assert str(caught.value) == (
         f"{n_ratings} ratings do not fit 10 users and 100 movies. "
-        "Expected: from 10 (one each) to 500 (nobody rates more than 50). "
+        "Expected: from 10 (one per user) to 500 (a user rates at most 50). "
         "Remedy: change the number of ratings, users or movies."
     )
 

@@ -31,7 +31,7 @@ class Asked:
     """Why some movies were not requested; None if all were."""
 
 
-def ask(
+def fetch_movies(
     client: TmdbClient,
     cache: TmdbCache,
     tmdb_ids: Sequence[int],

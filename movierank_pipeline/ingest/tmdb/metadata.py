@@ -22,7 +22,7 @@ from movierank_pipeline.ingest.tmdb.client import (
     TmdbAccess,
     TmdbClient,
 )
-from movierank_pipeline.ingest.tmdb.fetch import Asked, ask, image_base
+from movierank_pipeline.ingest.tmdb.fetch import Asked, fetch_movies, image_base
 from movierank_pipeline.ingest.tmdb.metadata_file import Wanted, read_metadata_file
 from movierank_pipeline.ingest.tmdb.progress import Report
 from movierank_pipeline.ingest.tmdb.title_match import all_titles, match_by_title
@@ -142,7 +142,7 @@ def _ask_all(
     report: Report | None,
 ) -> tuple[Asked, str]:
     with TmdbClient(access, settings.policy) as client:
-        asked = ask(client, cache, tmdb_ids, report, refreshes_a_day=settings.refreshes_a_day)
+        asked = fetch_movies(client, cache, tmdb_ids, report, refreshes_a_day=settings.refreshes_a_day)
         is_there = asked.stopped_because is None
         return asked, image_base(client if is_there else None, cache)
 
