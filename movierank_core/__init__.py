@@ -1,4 +1,11 @@
-"""What both halves of movierank share: schemas, histories, retrieval, features, ranking, the bundle.
+"""Shared by the pipeline and the service: schemas, histories, retrieval, features, ranking, the bundle.
 
-Nothing here knows Dagster, MLflow, Litestar or HTTP; `tests/test_architecture.py` holds that.
+Nothing here imports Dagster, MLflow, Litestar or an HTTP client (`tests/test_architecture.py`).
 """
+
+from pathlib import Path
+
+from movierank_core.kernels.code_cache import choose_code_cache
+
+# Before any module imports numba, which reads the variable when a kernel is defined.
+choose_code_cache(Path(__file__).resolve().parent)
