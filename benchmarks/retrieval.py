@@ -22,10 +22,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from benchmarks.serving_world import CONFIG, FULL, sources_of
-from movierank_core.retrieval.candidates import ContentRows, find_candidates
+from movierank_core.retrieval.candidates import UnratedRows, find_candidates
 from movierank_core.retrieval.query import Query
 from movierank_core.retrieval.source import Source
-from movierank_core.retrieval.sources.content import Content
 
 N_MOVIES = FULL.n_movies
 N_REQUESTS = 400
@@ -97,7 +96,7 @@ def main() -> None:
     weight = 1.0 / (np.arange(N_MOVIES) + 50.0) ** 1.3
     weight = rng.permutation(weight / weight.sum())
     sources, queries = sources_of(rng, weight), make_queries(rng, weight)
-    little_known = ContentRows.among(np.sort(np.argsort(weight)[: N_MOVIES // 4]), sources[Content.name])
+    little_known = UnratedRows.among(np.sort(np.argsort(weight)[: N_MOVIES // 4]), sources)
 
     def ours(query: Query) -> object:
         return find_candidates(

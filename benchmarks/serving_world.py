@@ -43,13 +43,11 @@ from movierank_core.paths import Paths
 from movierank_core.ranker.score_calibration import ScoreCalibration
 from movierank_core.recommender.model import candidate_rows
 from movierank_core.recommender.state import RankingState
+from movierank_core.retrieval.registry import SOURCES
 from movierank_core.retrieval.source import Source
 from movierank_core.retrieval.sources.als import ImplicitALS
-from movierank_core.retrieval.sources.content import Content
-from movierank_core.retrieval.sources.ease import EaseLikes, EasePresence, EaseRecent
-from movierank_core.retrieval.sources.neighbours import ItemNeighbours, UserNeighbours
-from movierank_core.retrieval.sources.popularity import Popularity, PopularityMonth, PopularityYear
-from movierank_core.retrieval.sources.sequence import ContextNeighbours, NextItem, Transitions
+from movierank_core.retrieval.sources.item_to_item import ItemToItem
+from movierank_core.retrieval.sources.popularity import Popularity
 from movierank_pipeline.ingest.movielens.titles import plain_title, release_year
 from movierank_pipeline.release.build_bundle import lightgbm_scores
 from movierank_serving.model_sync.local_copies import CopiedVersion, ModelCopies, now
@@ -60,7 +58,7 @@ VERSIONS: Final = ("1", "2")
 """Two copies of one bundle, so that there is something to swap to."""
 FIRST_RATING: Final = int(datetime(1996, 1, 1, tzinfo=UTC).timestamp())
 LAST_RATING: Final = int(datetime(2023, 10, 1, tzinfo=UTC).timestamp())
-_WORLD_FORMAT: Final = 3
+_WORLD_FORMAT: Final = 4
 """Raised when the same size would be made differently."""
 
 
@@ -102,54 +100,52 @@ def popularity_of(rng: np.random.Generator, n_movies: int) -> NDArray[np.float64
 
 
 def sources_of(rng: np.random.Generator, weight: NDArray[np.float64], size: Size = FULL) -> dict[str, Source]:
-    """Every source, with arrays of the shapes of a real one.
+    """Every source of the registry, with arrays of the shapes that a fit gives, filled at random.
 
-    The `n_collaborative` most rated movies have `n_neighbours` neighbours in each collaborative source (the
-    `n_sequence` most rated in those that know an order), the `n_factored` most rated `n_factors` factors, and
-    each movie has `n_content_neighbours` content neighbours. Neighbours are drawn by popularity, values at
-    random.
+    An item-to-item source keeps as many of the most popular movies as its class says, with `n_neighbours`
+    neighbours each, or the whole catalogue with `n_content_neighbours`. Neighbours are drawn by popularity.
+    Raises TypeError for a source of a kind that has no simulation here.
     """
+    config = msgspec.structs.replace(
+        CONFIG,
+        max_collaborative_movies=size.n_collaborative,
+        max_sequence_movies=size.n_sequence,
+        max_factored_movies=size.n_factored,
+    )
     by_popularity = np.argsort(-weight)
-    collaborative = np.sort(by_popularity[: size.n_collaborative])
-    ordered = np.sort(by_popularity[: size.n_sequence])
-    factored = np.sort(by_popularity[: size.n_factored])
     counts = (weight * size.n_ratings).astype(np.float32)
+    n_events = np.ceil(counts).astype(np.int64)
 
-    def neighbours(movies: NDArray[np.int64], n: int) -> tuple[SparseRows, NDArray[np.int64]]:
+    def neighbours(source: type[ItemToItem]) -> tuple[SparseRows, NDArray[np.int64]]:
+        limit = source.max_movies(config)
+        movies = np.sort(by_popularity[:limit])
+        n = size.n_content_neighbours if limit is None else size.n_neighbours
         p = weight[movies] / weight[movies].sum()
-        places = np.sort(rng.choice(len(movies), (len(movies), n), p=p), axis=1)
+        columns = np.sort(rng.choice(len(movies), (len(movies), n), p=p), axis=1)
         lengths = np.zeros(size.n_movies, np.int64)
         lengths[movies] = n
         rows = SparseRows(
             np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-            places.ravel().astype(np.int32),
-            rng.random(places.size, np.float32),
+            columns.ravel().astype(np.int32),
+            rng.random(columns.size, np.float32),
         )
         return rows, movies
 
-    presence = EasePresence(*neighbours(collaborative, size.n_neighbours))
-    sources: list[Source] = [
-        EaseLikes(*neighbours(collaborative, size.n_neighbours)),
-        presence,
-        EaseRecent.of(presence),
-        ItemNeighbours(*neighbours(collaborative, size.n_neighbours)),
-        UserNeighbours(*neighbours(collaborative, size.n_neighbours)),
-        Transitions(*neighbours(ordered, size.n_neighbours), np.log1p(counts[ordered]), 0.7),
-        ContextNeighbours(*neighbours(ordered, size.n_neighbours)),
-        NextItem(*neighbours(ordered, size.n_neighbours)),
-        ImplicitALS(
-            factored,
-            rng.normal(0, 0.1, (len(factored), size.n_factors)).astype(np.float32),
-            CONFIG.als_alpha,
-            CONFIG.als_l2,
-            size.n_movies,
-        ),
-        Content(*neighbours(np.arange(size.n_movies), size.n_content_neighbours)),
-        Popularity(counts),
-        PopularityYear(counts),
-        PopularityMonth(counts),
-    ]
-    return {source.name: source for source in sources}
+    made: dict[type[Source], Source] = {}
+    for source in SOURCES:
+        if issubclass(source, ItemToItem):
+            twin = None if source.shares_neighbours_of is None else made[source.shares_neighbours_of]
+            shared = (twin.neighbours, twin.support.rows) if isinstance(twin, ItemToItem) else None
+            made[source] = source.of_neighbours(*(shared or neighbours(source)), n_events, config)
+        elif issubclass(source, ImplicitALS):
+            movies = np.sort(by_popularity[: config.max_factored_movies])
+            factors = rng.normal(0, 0.1, (len(movies), size.n_factors)).astype(np.float32)
+            made[source] = source(movies, factors, config.als_alpha, config.als_l2, size.n_movies)
+        elif issubclass(source, Popularity):
+            made[source] = source(counts)
+        else:
+            raise TypeError(f"The benchmark has no simulation for a source of the kind of {source.name}")
+    return {source.name: each for source, each in made.items()}
 
 
 def history_lengths(rng: np.random.Generator, size: Size) -> NDArray[np.int64]:

@@ -227,6 +227,67 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
             description="Number of pseudo-transitions per movie, spread over the next movies by popularity.",
         ),
     ] = 50.0
+    ease_history_decay: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1,
+            description="Factor by which the weight of a history item falls per step back in `ease_recent`.",
+        ),
+    ] = 0.9
+    item_shrinkage: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1e9,
+            description="Number of shared viewers at which the similarity of two movies in `item_neighbours`"
+            " is halved, so that a few chance viewers do not make a pair.",
+        ),
+    ] = 10.0
+    context_lags: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000,
+            description="Number of events after a movie that `context_neighbours` counts as its context.",
+        ),
+    ] = 60
+    context_lag_decay: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1,
+            description="Factor by which the weight of a pair in `context_neighbours` falls per further event"
+            " between its two movies.",
+        ),
+    ] = 0.95
+    context_history_decay: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1,
+            description="Factor by which the weight of a history item falls per step back in"
+            " `context_neighbours`.",
+        ),
+    ] = 0.8
+    next_item_lags: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000,
+            description="Number of steps back that count in the fit of `next_item`. With the default decay"
+            " the weight is half a percent after 50 steps.",
+        ),
+    ] = 50
+    next_item_decay: Annotated[
+        float,
+        Meta(
+            gt=0,
+            lt=1,
+            description="Factor by which the weight of a history item falls per step back in `next_item`, in"
+            " its fit and in its scores.",
+        ),
+    ] = 0.9
     next_item_l2: Annotated[
         float,
         Meta(

@@ -18,7 +18,7 @@ from movierank_core.features.matrix import assemble
 from movierank_core.features.registry import Feature
 from movierank_core.ranker.score_calibration import ScoreCalibration
 from movierank_core.ranker.tree_ensemble import TreeEnsemble
-from movierank_core.recommender.cold_users import NEWCOMER_WEIGHTS, decreasing_fit
+from movierank_core.recommender.cold_users import decreasing_fit
 from movierank_core.recommender.degradation import STRICT, ServedBy, Strict
 from movierank_core.recommender.state import RankingState
 from movierank_core.reranking.cold_items import with_reserved_places
@@ -155,11 +155,13 @@ class RankingModel:
         """The rows of `mask` in the order of recent popularity."""
         clock = _Clock() if clock is None else clock
         n = self.state.n_candidates
-        sources = {name: self.state.sources[name] for name in NEWCOMER_WEIGHTS}
+        weights = {name: source.cold_user_weight for name, source in self.state.sources.items()}
         proposals = {
-            name: proposals_of(source, source.scores(query), mask, n) for name, source in sources.items()
+            name: proposals_of(source, source.scores(query), mask, n)
+            for name, source in self.state.sources.items()
+            if weights[name] > 0
         }
-        rows, fused, _ = fuse(proposals, NEWCOMER_WEIGHTS, n)
+        rows, fused, _ = fuse(proposals, weights, n)
         clock.lap("retrieval")
         return self._unranked(query, rows, fused, "popularity", clock)
 

@@ -26,14 +26,7 @@ from movierank_core.reranking.diversity import diversify
 from movierank_core.reranking.exploration import draw_ranking
 from movierank_core.reranking.filters import Filters, admitted
 from movierank_core.retrieval.query import Query
-from movierank_core.retrieval.sources.content import Content
-from movierank_core.retrieval.sources.ease import EaseLikes, EasePresence
-from movierank_core.retrieval.sources.item_to_item import ItemToItem, strongest_history_item
-from movierank_core.retrieval.sources.neighbours import ItemNeighbours
 from movierank_core.retrieval.sources.popularity import PopularityYear
-
-BECAUSE_SOURCES = (EaseLikes.name, ItemNeighbours.name, EasePresence.name)
-"""Sources asked, in this order, which history item counted most for a movie."""
 
 RESERVED_REASONS = ("few_ratings", "content_match")
 """Of a movie at a reserved place: it is little known, and content proposes it."""
@@ -95,6 +88,8 @@ class Recommender:
         self.manifest = manifest
         self._families, self._family_numbers = families_of(model.features)
         self._genres, _, _ = genre_indicators(model.catalogue.frame["genres"])
+        asked = [source for source in model.state.sources.values() if source.attribution_order is not None]
+        self._attributing = sorted(asked, key=lambda source: source.attribution_order or 0)
 
     @property
     def source_names(self) -> tuple[str, ...]:
@@ -289,40 +284,25 @@ class Recommender:
     def _because(self, query: Query, rows: NDArray[np.int64]) -> list[int | None]:
         """For each result the liked movie of the history that adds most to it, None where none does.
 
-        Sources are asked in order, each about the movies that the ones before left open.
+        Sources with an `attribution_order` are asked in that order, each for the movies without an item yet.
         """
-        best = np.full(len(rows), -1, np.int64)
-        for name in BECAUSE_SOURCES:
-            source = self._item_to_item(name)
-            strongest_history_item(
-                source.neighbours.offsets,
-                source.neighbours.indices,
-                source.neighbours.values,
-                query.rows,
-                np.where(query.is_liked, source.history_weights(query), 0).astype(np.float32),
-                len(source.support),
-                source.support.columns[rows],
-                best,
-            )
+        items = np.full(len(rows), -1, np.int64)
+        for source in self._attributing:
+            items = source.attribute(query, rows, items)
         movie_ids = self.catalogue.movie_ids
-        return [None if item < 0 else int(movie_ids[query.rows[item]]) for item in best.tolist()]
+        return [None if item < 0 else int(movie_ids[query.rows[item]]) for item in items.tolist()]
 
     def similar(self, row: int, k: int) -> list[tuple[int, float]]:
         """The `k` movies most like one, with their similarity: shared audience plus content, at most 2."""
         similarity = np.zeros(len(self.catalogue), np.float32)
-        for name in (Content.name, ItemNeighbours.name):
-            others, values = self._item_to_item(name).neighbours_of(row)
-            similarity[others] += values
+        for source in self.model.state.sources.values():
+            if source.is_similarity:
+                others, values = source.similar_to(row)
+                similarity[others] += values
         is_other = np.ones(len(self.catalogue), np.bool_)
         is_other[row] = False
         best = best_rows(similarity, np.arange(len(similarity)), is_other, k)
         return [(int(other), float(similarity[other])) for other in best]
-
-    def _item_to_item(self, name: str) -> ItemToItem:
-        source = self.model.state.sources[name]
-        if not isinstance(source, ItemToItem):
-            raise TypeError(f"{name} is not an item-to-item source")
-        return source
 
     def popular(self, k: int) -> list[int]:
         """The `k` most popular rows of the last 365 days before the state's moment, most popular first."""

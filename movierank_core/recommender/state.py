@@ -17,11 +17,11 @@ from movierank_core.data.catalogue import Catalogue
 from movierank_core.data.history import History
 from movierank_core.data.interactions import InteractionArrays
 from movierank_core.features.movie_state import MovieState
-from movierank_core.retrieval.candidates import Candidates, ContentRows, find_candidates
+from movierank_core.retrieval.candidates import Candidates, UnratedRows, find_candidates
+from movierank_core.retrieval.fit_context import FitContext
 from movierank_core.retrieval.query import Query
 from movierank_core.retrieval.registry import fit_sources, source_types
 from movierank_core.retrieval.source import Arrays, Source
-from movierank_core.retrieval.sources.content import Content
 
 LITTLE_KNOWN_DAYS: Final = 365
 """Days after a movie's first event in which few events do not count against it."""
@@ -69,8 +69,8 @@ class RankingState:
         return np.flatnonzero(self.is_little_known)
 
     @cached_property
-    def _little_known(self) -> ContentRows:
-        return ContentRows.among(self.little_known, self.sources.get(Content.name))
+    def _little_known(self) -> UnratedRows:
+        return UnratedRows.among(self.little_known, self.sources)
 
     def query(self, history: History, catalogue: Catalogue, as_of: int) -> Query:
         return Query.of(
@@ -161,8 +161,9 @@ def fit_state(
     personal sources score 0 everywhere and popularity is 0.
     """
     past = data.before(as_of).standing().without_idle_users()
+    presence = past.presence().without_idle_users()
     return RankingState(
-        sources=fit_sources(past.presence().without_idle_users(), catalogue, as_of, config, progress),
+        sources=fit_sources(FitContext(presence, catalogue, as_of, config), progress),
         movies=MovieState.fit(past, catalogue, as_of),
         as_of=as_of,
         n_per_source=config.n_per_source,

@@ -1,4 +1,4 @@
-"""The movies that a request is about, with what every source says of them."""
+"""The candidates of one request, with the score of every source for each."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,41 +10,44 @@ from movierank_core.kernels.top_k import add_rows, best_rows
 from movierank_core.retrieval.fusion import fuse, proposals_of
 from movierank_core.retrieval.query import Query
 from movierank_core.retrieval.source import Source
-from movierank_core.retrieval.sources.content import Content
 
 
-class ContentRows(NamedTuple):
-    """Rows that content can propose."""
+class UnratedRows(NamedTuple):
+    """Rows that a source for movies without ratings can propose."""
 
+    source: str | None
+    """The name of the source, the first one that `scores_unrated_movies`; None without such a source."""
     rows: NDArray[np.int64]
-    """Ascending."""
+    """Ascending catalogue rows."""
     columns: NDArray[np.int32]
-    """Of each among the rows of the content source's support."""
+    """Per row its column in the support of the source."""
 
     @classmethod
-    def among(cls, rows: NDArray[np.int64], content: Source | None) -> "ContentRows":
-        """Those of `rows` that the source can propose; none without it."""
-        if content is None:
-            return cls(rows[:0], np.zeros(0, np.int32))
-        columns = content.support.columns[rows]
-        return cls(rows[columns >= 0], columns[columns >= 0])
+    def among(cls, rows: NDArray[np.int64], sources: dict[str, Source]) -> "UnratedRows":
+        """The part of the ascending catalogue `rows` that the source can propose."""
+        for name, source in sources.items():
+            if source.scores_unrated_movies:
+                columns = source.support.columns[rows]
+                return cls(name, rows[columns >= 0], columns[columns >= 0])
+        return cls(None, rows[:0], np.zeros(0, np.int32))
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """The fused ones, best first, then those that are candidates in another way."""
+    """The fused candidates, best first, then little-known movies that fusion does not propose."""
 
     rows: NDArray[np.int64]
+    """Distinct catalogue rows."""
     fused: NDArray[np.float32]
-    """The fused scores; 0 for what is not fused."""
+    """Fused score per candidate; 0 for a candidate that is not fused."""
     n_fused: int
-    """How many are fused. What a source says of a candidate is compared with these, whatever comes after."""
+    """Number of fused candidates, which come first. Features compare each score with these alone."""
     reserved: NDArray[np.int64]
-    """Places in `rows` of the little-known movies that content proposes, the most like the history first."""
+    """Indices in `rows` of the little-known movies, the most similar to the history first."""
     scores: dict[str, NDArray[np.float32]]
-    """Per source, one score per candidate, whether or not the source proposed it."""
+    """By source one score per candidate, whether or not the source proposes it."""
     n_sources: NDArray[np.float32]
-    """How many sources proposed each candidate."""
+    """Number of sources that propose each candidate."""
 
 
 def find_candidates(
@@ -55,14 +58,15 @@ def find_candidates(
     fusion: dict[str, float],
     n_per_source: int,
     n_candidates: int,
-    little_known: ContentRows,
+    little_known: UnratedRows,
     n_little_known: int,
 ) -> Candidates:
-    """What the sources propose among the `eligible` rows, fused; fewer than asked if there are fewer.
+    """Up to `n_candidates` fused proposals of the sources, and up to `n_little_known` little-known movies.
 
-    `fusion` is each source's weight; see `fuse`. One that weighs 0 proposes nothing. Of the `little_known`
-    rows the `n_little_known` that content scores highest are candidates in any case: fusion goes
-    by how often a source finds what people like, and what hardly anybody has seen is hardly ever liked.
+    `eligible` has one entry per catalogue row. `fusion` holds the weight of each source (see `fuse`); a
+    source with weight 0 proposes nothing. The `little_known` rows with the highest scores are candidates in
+    any case: fusion weighs a source by how often it finds liked movies, and little-known movies have few
+    likes.
     """
     scores = {name: source.scores(query) for name, source in sources.items()}
     proposals = {
@@ -72,17 +76,19 @@ def find_candidates(
     }
     fused = fuse(proposals, fusion, n_candidates)
     reserved = (
-        best_rows(scores[Content.name][little_known.columns], little_known.rows, eligible, n_little_known)
-        if Content.name in proposals
+        best_rows(
+            scores[little_known.source][little_known.columns], little_known.rows, eligible, n_little_known
+        )
+        if little_known.source in proposals
         else little_known.rows[:0]
     )
     proposed = np.concatenate([little_known.rows[:0], *proposals.values()])
-    rows, columns, n_sources = add_rows(fused.rows, reserved, proposed)
+    rows, indices, n_sources = add_rows(fused.rows, reserved, proposed)
     return Candidates(
         rows=rows,
         fused=np.concatenate([fused.scores, np.zeros(len(n_sources), np.float32)]),
         n_fused=len(fused.rows),
-        reserved=columns,
+        reserved=indices,
         scores={name: sources[name].support.at(of_source, rows) for name, of_source in scores.items()},
         n_sources=np.concatenate([fused.n_sources, n_sources]),
     )

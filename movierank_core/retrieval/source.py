@@ -2,13 +2,16 @@
 
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from movierank_core.retrieval.query import Query
+
+if TYPE_CHECKING:
+    from movierank_core.retrieval.fit_context import FitContext
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -79,9 +82,24 @@ class Source(ABC):
     """What the score measures, as a phrase that completes "Score of …" in docs/features.md."""
     is_personal: ClassVar[bool] = True
     """Whether the scores depend on the history. An empty history then scores 0 everywhere."""
+    scores_unrated_movies: ClassVar[bool] = False
+    """Whether a movie without any event can score above 0. Such a source proposes little-known movies."""
+    cold_user_weight: ClassVar[float] = 0.0
+    """Fusion weight of the source in the list for a user without history; 0 leaves it out."""
+    attribution_order: ClassVar[int | None] = None
+    """Order in which `because_you_liked` asks the sources, the lowest first; None never asks."""
+    is_similarity: ClassVar[bool] = False
+    """Whether `similar_to` counts for `GET /movie/{movie_id}/similar`; its values are then at most 1."""
+    uses_shared_viewers: ClassVar[bool] = False
+    """Whether `fit` reads `FitContext.shared_viewers`, which is freed after the last such source."""
 
     support: Support
     """The rows that can score above 0: ascending, or by descending score if the order never changes."""
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, context: "FitContext") -> Self:
+        """The source fitted on the events of `context`; without events it proposes nothing."""
 
     @abstractmethod
     def scores(self, query: Query) -> NDArray[np.float32]:
@@ -98,3 +116,15 @@ class Source(ABC):
     @abstractmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
         """The source that `arrays` describes."""
+
+    def attribute(self, query: Query, rows: NDArray[np.int64], items: NDArray[np.int64]) -> NDArray[np.int64]:
+        """`items` with each -1 replaced by the liked history item that adds most to the score of its row.
+
+        One entry per catalogue row of `rows`: an index into the query. It stays -1 where no liked item adds
+        anything, and always if the source has no value per history item.
+        """
+        return items
+
+    def similar_to(self, row: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Catalogue rows similar to one row, with their similarity; none if the source has no such values."""
+        return np.zeros(0, np.int64), np.zeros(0, np.float32)

@@ -1,22 +1,31 @@
-"""The contract of candidate sources, the same for each."""
+"""Candidate sources: one contract for all of them, then the formula of each."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
+import polars as pl
 import pytest
 from numpy.typing import NDArray
 
+from movierank_core.config import ModelConfig
 from movierank_core.data.history import EVENT_TYPES, History
+from movierank_core.data.interactions import InteractionArrays
 from movierank_core.data.timestamps import to_epoch
+from movierank_core.errors import ConfigError
 from movierank_core.kernels.top_k import best_rows
 from movierank_core.recommender.state import RankingState, fit_state
+from movierank_core.retrieval import fit_context
+from movierank_core.retrieval.fit_context import FitContext, co_occurrence
 from movierank_core.retrieval.fusion import RANK_OFFSET, fuse, proposals_of
-from movierank_core.retrieval.registry import source_types
+from movierank_core.retrieval.registry import SOURCES, fit_sources
+from movierank_core.retrieval.source import Source
 from movierank_core.retrieval.sources.content import Content
-from movierank_core.retrieval.sources.ease import ease_weights
+from movierank_core.retrieval.sources.ease import EaseRecent, ease_weights
 from movierank_core.retrieval.sources.item_to_item import ItemToItem
-from movierank_core.retrieval.sources.sequence import NextItem, Transitions
+from movierank_core.retrieval.sources.sequence import ContextNeighbours, NextItem, Transitions
 from tests.support.world import CONFIG, World
 
 RATING = EVENT_TYPES["rating"].code
@@ -32,50 +41,99 @@ def history_of(*pairs: tuple[int, float]) -> History:
     return History.of_arrays(movie_ids, ratings, range(1, len(pairs) + 1), [RATING] * len(pairs))
 
 
+def context_of(world: World, config: ModelConfig = CONFIG) -> FitContext:
+    return FitContext(world.data, world.catalogue, int(world.data.timestamps.max()) + 1, config)
+
+
 THRILLERS = history_of((20, 5.0), (40, 4.5), (60, 5.0), (10, 1.0))
 
 
-@pytest.mark.parametrize("name", source_types())
-class TestContract:
+@pytest.mark.parametrize("source_type", SOURCES, ids=lambda source: source.name)
+class TestSourceContract:
+    """What holds for every candidate source; a new one is covered by its line in SOURCES."""
+
+    def test_its_definition_is_complete(self, source_type: type[Source]) -> None:
+        assert re.fullmatch(r"[a-z][a-z0-9_]*", source_type.name)
+        assert source_type.label[:1].isupper()
+        assert re.fullmatch(r"[a-z_]+", source_type.family)
+        assert re.fullmatch(r".*[^.]", source_type.meaning)
+        assert source_type.cold_user_weight == 0 or not source_type.is_personal
+
     def test_an_empty_history_is_scored_and_zero_where_the_source_is_personal(
-        self, name: str, state: RankingState, world: World
+        self, source_type: type[Source], state: RankingState, world: World
     ) -> None:
-        source = state.sources[name]
+        source = state.sources[source_type.name]
         scores = source.scores(state.query(History.empty(), world.catalogue, 10))
         assert scores.shape == (len(source.support),)
         assert scores.dtype == np.float32
         assert bool(np.isfinite(scores).all())
-        assert scores.any() != source_types()[name].is_personal
+        assert scores.any() != source_type.is_personal
 
     def test_a_history_of_unknown_movies_is_an_empty_history(
-        self, name: str, state: RankingState, world: World
+        self, source_type: type[Source], state: RankingState, world: World
     ) -> None:
-        source = state.sources[name]
+        source = state.sources[source_type.name]
         unknown = state.query(history_of((7, 5.0), (11, 4.0)), world.catalogue, 10)
         empty = state.query(History.empty(), world.catalogue, 10)
         np.testing.assert_array_equal(source.scores(unknown), source.scores(empty))
 
-    def test_scores_survive_a_round_trip_to_disk_exactly(
-        self, name: str, state: RankingState, world: World, tmp_path: Path
+    def test_every_score_of_every_history_is_finite(
+        self, source_type: type[Source], state: RankingState, world: World
     ) -> None:
+        source = state.sources[source_type.name]
+        for user in range(0, len(world.data.user_ids), 9):
+            query = state.query(world.data.history(user), world.catalogue, state.as_of)
+            scores = source.scores(query)
+            assert scores.dtype == np.float32
+            assert bool(np.isfinite(scores).all())
+
+    def test_its_support_holds_distinct_rows_of_the_catalogue(
+        self, source_type: type[Source], state: RankingState, world: World
+    ) -> None:
+        source = state.sources[source_type.name]
+        rows = source.support.rows
+        assert len(np.unique(rows)) == len(rows)
+        assert source.support.n_movies == len(world.catalogue)
+        assert bool((rows >= 0).all() and (rows < len(world.catalogue)).all())
+        if source_type.is_personal:
+            assert bool((np.diff(rows) > 0).all()), "ties go to the lower row"
+        else:
+            scores = source.scores(state.query(History.empty(), world.catalogue, 10))
+            assert bool((np.diff(scores) <= 0).all()), "the order never changes"
+
+    def test_arrays_and_scores_survive_a_round_trip_bit_by_bit(
+        self, source_type: type[Source], state: RankingState, world: World, tmp_path: Path
+    ) -> None:
+        source = state.sources[source_type.name]
         state.save(tmp_path)
         query = state.query(THRILLERS, world.catalogue, 10)
-        again = RankingState.load(tmp_path).sources[name]
-        np.testing.assert_array_equal(again.scores(query), state.sources[name].scores(query))
+        for again in (
+            source_type.from_arrays(source.arrays()),
+            RankingState.load(tmp_path).sources[source_type.name],
+        ):
+            assert type(again) is source_type
+            assert again.scores(query).tobytes() == source.scores(query).tobytes()
+            arrays, expected = again.arrays(), source.arrays()
+            assert arrays.keys() == expected.keys()
+            for key, array in expected.items():
+                assert array.dtype == arrays[key].dtype, key
+                assert array.tobytes() == arrays[key].tobytes(), key
 
-    def test_personal_sources_tell_tastes_apart(self, name: str, state: RankingState, world: World) -> None:
+    def test_personal_sources_tell_tastes_apart(
+        self, source_type: type[Source], state: RankingState, world: World
+    ) -> None:
         comedies = history_of((10, 5.0), (30, 4.5), (50, 5.0), (20, 1.0))
-        source = state.sources[name]
+        source = state.sources[source_type.name]
         differ = not np.array_equal(
             source.scores(state.query(THRILLERS, world.catalogue, 10)),
             source.scores(state.query(comedies, world.catalogue, 10)),
         )
-        assert differ == source_types()[name].is_personal
+        assert differ == source_type.is_personal
 
     def test_its_proposals_are_the_best_of_the_catalogue(
-        self, name: str, state: RankingState, world: World
+        self, source_type: type[Source], state: RankingState, world: World
     ) -> None:
-        source = state.sources[name]
+        source = state.sources[source_type.name]
         scores = source.scores(state.query(THRILLERS, world.catalogue, 10))
         n_movies = len(world.catalogue)
         eligible = np.arange(n_movies) % 5 > 0
@@ -85,11 +143,127 @@ class TestContract:
         np.testing.assert_array_equal(proposed, best_rows(everywhere, np.arange(n_movies), eligible, 30))
         assert len(proposed) == 30
 
-    def test_without_events_nothing_is_proposed(self, name: str, world: World) -> None:
+    def test_without_events_nothing_is_proposed(self, source_type: type[Source], world: World) -> None:
         empty = fit_state(world.data, world.catalogue, 0, CONFIG)
-        scores = empty.sources[name].scores(empty.query(THRILLERS, world.catalogue, 10))
+        scores = empty.sources[source_type.name].scores(empty.query(THRILLERS, world.catalogue, 10))
         assert bool(np.isfinite(scores).all())
-        assert name == "content" or not scores.any()
+        assert source_type.scores_unrated_movies or not scores.any()
+
+    def test_a_movie_without_events_scores_only_where_the_source_says_so(
+        self, source_type: type[Source], world: World
+    ) -> None:
+        quiet = world.data.select(world.data.rows != 40)
+        found = fit_state(quiet, world.catalogue, 2**40, CONFIG)
+        source = found.sources[source_type.name]
+        scores = source.support.everywhere(source.scores(found.query(THRILLERS, world.catalogue, 10)))
+        assert (scores[40] > 0) == source_type.scores_unrated_movies
+
+    def test_future_events_change_nothing(self, source_type: type[Source], world: World) -> None:
+        as_of = int(np.quantile(world.data.timestamps, 0.6))
+        past = world.data.select(world.data.timestamps < as_of)
+        assert len(past) < len(world.data)
+        whole, less = (
+            fit_state(data, world.catalogue, as_of, CONFIG).sources[source_type.name].arrays()
+            for data in (world.data, past)
+        )
+        for key, array in whole.items():
+            assert array.tobytes() == less[key].tobytes(), key
+
+    def test_the_order_of_rows_is_irrelevant(self, source_type: type[Source], world: World) -> None:
+        """Where no two events of a user share their second; equal moments keep the order of the rows."""
+        distinct = world.interactions.unique(["user_id", "timestamp"], keep="first", maintain_order=True)
+        shuffled = distinct.sample(fraction=1, shuffle=True, seed=3)
+        assert not shuffled.equals(distinct)
+        mine, other = (
+            fit_state(InteractionArrays.from_frame(frame, world.catalogue), world.catalogue, 2**40, CONFIG)
+            for frame in (distinct, shuffled)
+        )
+        for key, array in mine.sources[source_type.name].arrays().items():
+            assert array.tobytes() == other.sources[source_type.name].arrays()[key].tobytes(), key
+
+    def test_it_holds_nothing_of_the_size_of_the_users(
+        self, source_type: type[Source], state: RankingState, world: World
+    ) -> None:
+        """One user more with the same events as another one leaves every array with its shape."""
+        copied = world.ratings.filter(world.ratings["user_id"] == 1).with_columns(user_id=pl.lit(5_000))
+        joined = pl.concat([world.ratings, copied.cast(world.ratings.schema)])
+        more = World(joined.sort("user_id", "timestamp", maintain_order=True), world.catalogue_frame)
+        other = fit_state(more.data, world.catalogue, state.as_of, CONFIG).sources[source_type.name]
+        mine = state.sources[source_type.name]
+        n_users = len(world.data.user_ids)
+        assert n_users not in {len(world.catalogue), *(len(each) for each in mine.arrays().values())}
+        for key, array in other.arrays().items():
+            if key not in {"indices", "values"}:  # Their length is the number of weights above 0.
+                assert array.shape == mine.arrays()[key].shape, key
+
+    def test_attribution_names_the_liked_item_that_adds_most(
+        self, source_type: type[Source], state: RankingState, world: World
+    ) -> None:
+        source = state.sources[source_type.name]
+        query = state.query(THRILLERS, world.catalogue, 10)
+        rows = np.array([7, 9, 21, 33])
+        named = np.array([-1, 0, -1, -1])
+        items = source.attribute(query, rows, named)
+        assert named.tolist() == [-1, 0, -1, -1], "the input stays"
+        assert items[1] == 0
+        assert set(items.tolist()) <= {-1, *np.flatnonzero(query.is_liked).tolist()}
+        if source_type.attribution_order is not None:
+            assert (items >= 0).any()
+
+    def test_similar_movies_are_rows_of_the_catalogue(
+        self, source_type: type[Source], state: RankingState, world: World
+    ) -> None:
+        rows, values = state.sources[source_type.name].similar_to(4)
+        assert len(rows) == len(values)
+        assert bool(np.isin(rows, np.arange(len(world.catalogue))).all())
+        if source_type.is_similarity:
+            assert 4 not in rows
+            assert len(rows) > 0
+            assert float(values.max()) <= 1 + 1e-6
+
+
+def test_names_labels_and_attribution_orders_are_unique() -> None:
+    for values in (
+        [source.name for source in SOURCES],
+        [source.label for source in SOURCES],
+        [source.attribution_order for source in SOURCES if source.attribution_order is not None],
+    ):
+        assert len(set(values)) == len(values)
+
+
+def test_sources_are_asked_for_the_liked_item_in_this_order() -> None:
+    asked = {source.attribution_order: source.name for source in SOURCES if source.attribution_order}
+    assert [asked[order] for order in sorted(asked)] == ["ease_likes", "item_neighbours", "ease_presence"]
+
+
+def test_arrays_without_a_stored_decay_score_as_they_did(state: RankingState, world: World) -> None:
+    """The decay was a constant of the class before arrays held it."""
+    query = state.query(THRILLERS, world.catalogue, 10)
+    for source_type, decay in ((EaseRecent, 0.9), (ContextNeighbours, 0.8), (NextItem, 0.9)):
+        source = state.sources[source_type.name]
+        arrays = source.arrays()
+        assert arrays.pop("decay").tolist() == [decay]
+        assert source_type.from_arrays(arrays).scores(query).tobytes() == source.scores(query).tobytes()
+
+
+def test_shared_viewers_are_counted_once_and_freed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def counting(*arguments: Any, **named: Any) -> NDArray[np.float32]:
+        calls.append(arguments[2])
+        return co_occurrence(*arguments, **named)
+
+    monkeypatch.setattr(fit_context, "co_occurrence", counting)
+    context = context_of(world)
+    fit_sources(context)
+    assert len(calls) == 1
+    movies = context.movies(CONFIG.max_collaborative_movies)
+    assert movies is context.movies(CONFIG.max_collaborative_movies)
+    counts = context.shared_viewers(movies)
+    assert len(calls) == 2, "the matrix was freed after the last source that reads it"
+    assert context.shared_viewers(movies) is counts
+    with pytest.raises(ValueError, match="read-only"):
+        counts[0, 0] = 1
 
 
 def test_seen_movies_are_no_candidates(state: RankingState, world: World) -> None:
@@ -119,11 +293,22 @@ def test_ease_weights_agree_with_the_closed_form() -> None:
     np.testing.assert_allclose(ease_weights(gram.astype(np.float32), 7.0), expected, atol=1e-5)
 
 
+def test_a_gram_matrix_that_is_not_positive_definite_is_refused() -> None:
+    """LAPACK reports failure only by `info`; its output is then no inverse."""
+    twins = np.array([[4, 4, 1], [4, 4, 1], [1, 1, 3]], np.float32)  # Two movies with the same users.
+    assert np.isfinite(ease_weights(twins, 1.0)).all()
+    message = "not positive definite. Expected: a larger ease_l2. Remedy: raise ease_l2, for example tenfold."
+    for gram, l2 in ((twins, 0.0), (2.0**30 * twins, 1.0)):
+        with pytest.raises(ConfigError) as caught:
+            ease_weights(gram, l2)
+        assert message in str(caught.value)
+
+
 def dense(source: ItemToItem) -> NDArray[np.float64]:
     n_movies = len(source.neighbours)
     out = np.zeros((n_movies, n_movies))
     for row in range(n_movies):
-        others, values = source.neighbours_of(row)
+        others, values = source.similar_to(row)
         out[row, others] = values
     return out
 
@@ -147,11 +332,11 @@ def test_next_item_weights_agree_with_least_squares_on_every_history(world: Worl
             if place:
                 gram += np.outer(history, history)
                 targets[:, row] += history
-            history *= NextItem.DECAY
+            history *= config.next_item_decay
             history[row] += 1.0
     l2 = config.next_item_l2 * np.sqrt(len(world.data) / 100_000)
     expected = np.linalg.solve(gram + l2 * np.eye(n), targets)
-    np.testing.assert_allclose(dense(NextItem.fit(world.data, n, config)), expected, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(dense(NextItem.fit(context_of(world, config))), expected, rtol=1e-3, atol=1e-5)
 
 
 def test_transitions_are_counted_forwards_with_decaying_weight(world: World) -> None:
@@ -166,7 +351,9 @@ def test_transitions_are_counted_forwards_with_decaying_weight(world: World) -> 
     with np.errstate(invalid="ignore", divide="ignore"):
         expected = np.log1p(np.where(counts > 0, counts / (config.transition_smoothing * popularity), 0))
     np.fill_diagonal(expected, 0.0)
-    np.testing.assert_allclose(dense(Transitions.fit(world.data, n, config)), expected, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        dense(Transitions.fit(context_of(world, config))), expected, rtol=1e-4, atol=1e-6
+    )
 
 
 def test_user_neighbours_are_all_users_weighted_by_what_they_share(state: RankingState, world: World) -> None:
@@ -196,24 +383,12 @@ def test_the_latest_movie_counts_most_for_the_sources_that_know_an_order(
 
 
 def test_content_neighbours_have_the_cosine_of_their_descriptions(world: World) -> None:
-    neighbours = dense(Content.fit(world.catalogue, CONFIG))
+    neighbours = dense(Content.fit(context_of(world)))
     np.testing.assert_allclose(neighbours, neighbours.T, atol=1e-6)
     assert float(neighbours.max()) <= 1.0 + 1e-6
     genres = world.catalogue.frame["genres"].to_list()
     closest = int(np.argmax(neighbours[0]))
     assert set(genres[0]) & set(genres[closest])
-
-
-def test_a_movie_that_nobody_rated_is_found_by_what_it_is(world: World) -> None:
-    quiet = world.data.select(world.data.rows != 40)
-    found = fit_state(quiet, world.catalogue, 2**40, CONFIG)
-    query = found.query(THRILLERS, world.catalogue, 10)
-    scoring = {
-        name
-        for name, source in found.sources.items()
-        if source.support.everywhere(source.scores(query))[40] > 0
-    }
-    assert scoring == {"content"}
 
 
 def test_als_fold_in_minimises_the_fitted_objective(state: RankingState, world: World) -> None:

@@ -1,28 +1,27 @@
 """Implicit-feedback matrix factorisation (Hu, Koren and Volinsky 2008), folded in per request."""
 
-from typing import ClassVar, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from movierank_core.config import ModelConfig
 from movierank_core.data.interactions import InteractionArrays
+from movierank_core.retrieval.fit_context import FitContext
 from movierank_core.retrieval.query import Query
-from movierank_core.retrieval.source import Arrays, Source, Support, columns_of
-from movierank_core.retrieval.sources.item_to_item import movies_with_events
+from movierank_core.retrieval.source import Arrays, Source, Support
 
 
 class ImplicitALS(Source):
     """Movie vectors from the `implicit` library; a user's vector is solved from their history.
 
-    Confidence of an observed movie is 1 + alpha * w with w = max(0.1, 1 + centred rating / 2), in fitting and
-    in folding in alike, so a fold-in equals one half-sweep of the fit.
+    The confidence of an observed movie is 1 + alpha * w with w = max(0.1, 1 + centred rating / 2), in the fit
+    and in the fold-in, so a fold-in equals one half-sweep of the fit.
     """
 
-    name: ClassVar[str] = "als"
-    label: ClassVar[str] = "Taste factors (ALS)"
-    family: ClassVar[str] = "taste_match"
-    meaning: ClassVar[str] = "matrix factorisation with the history folded in"
+    name = "als"
+    label = "Taste factors (ALS)"
+    family = "taste_match"
+    meaning = "matrix factorisation with the history folded in"
 
     def __init__(
         self, movies: NDArray[np.int64], factors: NDArray[np.float32], alpha: float, l2: float, n_movies: int
@@ -35,20 +34,21 @@ class ImplicitALS(Source):
         self._gram = vectors.T @ vectors + l2 * np.eye(vectors.shape[1])
 
     @classmethod
-    def fit(cls, data: InteractionArrays, n_movies: int, config: ModelConfig) -> Self:
-        movies = movies_with_events(data, n_movies, config, config.max_factored_movies)
-        columns = columns_of(movies, n_movies)
-        kept = columns[data.rows] >= 0
+    def fit(cls, context: FitContext) -> Self:
+        config, data = context.config, context.data
+        movies = context.movies(config.max_factored_movies)
+        columns = context.columns(movies)
+        kept = columns >= 0
         if not kept.any():
             empty = np.zeros((0, config.als_factors), np.float32)
-            return cls(np.zeros(0, np.int64), empty, config.als_alpha, config.als_l2, n_movies)
+            return cls(movies[:0], empty, config.als_alpha, config.als_l2, context.n_movies)
         from implicit.cpu.als import AlternatingLeastSquares
         from scipy.sparse import csr_matrix
         from threadpoolctl import threadpool_limits
 
         confidence = config.als_alpha * preference(_centred(data))[kept]
         events = csr_matrix(
-            (confidence.astype(np.float32), (data.users[kept], columns[data.rows[kept]])),
+            (confidence.astype(np.float32), (data.users[kept], columns[kept])),
             shape=(len(data.user_ids), len(movies)),
         )
         with threadpool_limits(1, "blas"):  # The library runs its own threads over users.
@@ -61,12 +61,15 @@ class ImplicitALS(Source):
                 num_threads=config.n_threads,
             )
             model.fit(events, show_progress=False)
-        return cls(
-            movies, np.asarray(model.item_factors, np.float32), config.als_alpha, config.als_l2, n_movies
-        )
+        factors = np.asarray(model.item_factors, np.float32)
+        return cls(movies, factors, config.als_alpha, config.als_l2, context.n_movies)
 
     def fold_in(self, query: Query) -> NDArray[np.float32]:
-        """The user vector that minimises the fit's objective for this history alone; zeros if empty."""
+        """[n_factors] user vector that minimises the fit's objective for this history; zeros if it is empty.
+
+        Solves (V'V + l2 I + V_h' diag(alpha w) V_h) u = V_h' (1 + alpha w), with V the vectors of all movies
+        and V_h those of the history (Hu, Koren and Volinsky 2008, eq. 4).
+        """
         columns = self.support.columns[query.rows]
         usable = query.is_presence & (columns >= 0)
         if not usable.any():
@@ -90,12 +93,12 @@ class ImplicitALS(Source):
 
 
 def preference(centred: NDArray[np.float32]) -> NDArray[np.float64]:
-    """How much an event says that the user wants more like it; even a low rating says a little."""
+    """The weight w of an event in the confidence: 1 + half the centred rating, at least 0.1."""
     return np.maximum(0.1, 1.0 + centred.astype(np.float64) / 2)
 
 
 def _centred(data: InteractionArrays) -> NDArray[np.float32]:
-    """Ratings minus their user's mean; 0 where there is no opinion."""
+    """Per event the rating minus its user's mean; 0 without a rating."""
     has_opinion = ~np.isnan(data.ratings)
     ratings = np.where(has_opinion, data.ratings, 0.0)
     n = np.bincount(data.users, has_opinion, minlength=len(data.user_ids))

@@ -1,4 +1,4 @@
-"""Content neighbours: movies described like the ones that the history prefers, rated often or never."""
+"""Content neighbours: movies with a description similar to the history's, with or without ratings."""
 
 from functools import lru_cache
 from typing import Final, Self
@@ -12,6 +12,7 @@ from movierank_core.config import ModelConfig
 from movierank_core.data.catalogue import Catalogue
 from movierank_core.kernels.sparse_rows import SparseRows
 from movierank_core.kernels.top_k import best_of
+from movierank_core.retrieval.fit_context import FitContext
 from movierank_core.retrieval.query import Query
 from movierank_core.retrieval.sources.item_to_item import ItemToItem
 
@@ -24,17 +25,20 @@ TOKEN_WEIGHTS: Final = {
     "language": 0.5,
     "word": 0.6,
 }
-"""Chosen on likes of withheld movies before the test period: recall@100 among those movies rose from 0.20
-without words to 0.27; chance finds 0.10."""
+"""Weight per kind of token, before TF-IDF.
+
+Chosen on likes of withheld movies before the test period: recall@100 among those movies rose from 0.20
+without words to 0.27; a random list reaches 0.10."""
 MAX_WORD_SHARE: Final = 0.02
-"""Words in more overviews than this say nothing of a film, and cost most of the time."""
+"""Maximum share of overviews that hold a word. More common words do not tell movies apart, and would take
+most of the time of a fit."""
 
 
 class Content(ItemToItem):
     """Cosine of TF-IDF over genres, directors, cast, keywords, decade, language and words of the overview.
 
-    The history weighs each movie by 1 plus its centred rating. Movies that nobody rated have neighbours
-    like all others, so this is the source that finds them.
+    The history weighs each movie by 1 plus its centred rating. A movie without ratings has neighbours too, so
+    this source can propose it.
     """
 
     name = "content"
@@ -42,9 +46,16 @@ class Content(ItemToItem):
     family = "content_match"
     meaning = "genres, people, keywords, era and language like the history's"
 
+    is_similarity = True
+    scores_unrated_movies = True
+
     @classmethod
-    def fit(cls, catalogue: Catalogue, config: ModelConfig) -> Self:
-        return cls(*_content_neighbours(catalogue, config.n_content_neighbours))
+    def max_movies(cls, config: ModelConfig) -> int | None:
+        return None
+
+    @classmethod
+    def fit(cls, context: FitContext) -> Self:
+        return cls(*_content_neighbours(context.catalogue, context.config.n_content_neighbours))
 
     def history_weights(self, query: Query) -> NDArray[np.float32]:
         return np.where(query.is_presence, 1.0 + query.centred, query.centred).astype(np.float32)
@@ -52,58 +63,66 @@ class Content(ItemToItem):
 
 @lru_cache(maxsize=1)
 def _content_neighbours(catalogue: Catalogue, n_neighbours: int) -> tuple[SparseRows, NDArray[np.int64]]:
-    """The neighbours and the rows that they are; the same at every moment, so the states of all training
-    origins share them."""
+    """The neighbours, and the ascending catalogue rows of their columns.
+
+    They do not depend on the moment, so the states of all training origins share them.
+    """
+    # 1. Tokens of every movie, without those that occur in one movie only: they relate it to no other.
     rows, names, weights = _tokens(catalogue.frame)
     n_movies = len(catalogue)
     if len(rows) == 0:
         return SparseRows.empty(n_movies), np.zeros(0, np.int64)
     _, token, count = np.unique(names, return_inverse=True, return_counts=True)
-    shared = count[token] > 1  # A token that one movie alone has relates it to nothing.
+    shared = count[token] > 1
     rows, token, weights, df = rows[shared], token[shared], weights[shared], count[token[shared]]
+    # 2. TF-IDF, scaled to length 1 per movie, so that a dot product is a cosine.
     values = weights * np.log(n_movies / df)
     length = np.sqrt(np.bincount(rows, values**2, minlength=n_movies))
     values = values / np.maximum(length[rows], 1e-9)
+    # 3. The nearest movies by cosine, through the movies of each token.
     of_movie = SparseRows.from_triples(rows, token, values, n_movies)
     of_token = SparseRows.from_triples(token, rows, values, len(count))
     counts, neighbours, cosines = _nearest(
         of_movie.offsets, of_movie.indices, of_movie.values,
         of_token.offsets, of_token.indices, of_token.values, min(n_neighbours, max(n_movies - 1, 0)),
     )  # fmt: skip
+    # 4. Sparse rows whose columns are the movies that are a neighbour at least once.
     used = np.arange(neighbours.shape[1]) < counts[:, None]
     sources = np.repeat(np.arange(n_movies), counts)
-    movies, places = np.unique(neighbours[used], return_inverse=True)
-    return SparseRows.from_triples(sources, places, cosines[used], n_movies), movies.astype(np.int64)
+    movies, columns = np.unique(neighbours[used], return_inverse=True)
+    return SparseRows.from_triples(sources, columns, cosines[used], n_movies), movies.astype(np.int64)
 
 
 @njit(cache=True, nogil=True)
 def _nearest(offsets, tokens, values, token_offsets, token_rows, token_values, n_neighbours):  # type: ignore[no-untyped-def]  # numba
-    """Per movie, the number of its neighbours, their rows and their cosines."""
+    """Per movie, the number of its neighbours, their rows and their cosines, the highest cosine first."""
     n_movies = len(offsets) - 1
     counts = np.zeros(n_movies, np.int64)
     neighbours = np.zeros((n_movies, n_neighbours), np.int32)
     cosines = np.zeros((n_movies, n_neighbours), np.float32)
-    others = np.ones(n_movies, np.bool_)
+    is_other = np.ones(n_movies, np.bool_)
     every_row = np.arange(n_movies)
     cosine = np.zeros(n_movies, np.float32)
     for row in range(n_movies):
+        # Add up the products over shared tokens.
         cosine[:] = 0
-        for place in range(offsets[row], offsets[row + 1]):
-            token = tokens[place]
+        for entry in range(offsets[row], offsets[row + 1]):
+            token = tokens[entry]
             for other in range(token_offsets[token], token_offsets[token + 1]):
-                cosine[token_rows[other]] += values[place] * token_values[other]
-        others[row] = False
-        best = best_of(cosine, every_row, others, n_neighbours)
-        others[row] = True
+                cosine[token_rows[other]] += values[entry] * token_values[other]
+        # Keep the highest cosines among the other movies.
+        is_other[row] = False
+        best = best_of(cosine, every_row, is_other, n_neighbours)
+        is_other[row] = True
         counts[row] = len(best)
-        for place in range(len(best)):
-            neighbours[row, place] = best[place]
-            cosines[row, place] = cosine[best[place]]
+        for rank in range(len(best)):
+            neighbours[row, rank] = best[rank]
+            cosines[row, rank] = cosine[best[rank]]
     return counts, neighbours, cosines
 
 
 def _tokens(frame: pl.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.str_], NDArray[np.float64]]:
-    """Every (row, token, weight) of the catalogue."""
+    """Catalogue row, token and weight of each distinct token of each movie."""
     numbered = frame.with_row_index("row")
     parts = []
     for column, kind in (
@@ -138,7 +157,7 @@ def _tokens(frame: pl.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.str_], N
 
 
 def _words(numbered: pl.DataFrame) -> pl.DataFrame:
-    """Every (row, token) of the overviews: words of four letters and more, but for the most common ones."""
+    """Catalogue row and token of the overviews' words of at least four letters, without common words."""
     words = (
         numbered.select("row", token=pl.col("overview").str.to_lowercase().str.extract_all(r"\p{L}{4,}"))
         .explode("token", empty_as_null=True, keep_nulls=True)

@@ -1,55 +1,48 @@
-"""Neighbourhood sources: movies with the same audience, and what people of the same history watch."""
-
-from typing import Final, Self
+"""Neighbourhood sources: movies with the same audience, and movies of people with a similar history."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from movierank_core.config import ModelConfig
-from movierank_core.data.interactions import InteractionArrays
-from movierank_core.kernels.sparse_rows import SparseRows, strongest_per_row
+from movierank_core.retrieval.fit_context import FitContext, co_occurrence
 from movierank_core.retrieval.query import Query
-from movierank_core.retrieval.sources.item_to_item import (
-    ItemToItem,
-    co_occurrence,
-    movies_with_events,
-    n_neighbours_kept,
-)
+from movierank_core.retrieval.sources.item_to_item import Collaborative
 
 
-class ItemNeighbours(ItemToItem):
-    """Cosine neighbours by shared audience, weighted by how much the history liked each movie."""
+class ItemNeighbours(Collaborative):
+    """Cosine neighbours by shared audience, weighted by how much the history liked each movie.
+
+    W[i, j] = n_ij / sqrt(n_i n_j) * n_ij / (n_ij + s), with n_ij the users with both movies and s the setting
+    `item_shrinkage`: without s a pair that shares two viewers by chance would look alike.
+    """
 
     name = "item_neighbours"
     label = "Neighbouring films"
     family = "watched_together"
     meaning = "cosine neighbours of the history, weighted by rating"
-    SHRINKAGE: Final = 10.0
-    """Shared viewers that a similarity must outweigh, so that two chance viewers do not make a pair."""
+    attribution_order = 2
+    is_similarity = True
+    uses_shared_viewers = True
 
     @classmethod
-    def fit(cls, data: InteractionArrays, n_movies: int, config: ModelConfig) -> Self:
-        movies = movies_with_events(data, n_movies, config)
-        if len(movies) == 0:
-            return cls(SparseRows.empty(n_movies), movies)
-        shared = co_occurrence(data, np.ones(len(data), np.bool_), movies, n_movies)
-        viewers = np.diag(shared).copy()
-        similarity = shared / np.sqrt(np.outer(viewers, viewers)) * (shared / (shared + cls.SHRINKAGE))
+    def weights(cls, context: FitContext, movies: NDArray[np.int64]) -> NDArray[np.floating]:
+        shared = context.shared_viewers(movies)
+        n_viewers = np.diag(shared).copy()
+        shrinkage = np.float32(context.config.item_shrinkage)
+        similarity = shared / np.sqrt(np.outer(n_viewers, n_viewers)) * (shared / (shared + shrinkage))
         np.fill_diagonal(similarity, 0.0)
-        kept = n_neighbours_kept(len(movies), config)
-        return cls(strongest_per_row(similarity, movies, n_movies, kept), movies)
+        return similarity
 
     def history_weights(self, query: Query) -> NDArray[np.float32]:
         return np.where(query.is_presence, np.maximum(1.0 + 0.5 * query.centred, 0.0), 0.0).astype(np.float32)
 
 
-class UserNeighbours(ItemToItem):
-    """What everybody who shares part of the history watched, the more they share the more they say.
+class UserNeighbours(Collaborative):
+    """What the users who share part of the history watched; more shared movies weigh more.
 
-    A walk from the history's movies to their viewers and on to what those watched (RP3-beta, Paudel et al.
-    2017): W[i, j] = sum over users u with both of 1 / sqrt(|u|), over sqrt(n_i n_j). Summed over the
-    history this is user-based collaborative filtering with every user as a neighbour, weighted by shared
-    movies over the square root of their number; as a matrix over movies it needs nobody in the bundle.
+    A random walk from the history's movies to their viewers and on to the viewers' movies (RP3-beta, Paudel
+    et al. 2017): W[i, j] = sum over users u with both movies of 1 / sqrt(|u|), over sqrt(n_i n_j). Summed
+    over the history this is user-based collaborative filtering with every user as a neighbour, weighted by
+    shared movies over the square root of the user's number of movies. The matrix holds no user.
     """
 
     name = "user_neighbours"
@@ -58,16 +51,12 @@ class UserNeighbours(ItemToItem):
     meaning = "people who share part of the history"
 
     @classmethod
-    def fit(cls, data: InteractionArrays, n_movies: int, config: ModelConfig) -> Self:
-        movies = movies_with_events(data, n_movies, config)
-        if len(movies) == 0:
-            return cls(SparseRows.empty(n_movies), movies)
-        n_watched = np.diff(data.offsets)
-        everything = np.ones(len(data), np.bool_)
-        weights = 1.0 / np.sqrt(np.maximum(n_watched, 1))
-        walk = co_occurrence(data, everything, movies, n_movies, user_weights=weights)
-        viewers = np.bincount(data.rows, minlength=n_movies)[movies]
-        walk /= np.sqrt(np.outer(viewers, viewers)).astype(np.float32)
+    def weights(cls, context: FitContext, movies: NDArray[np.int64]) -> NDArray[np.floating]:
+        data = context.data
+        user_weights = 1.0 / np.sqrt(np.maximum(np.diff(data.offsets), 1))
+        every_event = np.ones(len(data), np.bool_)
+        walk = co_occurrence(data, every_event, movies, context.n_movies, user_weights)
+        n_viewers = context.n_events[movies]
+        walk /= np.sqrt(np.outer(n_viewers, n_viewers)).astype(np.float32)
         np.fill_diagonal(walk, 0.0)
-        kept = n_neighbours_kept(len(movies), config)
-        return cls(strongest_per_row(walk, movies, n_movies, kept), movies)
+        return walk

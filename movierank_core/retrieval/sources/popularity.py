@@ -1,39 +1,45 @@
-"""Popularity over several windows up to the moment of the fit: the same for everybody."""
+"""Popularity over several windows before the moment of the fit: the same scores for every user."""
 
 from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from movierank_core.data.interactions import InteractionArrays
+from movierank_core.retrieval.fit_context import FitContext
 from movierank_core.retrieval.query import Query
 from movierank_core.retrieval.source import Arrays, Source, Support
 
-DAY = 86_400
+DAY_SECONDS = 86_400
 
 
 class Popularity(Source):
-    """Events per movie within a window; ties by events of all time, so that an order always exists."""
+    """Events per movie within a window, plus a share of all events below 1 that breaks ties."""
 
     name: ClassVar[str] = "popularity"
     label: ClassVar[str] = "Most popular"
     family: ClassVar[str] = "high_popularity"
     meaning: ClassVar[str] = "events of all time"
     is_personal: ClassVar[bool] = False
+    # nDCG@10 of the first requests of 339 users in the training period of ml-latest-small: 0.310 with these
+    # three weights, 0.299 with equal weights, 0.289 with the year alone (0.021 less, standard error 0.008),
+    # 0.268 with all time alone and 0.164 with the month alone.
+    cold_user_weight: ClassVar[float] = 1.0
     window_days: ClassVar[float] = float("inf")
+    """Length of the window before the moment of the fit."""
 
     def __init__(self, counts: NDArray[np.float32]) -> None:
-        """`counts` per catalogue row."""
+        """`counts`: one score per catalogue row, 0 or more."""
         self.counts = counts
         rows = np.lexsort((np.arange(len(counts)), -counts))[: int((counts > 0).sum())]
         self.support = Support(rows, len(counts))
         self._scores = counts[rows]
 
     @classmethod
-    def fit(cls, data: InteractionArrays, n_movies: int, as_of: int) -> Self:
-        recent = data.timestamps >= as_of - cls.window_days * DAY
-        of_window = np.bincount(data.rows[recent], minlength=n_movies)
-        of_all_time = np.bincount(data.rows, minlength=n_movies)
+    def fit(cls, context: FitContext) -> Self:
+        data = context.data
+        recent = data.timestamps >= context.as_of - cls.window_days * DAY_SECONDS
+        of_window = np.bincount(data.rows[recent], minlength=context.n_movies)
+        of_all_time = context.n_events
         return cls((of_window + of_all_time / (of_all_time.max(initial=0) + 1)).astype(np.float32))
 
     def scores(self, query: Query) -> NDArray[np.float32]:
@@ -48,16 +54,22 @@ class Popularity(Source):
 
 
 class PopularityYear(Popularity):
+    """Events of the last 365 days."""
+
     name = "popularity_365d"
     label = "Popular in the last year"
     family = "popular_lately"
     meaning = "events of the last 365 days before the state's moment"
+    cold_user_weight = 2.0
     window_days = 365.0
 
 
 class PopularityMonth(Popularity):
+    """Events of the last 30 days."""
+
     name = "popularity_30d"
     label = "Popular in the last month"
     family = "popular_lately"
     meaning = "events of the last 30 days before the state's moment"
+    cold_user_weight = 1.0
     window_days = 30.0

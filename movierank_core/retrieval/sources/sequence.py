@@ -1,31 +1,26 @@
 """Sources that know the order of events: directed transitions, and a regression of the next movie."""
 
-from typing import Final, Self
+from typing import Self
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from movierank_core.config import ModelConfig
-from movierank_core.data.interactions import InteractionArrays
-from movierank_core.kernels.sparse_rows import SparseRows, strongest_per_row
+from movierank_core.kernels.sparse_rows import SparseRows
+from movierank_core.retrieval.fit_context import FitContext
 from movierank_core.retrieval.query import Query
-from movierank_core.retrieval.source import Arrays, columns_of
-from movierank_core.retrieval.sources.item_to_item import (
-    ItemToItem,
-    movies_with_events,
-    n_neighbours_kept,
-    recency_weights,
-)
+from movierank_core.retrieval.source import Arrays
+from movierank_core.retrieval.sources.item_to_item import RecencyWeighted, not_positive_definite
 
 
-class Transitions(ItemToItem):
+class Transitions(RecencyWeighted):
     """What tends to follow the last few movies, relative to popularity.
 
     W[i, j] = log(1 + T[i, j] / (smoothing * p(j))): how much more often j follows i than its popularity
     p says, from transitions T counted over `transition_lags` following events with decaying weight and
     smoothed towards p. The history weighs `transition_history_decay` per step back. A movie that follows
-    anything in the history scores log p(j) on top, up to a constant: the sum is then the logarithm of a
+    any movie of the history scores log p(j) on top, up to a constant: the sum is then the logarithm of a
     product of transition probabilities.
     """
 
@@ -41,42 +36,48 @@ class Transitions(ItemToItem):
         log_popularity: NDArray[np.float32],
         decay: float,
     ) -> None:
-        super().__init__(neighbours, movies)
+        super().__init__(neighbours, movies, decay)
         self.log_popularity = log_popularity
-        """Per movie of the support log p, shifted so that the least is 0."""
-        self.decay = decay
+        """log p per movie of the support, shifted so that the minimum is 0."""
 
     @classmethod
-    def fit(cls, data: InteractionArrays, n_movies: int, config: ModelConfig) -> Self:
-        decay = config.transition_history_decay
-        movies = movies_with_events(data, n_movies, config, config.max_sequence_movies)
-        if len(movies) == 0:
-            return cls(SparseRows.empty(n_movies), movies, np.zeros(0, np.float32), decay)
+    def of_neighbours(
+        cls,
+        neighbours: SparseRows,
+        movies: NDArray[np.int64],
+        n_events: NDArray[np.int64],
+        config: ModelConfig,
+    ) -> Self:
+        counts = n_events[movies]
+        log_popularity = np.log(counts / counts.min(initial=np.iinfo(np.int64).max)).astype(np.float32)
+        return cls(neighbours, movies, log_popularity, cls.history_decay(config))
+
+    @classmethod
+    def max_movies(cls, config: ModelConfig) -> int | None:
+        return config.max_sequence_movies
+
+    @classmethod
+    def history_decay(cls, config: ModelConfig) -> float:
+        return config.transition_history_decay
+
+    @classmethod
+    def weights(cls, context: FitContext, movies: NDArray[np.int64]) -> NDArray[np.floating]:
+        config, data = context.config, context.data
         transitions = np.zeros((len(movies), len(movies)), np.float32)
         lags = (config.transition_lag_decay ** np.arange(config.transition_lags)).astype(np.float32)
-        _count_transitions(data.users, columns_of(movies, n_movies)[data.rows], lags, transitions)
-        counts = np.bincount(data.rows, minlength=n_movies)
-        expected = config.transition_smoothing * counts[movies] / len(data)
+        _count_transitions(data.users, context.columns(movies), lags, transitions)
+        expected = config.transition_smoothing * context.n_events[movies] / len(data)
         lift = np.log1p(np.divide(transitions, expected.astype(np.float32), out=transitions))
         np.fill_diagonal(lift, 0.0)
-        log_popularity = np.log(counts[movies] / counts[movies].min()).astype(np.float32)
-        kept = n_neighbours_kept(len(movies), config)
-        return cls(strongest_per_row(lift, movies, n_movies, kept), movies, log_popularity, decay)
+        return lift
 
     def scores(self, query: Query) -> NDArray[np.float32]:
         scores = super().scores(query)
         _add_where_positive(scores, self.log_popularity)
         return scores
 
-    def history_weights(self, query: Query) -> NDArray[np.float32]:
-        return recency_weights(query, self.decay)
-
     def arrays(self) -> Arrays:
-        return {
-            **super().arrays(),
-            "log_popularity": self.log_popularity,
-            "decay": np.array([self.decay]),
-        }
+        return {**super().arrays(), "log_popularity": self.log_popularity}
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
@@ -84,88 +85,100 @@ class Transitions(ItemToItem):
         return cls(neighbours, arrays["movies"], arrays["log_popularity"], float(arrays["decay"][0]))
 
 
-class ContextNeighbours(ItemToItem):
-    """What people watch within SPAN events after each of the latest movies.
+class ContextNeighbours(RecencyWeighted):
+    """What people watch within `context_lags` events after each of the latest movies.
 
-    W[i, j] = sum over events with i before j of LAG_DECAY^(steps between - 1) / sqrt(n_i n_j). It sums over
-    viewers of i what they watched afterwards, as session neighbours do (Jannach and Ludewig 2017), and as a
-    matrix over movies it needs nobody in the bundle. The history weighs DECAY per step back.
+    W[i, j] = sum over events with i before j of context_lag_decay^(steps between - 1) / sqrt(n_i n_j). It
+    sums over the viewers of i what they watched afterwards, as session neighbours do (Jannach and Ludewig
+    2017). The matrix holds no user. The history weighs `context_history_decay` per step back.
     """
 
     name = "context_neighbours"
     label = "Watched some time after"
     family = "watched_next"
     meaning = "what people watch some time after the latest movies of the history"
-    DECAY: Final = 0.8
-    LAG_DECAY: Final = 0.95
-    SPAN: Final = 60
+    decay_before_stored = 0.8
 
     @classmethod
-    def fit(cls, data: InteractionArrays, n_movies: int, config: ModelConfig) -> Self:
-        movies = movies_with_events(data, n_movies, config, config.max_sequence_movies)
-        if len(movies) == 0:
-            return cls(SparseRows.empty(n_movies), movies)
+    def max_movies(cls, config: ModelConfig) -> int | None:
+        return config.max_sequence_movies
+
+    @classmethod
+    def history_decay(cls, config: ModelConfig) -> float:
+        return config.context_history_decay
+
+    @classmethod
+    def weights(cls, context: FitContext, movies: NDArray[np.int64]) -> NDArray[np.floating]:
+        config = context.config
         following = np.zeros((len(movies), len(movies)), np.float32)
-        lags = (cls.LAG_DECAY ** np.arange(cls.SPAN)).astype(np.float32)
-        _count_transitions(data.users, columns_of(movies, n_movies)[data.rows], lags, following)
-        viewers = np.bincount(data.rows, minlength=n_movies)[movies]
-        following /= np.sqrt(np.outer(viewers, viewers)).astype(np.float32)
+        lags = (config.context_lag_decay ** np.arange(config.context_lags)).astype(np.float32)
+        _count_transitions(context.data.users, context.columns(movies), lags, following)
+        n_viewers = context.n_events[movies]
+        following /= np.sqrt(np.outer(n_viewers, n_viewers)).astype(np.float32)
         np.fill_diagonal(following, 0.0)
-        kept = n_neighbours_kept(len(movies), config)
-        return cls(strongest_per_row(following, movies, n_movies, kept), movies)
-
-    def history_weights(self, query: Query) -> NDArray[np.float32]:
-        return recency_weights(query, self.DECAY)
+        return following
 
 
-class NextItem(ItemToItem):
-    """The next movie, by ridge regression on the history so far, older movies counting less and less.
+class NextItem(RecencyWeighted):
+    """The next movie, by ridge regression on the history so far, in which older movies weigh less.
 
-    With x_t the history before event t, weighted by DECAY per step back, and y_t the movie of event t as
-    an indicator, W = (sum x_t x_t' + l2 I)^-1 sum x_t y_t' is the closed form of least squares.
+    With x_t the history before event t, weighted by `next_item_decay` per step back, and y_t the movie of
+    event t as an indicator, W = (sum x_t x_t' + l2 I)^-1 sum x_t y_t' is the closed form of least squares.
     """
 
     name = "next_item"
     label = "The next film (linear)"
     family = "watched_next"
     meaning = "a regression of the next movie on the history so far"
-    DECAY: Final = 0.9
-    SPAN: Final = 50
-    """Steps back that count in the fit; 0.9 to the 50th is half a percent."""
+    decay_before_stored = 0.9
 
     @classmethod
-    def fit(cls, data: InteractionArrays, n_movies: int, config: ModelConfig) -> Self:
-        from scipy.linalg import cho_factor, cho_solve
+    def max_movies(cls, config: ModelConfig) -> int | None:
+        return config.max_sequence_movies
 
-        movies = movies_with_events(data, n_movies, config, config.max_sequence_movies)
-        if len(movies) == 0:
-            return cls(SparseRows.empty(n_movies), movies)
+    @classmethod
+    def history_decay(cls, config: ModelConfig) -> float:
+        return config.next_item_decay
+
+    @classmethod
+    def weights(cls, context: FitContext, movies: NDArray[np.int64]) -> NDArray[np.floating]:
+        from scipy.linalg import LinAlgError, cho_factor, cho_solve
+
+        config, data = context.config, context.data
+        # 1. Sum both sides of the normal equations over all events of the kept movies.
         gram = np.zeros((len(movies), len(movies)), np.float32)
         targets = np.zeros((len(movies), len(movies)), np.float32)
-        columns = columns_of(movies, n_movies)[data.rows]
+        columns = context.columns(movies)
         kept = columns >= 0
-        _next_item_sums(data.users[kept], columns[kept], cls.DECAY, cls.SPAN, gram, targets)
-        l2 = config.next_item_l2 * np.sqrt(kept.sum() / 100_000)
-        gram += np.triu(gram, 1).T  # Only the upper half was summed, and the lower is zero.
+        _next_item_sums(
+            data.users[kept], columns[kept], config.next_item_decay, config.next_item_lags, gram, targets
+        )
+        # 2. Only the upper half of the Gram matrix was summed; mirror it and add the penalty.
+        l2 = float(config.next_item_l2 * np.sqrt(kept.sum() / 100_000))
+        gram += np.triu(gram, 1).T
         gram[np.diag_indices_from(gram)] += np.float32(l2)
-        weights = cho_solve(cho_factor(gram, overwrite_a=True), targets, overwrite_b=True)
-        n_kept = n_neighbours_kept(len(movies), config)
-        return cls(strongest_per_row(weights, movies, n_movies, n_kept), movies)
-
-    def history_weights(self, query: Query) -> NDArray[np.float32]:
-        return recency_weights(query, self.DECAY)
+        # 3. Solve by Cholesky.
+        try:
+            factor = cho_factor(gram, overwrite_a=True)
+        except LinAlgError:
+            raise not_positive_definite(cls.name, "next_item_l2", l2) from None
+        weights: NDArray[np.float32] = cho_solve(factor, targets, overwrite_b=True)
+        return weights
 
 
 @njit(cache=True, nogil=True)
 def _add_where_positive(scores, added):  # type: ignore[no-untyped-def]  # numba
-    """Adds to the scores that are above 0; the others become 0."""
-    for place in range(len(scores)):
-        scores[place] = scores[place] + added[place] if scores[place] > 0 else np.float32(0)
+    """Adds to the scores above 0; sets every other score to 0."""
+    for column in range(len(scores)):
+        scores[column] = scores[column] + added[column] if scores[column] > 0 else np.float32(0)
 
 
 @njit(cache=True, nogil=True)
 def _count_transitions(users, columns, lag_weights, out):  # type: ignore[no-untyped-def]  # numba
-    """Adds to out[i, j] the weight of the lag for every j that follows i within the lags."""
+    """Adds to out[i, j] the weight of the lag for every j that follows i within the lags.
+
+    Events are sorted by user and time; a column of -1 is a movie that is not kept.
+    """
     for later in range(len(users)):
         if columns[later] < 0:
             continue
@@ -178,28 +191,33 @@ def _count_transitions(users, columns, lag_weights, out):  # type: ignore[no-unt
 
 
 @njit(cache=True, nogil=True)
-def _next_item_sums(users, columns, decay, span, gram, targets):  # type: ignore[no-untyped-def]  # numba
+def _next_item_sums(users, columns, decay, max_lag, gram, targets):  # type: ignore[no-untyped-def]  # numba
     """Adds sum x x' to the upper half of `gram` and sum x y' to `targets`, in one pass over pairs of events.
 
-    Of a pair at places a <= b of a user with n events, every history from b + 1 to n - 1 holds both, with
-    weights decay^(t - 1 - a) and decay^(t - 1 - b): a geometric series in decay^2.
+    Take a user with n events and a pair of them at steps a <= b. Every history from b + 1 to n - 1 holds
+    both, with weights decay^(t - 1 - a) and decay^(t - 1 - b): a geometric series in decay^2, cut after
+    `max_lag` terms.
     """
-    start = 0
     ratio = decay * decay
+    start = 0
     while start < len(users):
+        # 1. The events of one user are start to stop - 1.
         stop = start
         while stop < len(users) and users[stop] == users[start]:
             stop += 1
         for b in range(start, stop):
-            n_histories = min(stop - 1 - b, span)
+            # 2. The sum of the series for this b, without the factor for the distance to a.
+            n_histories = min(stop - 1 - b, max_lag)
             series = (1.0 - ratio**n_histories) / (1.0 - ratio)
-            for a in range(max(start, b - span), b + 1):
+            for a in range(max(start, b - max_lag), b + 1):
                 i, j = columns[a], columns[b]
+                # 3. Add to the upper half: the row is the lower column.
                 shared = decay ** (b - a) * series
                 if i <= j:
                     gram[i, j] += shared
                 else:
                     gram[j, i] += shared
+                # 4. Event b is the target of the history that ends before it.
                 if a < b:
                     targets[i, j] += decay ** (b - a - 1)
         start = stop
