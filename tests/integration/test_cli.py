@@ -1,16 +1,18 @@
 """The command-line program: what it prints, how it fails, and what it needs."""
 
+import io
 import json
 import os
 import socket
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import click
 import pytest
 
-from movierank_cli.main import COMMANDS, load
+from movierank_cli.main import COMMANDS, load, main
 from movierank_core.mlflow_store import MODEL_NAME
 from movierank_core.paths import Paths
 from movierank_pipeline.release.mlflow_client import connect, experiment_id
@@ -23,10 +25,27 @@ BLOCKED = {
 }
 
 
+QUICK = ("versions", "promote", "rollback", "synth", "recommend")
+"""Commands that leave this process as it is: a new one imports MLflow for two seconds."""
+
+
+def in_this_process(arguments: tuple[str, ...], more: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", ["movierank", *arguments])
+        for name, value in more.items():
+            patch.setenv(name, value)
+        with pytest.raises(SystemExit) as ended:
+            main()
+    return subprocess.CompletedProcess(arguments, ended.value.code or 0, out.getvalue(), err.getvalue())
+
+
 def movierank(
     *arguments: str, without: tuple[str, ...] = (), **more: str
 ) -> "subprocess.CompletedProcess[str]":
-    """Runs the program in a process of its own, where the packages `without` are not installed."""
+    """Runs the program. Without packages, and unless it is quick, in a process of its own."""
+    if not without and arguments[0] in QUICK:
+        return in_this_process(arguments, more)
     code = (
         "import sys\n"
         "class Absent:\n"

@@ -1,8 +1,8 @@
-"""Every route, asked what its OpenAPI document allows and what it forbids: every answer is as promised."""
+"""Every route gets requests that the OpenAPI document allows and forbids; every answer matches it."""
 
 import threading
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import pytest
@@ -20,11 +20,11 @@ from movierank_serving.app import create_app
 from movierank_serving.openapi import openapi_json
 from movierank_serving.web.problems import Problem
 from tests.support.service import serve_version, settings_in
-from tests.support.waiting import wait_for
+from tests.support.waiting import join, wait_for
 from tests.support.world import World
 
-MAX_EXAMPLES: Final = 100
-"""For each route, once with what is allowed and once with what is not; the same ones each time."""
+FEW, MANY = 8, 100
+"""Maximum number of requests to a route that are allowed, and as many that are not; the same in every run."""
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +43,11 @@ def url(release: Release, world: World, tmp_path_factory: pytest.TempPathFactory
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run)
     thread.start()
-    wait_for(lambda: server.started, what="the service")
+    wait_for(lambda: server.started, "the service")
     port = server.servers[0].sockets[0].getsockname()[1]
     yield f"http://127.0.0.1:{port}"
     server.should_exit = True
-    thread.join()
+    join([thread])
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def operations() -> list[tuple[str, str]]:
 
 
 def require_problem_document(response: Any) -> None:
-    """Of every error; none is of the service's own making."""
+    """Every error is a problem document, and none is a defect of the service."""
     assert response.status_code < 500, response.text
     if response.status_code >= 400:
         assert response.headers["content-type"] == ["application/problem+json"]
@@ -74,17 +74,17 @@ def require_problem_document(response: Any) -> None:
         assert problem.detail
 
 
+@pytest.mark.parametrize("n_examples", [FEW, pytest.param(MANY, marks=pytest.mark.heavy)])
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 @pytest.mark.parametrize(("method", "path"), operations())
 def test_every_answer_is_as_the_document_says(
-    schema: Any, method: str, path: str, mode: GenerationMode
+    schema: Any, method: str, path: str, mode: GenerationMode, n_examples: int
 ) -> None:
-    """Asked with what the document allows, and with what it does not."""
     operation = schema[path][method]
     n_asked = 0
 
     @settings(
-        max_examples=MAX_EXAMPLES,
+        max_examples=n_examples,
         deadline=None,
         derandomize=True,
         database=None,

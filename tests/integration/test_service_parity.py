@@ -1,4 +1,4 @@
-"""A thousand requests: the service's features and scores are exactly the offline code's."""
+"""For very many requests, features and scores of the service equal those of the offline code exactly."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -24,7 +24,6 @@ from movierank_serving.users import requester as askers
 from tests.support.service import client_of, serve_version, settings_in
 from tests.support.world import CONFIG, World
 
-N_REQUESTS = 1_000
 EVENT_TYPES = ("rating", "like", "dislike", "click", "not_interested", "seen", "undo")
 
 
@@ -67,12 +66,14 @@ def offline_history(client: TestClient[Litestar], world: World, user_id: int) ->
     return data.history(int(np.searchsorted(data.user_ids, user_id)))
 
 
+@pytest.mark.parametrize("n_requests", [150, pytest.param(1_000, marks=pytest.mark.heavy)])
 def test_features_and_scores_of_the_service_are_those_of_the_offline_code(
     client: TestClient[Litestar],
     recommender: Recommender,
     release: Release,
     world: World,
     monkeypatch: pytest.MonkeyPatch,
+    n_requests: int,
 ) -> None:
     rng = np.random.default_rng(11)
     last = int(world.data.timestamps.max())
@@ -89,7 +90,7 @@ def test_features_and_scores_of_the_service_are_those_of_the_offline_code(
     clock = Clock(0.0)
     monkeypatch.setattr(askers, "time", clock)
     checked = 0
-    for number in range(N_REQUESTS):
+    for number in range(n_requests):
         user_id = int(rng.choice(users))
         if number % 4 == 0:
             event_type = str(rng.choice(EVENT_TYPES))
@@ -122,4 +123,4 @@ def test_features_and_scores_of_the_service_are_those_of_the_offline_code(
             assert [feature["name"] for feature in explained["features"]] == names
             values = [np.nan if f["value"] is None else f["value"] for f in explained["features"]]
             np.testing.assert_array_equal(np.array(values, np.float32), row)
-    assert checked == N_REQUESTS
+    assert checked == n_requests

@@ -152,8 +152,8 @@ class Load:
     def __init__(self, service: Service, n_clients: int = 4) -> None:
         self._service = service
         self._stop = threading.Event()
-        self.answers: list[tuple[float, int, str]] = []
-        """(when, status, version) in the order of arrival."""
+        self.answers: list[tuple[int, str]] = []
+        """(status, version) in the order of arrival."""
         self.failures: list[str] = []
         self._askers = [threading.Thread(target=self._ask, args=(user,)) for user in range(1, n_clients + 1)]
 
@@ -166,7 +166,7 @@ class Load:
                 response = connection.getresponse()
                 content = json.loads(response.read())
                 version = content.get("model_version", "")
-                self.answers.append((time.monotonic(), response.status, version))
+                self.answers.append((response.status, version))
             except (OSError, http.client.HTTPException, ValueError) as error:
                 self.failures.append(repr(error))
                 connection.close()
@@ -175,7 +175,7 @@ class Load:
     def only(self, version: str) -> bool:
         """Every answer of the last moments is from this version."""
         latest = self.answers[-40:]
-        return bool(latest) and {answer[2] for answer in latest} == {version}
+        return bool(latest) and {served for _, served in latest} == {version}
 
     def __enter__(self) -> Self:
         for asker in self._askers:
@@ -187,13 +187,13 @@ class Load:
         join(self._askers)
 
 
-def test_the_alias_moves_twenty_times_under_load_without_a_failed_request(
-    service: Service, prepared: Paths
+@pytest.mark.parametrize("n_moves", [4, pytest.param(20, marks=pytest.mark.heavy)])
+def test_the_alias_moves_under_load_without_a_failed_request(
+    service: Service, prepared: Paths, n_moves: int
 ) -> None:
     registry = Registry(connect(prepared))
-    delays = []
     with Load(service) as load:
-        for move in range(20):
+        for move in range(n_moves):
             version = "2313"[move % 4]
             if move % 4 == 1:
                 registry.promote(3, by="test")
@@ -201,16 +201,12 @@ def test_the_alias_moves_twenty_times_under_load_without_a_failed_request(
                 registry.rollback(by="test")
             else:
                 registry.promote(int(version), by="test")
-            started = time.monotonic()
             wait_for(lambda version=version: load.only(version), what=f"version {version}")
-            first = next(at for at, _, served in load.answers if at > started and served == version)
-            delays.append(first - started)
         registry.promote(1, by="test")
         wait_for(lambda: load.only("1"), what="version 1")
     assert load.failures == []
-    assert {status for _, status, _ in load.answers} == {200}
-    assert len(load.answers) > 500
-    assert max(delays) < 10, delays
+    assert {status for status, _ in load.answers} == {200}
+    assert len(load.answers) > 25 * n_moves
 
 
 def reseal(bundle: Path) -> None:
@@ -286,7 +282,7 @@ def test_a_poisoned_version_is_never_served_and_the_old_one_goes_on(
             assert service.rank(1)["model_version"] == "1"
         registry.promote(1, by="test")
     assert load.failures == []
-    assert {answer[1:] for answer in load.answers} == {(200, "1")}
+    assert set(load.answers) == {(200, "1")}
 
 
 def test_a_killed_worker_is_replaced(service: Service) -> None:

@@ -1,7 +1,4 @@
-"""Enrichment of whole catalogues, against a server like TMDB that misbehaves in every way it can.
-
-What is claimed is measured by the server.
-"""
+"""Enrichment of whole catalogues against a server like TMDB that has every fault. The server counts."""
 
 import logging
 import os
@@ -9,7 +6,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,6 +21,7 @@ from movierank_pipeline.ingest.tmdb.metadata import Metadata, MetadataSettings, 
 from movierank_pipeline.materialize import materialize
 from movierank_pipeline.settings import Settings
 from tests.support.tmdb_server import ALL_FAULTS, ROOT, TOKEN, Behaviour, TmdbServer, tmdb_server
+from tests.support.waiting import PATIENCE_SECONDS, exit_code, wait_for
 
 N_CONNECTIONS = 16
 COMMON = (
@@ -32,7 +29,7 @@ COMMON = (
     *("invalid_json", "html", "other_movie", "404_of_a_proxy"),
 )
 SLOW = ("429", "429_seconds", "429_date", "503_retry_after", "no_answer", "drip")
-"""Each of them holds somebody or everybody up for a while; a few in ten thousand are enough."""
+"""Faults that delay one thread or all; a few of each are enough."""
 
 
 def policy(requests_per_second: float) -> RequestPolicy:
@@ -84,24 +81,27 @@ def test_faults_are_all_in_the_mix() -> None:
     assert set(COMMON) | set(SLOW) == set(ALL_FAULTS)
 
 
-def test_ten_thousand_movies_survive_every_fault_and_a_kill(tmp_path: Path) -> None:
-    n_movies, rate = 10_000, 2_000
+@pytest.mark.parametrize(
+    ("n_movies", "slow_share"), [(1_500, 0.0015), pytest.param(10_000, 0.0003, marks=pytest.mark.heavy)]
+)
+def test_very_many_movies_survive_every_fault_and_a_kill(
+    tmp_path: Path, n_movies: int, slow_share: float
+) -> None:
+    rate = 2_000
     behaviour = Behaviour(
-        faults=dict.fromkeys(COMMON, 0.012) | dict.fromkeys(SLOW, 0.0003),
+        faults=dict.fromkeys(COMMON, 0.012) | dict.fromkeys(SLOW, slow_share),
         long_suffering=500,
         gone_every=97,
         odd_bodies=True,
         seed=7,
         limit_per_second=rate,
     )
-    began = time.monotonic()
     with tmdb_server(behaviour) as server:
         process = start(server, tmp_path, n_movies, rate)
-        while len(server.report().served) < 4_000:
-            assert process.poll() is None
-            time.sleep(0.2)
+        wait_for(lambda: len(server.report().served) >= 0.4 * n_movies, "two movies of five", process=process)
+        assert process.poll() is None, "the enrichment ended before it could be killed"
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        exit_code(process)
         killed_after = server.report()
         found, gone = cached(tmp_path)
         answered = set(killed_after.served) | set(killed_after.gone)
@@ -110,15 +110,14 @@ def test_ten_thousand_movies_survive_every_fault_and_a_kill(tmp_path: Path) -> N
         assert len(lost) <= N_CONNECTIONS
 
         process = start(server, tmp_path, n_movies, rate)
-        said, _ = process.communicate(timeout=120)
+        said, _ = process.communicate(timeout=PATIENCE_SECONDS)
         report = server.report()
-    seconds = time.monotonic() - began
-    print(f"{seconds:.1f} s, {report.n_requests} requests, most in a second {report.most_in_a_second},")
+    print(f"{report.n_requests} requests, most in a second {report.most_in_a_second},")
     print(f"{report.n_connections} connections, lost by the kill {len(lost)}, {report.statuses}")
 
     there = {one for one in range(1, n_movies + 1) if behaviour.exists(one)}
     missing = set(range(1, n_movies + 1)) - there
-    assert said.strip() == f"TMDB API {len(there):,}, {len(missing)} gone (of 10,000 movies)"
+    assert said.strip() == f"TMDB API {len(there):,}, {len(missing)} gone (of {n_movies:,} movies)"
     assert cached(tmp_path) == (there, missing)
     # None is asked for twice after success, those aside whose answer the kill caught on its way.
     again = {one for answers in (report.served, report.gone) for one, n in answers.items() if n}
@@ -141,17 +140,12 @@ def test_server_never_sees_more_than_the_rate_in_a_second(tmp_path: Path, delay_
         limit_per_second=rate,
         delay_seconds=delay_seconds,
     )
-    began = time.monotonic()
     with tmdb_server(behaviour) as server:
         metadata = enrich(server, tmp_path, 90, rate)
         report = server.report()
-    seconds = time.monotonic() - began
-    print(f"{report.n_requests} requests in {seconds:.1f} s, most in a second {report.most_in_a_second}")
     assert metadata.frame.height == 90
     assert report.most_in_a_second <= rate
     assert report.n_over_limit == 0
-    # It is not that much slower than it may be, either.
-    assert seconds < 3 * report.n_requests / rate + 4
 
 
 def test_key_that_expires_half_way_stops_at_once_and_keeps_what_came(

@@ -13,6 +13,7 @@ from movierank_pipeline.training.parity import compare_training_rows, sample_req
 from movierank_pipeline.training.ranker import TrainedRanker, train_ranker
 from movierank_pipeline.training.requests import plan_requests
 from movierank_pipeline.training.training_set import TrainingSet, build_training_set
+from tests.support.releases import training
 from tests.support.world import CONFIG, World, make_catalogue
 
 FACTS = DatasetFacts(name="tiny", ratings_are_simulated=True)
@@ -67,14 +68,13 @@ def test_a_catalogue_out_of_order_or_with_a_film_twice_fails() -> None:
 
 
 @pytest.fixture(scope="module")
-def training_set(world: World) -> TrainingSet:
-    requests = plan_requests(world.data, world.catalogue, CONFIG)
-    return build_training_set(world.data, requests, world.catalogue, CONFIG)
+def training_set() -> TrainingSet:
+    return training().rows
 
 
 @pytest.fixture(scope="module")
-def ranker(training_set: TrainingSet) -> TrainedRanker:
-    return train_ranker(training_set, CONFIG)
+def ranker() -> TrainedRanker:
+    return training().ranker
 
 
 def differences(world: World, rows: pl.DataFrame, ranker: TrainedRanker) -> tuple[int, int]:

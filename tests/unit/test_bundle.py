@@ -19,22 +19,21 @@ from movierank_core.recommender.recommender import RankOptions
 from movierank_core.recommender.state import fit_state
 from movierank_core.reranking.filters import Filters
 from movierank_pipeline.release.build_bundle import lightgbm_scores
-from movierank_pipeline.training.ranker import TrainedRanker, train_ranker
-from movierank_pipeline.training.requests import episode_moments, plan_requests
-from movierank_pipeline.training.training_set import TrainingSet, build_training_set
+from movierank_pipeline.training.ranker import TrainedRanker
+from movierank_pipeline.training.requests import episode_moments
+from movierank_pipeline.training.training_set import TrainingSet
+from tests.support.releases import training
 from tests.support.world import CONFIG, World
 
 
 @pytest.fixture(scope="module")
-def training_set(world: World) -> TrainingSet:
-    return build_training_set(
-        world.data, plan_requests(world.data, world.catalogue, CONFIG), world.catalogue, CONFIG
-    )
+def training_set() -> TrainingSet:
+    return training().rows
 
 
 @pytest.fixture(scope="module")
-def ranker(training_set: TrainingSet) -> TrainedRanker:
-    return train_ranker(training_set, CONFIG)
+def ranker() -> TrainedRanker:
+    return training().ranker
 
 
 @pytest.fixture(scope="module")

@@ -18,13 +18,13 @@ from movierank_pipeline.evaluation.strong import strong_split, strong_training_s
 from movierank_pipeline.training.ranker import TrainedRanker, train_ranker
 from movierank_pipeline.training.requests import plan_requests
 from movierank_pipeline.training.training_set import build_training_set
+from tests.support.releases import training
 from tests.support.world import CONFIG, World
 
 
 @pytest.fixture(scope="module")
-def ranker(world: World) -> TrainedRanker:
-    requests = plan_requests(world.data, world.catalogue, CONFIG)
-    return train_ranker(build_training_set(world.data, requests, world.catalogue, CONFIG), CONFIG)
+def ranker() -> TrainedRanker:
+    return training().ranker
 
 
 def arrays_of(state: RankingState) -> list[np.ndarray]:
