@@ -1,4 +1,4 @@
-# One verb per intention; `make help` lists them. Needs Python 3.11 or newer and nothing else.
+# One verb per intention; `make help` lists the targets. Needs only Python 3.11 or newer.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,7 @@ PIP_INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constrain
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-all bench-serving lint format materialize serve dagster mlflow lock clean
 
-help: ## List what can be done here
+help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
 $(BIN)/pip:
@@ -28,9 +28,9 @@ $(VENV)/.setup-test: $(VENV)/.setup
 	$(PIP_INSTALL) '.[all,test]'
 	@touch $@
 
-setup: $(VENV)/.setup ## Make the environment in .venv
+setup: $(VENV)/.setup ## Create the environment in .venv
 
-demo: setup ## Data, training, registry, service and page in one go (DEMO_ARGS=--check to try and stop)
+demo: setup ## Data, training, registry, service and page (DEMO_ARGS=--check to test and stop)
 	$(BIN)/movierank demo $(DEMO_ARGS)
 
 # The order of files comes from tests/support/order.py: longest first.
@@ -47,7 +47,7 @@ lint: $(VENV)/.setup-test ## Check style, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(VENV)/.setup-test ## Mend style and format where that can be done by machine
+format: $(VENV)/.setup-test ## Fix style and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -66,10 +66,10 @@ dagster: setup ## Open the Dagster UI on the asset graph
 mlflow: setup ## Open the MLflow UI on the embedded store
 	$(BIN)/movierank mlflow
 
-lock: $(VENV)/.setup-test ## Pin dependencies anew in requirements.lock
+lock: $(VENV)/.setup-test ## Update the pinned dependencies in requirements.lock
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --upgrade \
 		--no-header --no-annotate --output-file requirements.lock pyproject.toml
 
-clean: ## Remove what can be made again; the event store and the MLflow store stay
+clean: ## Remove files that can be made again; the event store and the MLflow store stay
 	rm -rf $(VENV) .movierank/assets .movierank/datasets .movierank/dagster .movierank/model_cache
