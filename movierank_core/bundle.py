@@ -11,9 +11,6 @@ No pickle, and nothing about any person: golden histories are made up from the c
 
 import hashlib
 import importlib.metadata
-import os
-import shutil
-import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +19,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from movierank_core.atomic import atomic_write
 from movierank_core.background import rest
 from movierank_core.data.catalogue import Catalogue
 from movierank_core.data.history import EVENT_TYPES, Event, History
@@ -84,9 +82,7 @@ def write_bundle(
     by_name = {feature.name: feature for feature in feature_list(without=())}
     trees = TreeEnsemble.from_texts(model_texts, model_weights)
     model = RankingModel(catalogue, state, tuple(by_name[name] for name in feature_names), trees, calibration)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.partial")
-    try:
+    with atomic_write(folder) as partial:
         (partial / "ranker").mkdir(parents=True)
         for number, text in enumerate(model_texts):
             (partial / "ranker" / f"model_{number}.txt").write_text(text, "utf-8")
@@ -116,10 +112,6 @@ def write_bundle(
             image_base_url=image_base_url,
         )
         (partial / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
-        os.replace(partial, folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     return manifest
 
 

@@ -5,7 +5,6 @@ from typing import Final
 
 from movierank_core.errors import DataError
 from movierank_core.paths import Paths
-from movierank_pipeline.defs.io_managers import write_whole
 from movierank_pipeline.ingest.movielens.byte_progress import ByteProgress
 from movierank_pipeline.ingest.movielens.download import fetch_dataset
 from movierank_pipeline.ingest.movielens.editions import INFO_FILE, RATINGS_FILES, find_edition
@@ -42,7 +41,7 @@ def dataset_folder(settings: Settings, paths: Paths, progress: ByteProgress | No
         return fetch_dataset(name, paths.datasets, progress=progress)
     folder = paths.datasets / SAMPLE
     if not (folder / INFO_FILE).is_file():
-        write_whole(folder, lambda place: write_dataset(synthesize(), place))
+        write_dataset(synthesize(), folder)
     return folder
 
 

@@ -4,10 +4,8 @@ One folder per snapshot, columns as `.npy` files, and a pointer file CURRENT tha
 A snapshot appears whole or not at all, and is never changed. What came after it is in the event store.
 """
 
-import os
 import secrets
 import shutil
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -17,6 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from movierank_core.atomic import atomic_write
 from movierank_core.data.history import EVENT_TYPES, Event, History
 from movierank_core.data.schema import INTERACTIONS, require_schema
 from movierank_core.data.standing import which_stand
@@ -28,7 +27,6 @@ CURRENT: Final = "CURRENT"
 MANIFEST: Final = "manifest.json"
 SNAPSHOTS_KEPT: Final = 2
 PUBLISH: Final = "run `movierank materialize` to publish it again"
-_ABANDONED_SECONDS: Final = 3600
 
 _TYPES: Final[dict[str, np.dtype]] = {
     "user_ids": np.dtype(np.int64),
@@ -129,16 +127,11 @@ def publish_histories(
     """
     columns = _columns_of(interactions)
     snapshot_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{secrets.token_hex(4)}"
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = folder / f".{snapshot_id}.partial"
-    partial.mkdir()
-    try:
+    timestamps = columns["timestamps"]
+    with atomic_write(folder / snapshot_id, is_durable=True) as written:
+        written.mkdir()
         for name, column in columns.items():
-            with (partial / f"{name}.npy").open("wb") as file:
-                np.save(file, column)
-                file.flush()
-                os.fsync(file.fileno())
-        timestamps = columns["timestamps"]
+            np.save(written / f"{name}.npy", column)
         manifest = HistoriesManifest(
             format_version=FORMAT_VERSION,
             snapshot_id=snapshot_id,
@@ -151,19 +144,11 @@ def publish_histories(
             ratings_are_simulated=ratings_are_simulated,
             n_users=len(columns["user_ids"]),
             n_events=len(timestamps),
-            file_bytes={name: (partial / f"{name}.npy").stat().st_size for name in columns},
+            file_bytes={name: (written / f"{name}.npy").stat().st_size for name in columns},
         )
-        with (partial / MANIFEST).open("wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.rename(folder / snapshot_id)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    pointer = folder / f".{CURRENT}.{snapshot_id}"
-    pointer.write_text(snapshot_id + "\n", "ascii")
-    os.replace(pointer, folder / CURRENT)
+        (written / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
+    with atomic_write(folder / CURRENT) as pointer:
+        pointer.write_text(snapshot_id + "\n", "ascii")
     _delete_old(folder, current=snapshot_id)
     return manifest
 
@@ -300,20 +285,10 @@ def _columns_of(interactions: pl.DataFrame) -> dict[str, NDArray]:
 
 
 def _delete_old(folder: Path, *, current: str) -> None:
-    """Keep the newest snapshots, `current` among them; and sweep up what a killed publisher left."""
+    """Delete all but the newest SNAPSHOTS_KEPT snapshots; `current` is kept in any case."""
     snapshots = sorted(
         (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")),
         key=lambda path: (path.name == current, path.name),
     )
-    for path in [*snapshots[:-SNAPSHOTS_KEPT], *_abandoned(folder)]:
+    for path in snapshots[:-SNAPSHOTS_KEPT]:
         shutil.rmtree(path, ignore_errors=True)
-
-
-def _abandoned(folder: Path) -> list[Path]:
-    oldest = time.time() - _ABANDONED_SECONDS
-    with os.scandir(folder) as entries:
-        return [
-            Path(entry.path)
-            for entry in entries
-            if entry.name.endswith(".partial") and entry.stat().st_mtime < oldest
-        ]

@@ -1,12 +1,8 @@
-"""Where assets are kept between steps: tables as Parquet, fitted things as folders.
+"""Dagster IO managers: assets between steps, tables as Parquet files and fitted objects as folders.
 
-Both write beside the final place and then rename, so that a kill or a full disk leaves the old asset or
-none, never half of one.
+Both write atomically: a kill or a full disk leaves the old asset, never half of a new one.
 """
 
-import os
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +10,7 @@ import dagster as dg
 import polars as pl
 from upath import UPath
 
+from movierank_core.atomic import atomic_write
 from movierank_core.errors import DataError
 from movierank_core.paths import Paths
 
@@ -24,31 +21,33 @@ class ParquetIOManager(dg.UPathIOManager):
     extension = ".parquet"
 
     def dump_to_path(self, context: dg.OutputContext, obj: pl.DataFrame, path: UPath) -> None:
-        write_whole(Path(path.path), obj.write_parquet)
+        with atomic_write(Path(path.path), is_durable=True) as file:
+            obj.write_parquet(file)
 
     def load_from_path(self, context: dg.InputContext, path: UPath) -> pl.DataFrame:
-        place = _require_written(path)
+        file = _require_written(path)
         try:
-            return pl.read_parquet(place)
+            return pl.read_parquet(file)
         except (pl.exceptions.PolarsError, OSError) as error:
-            raise _unreadable(place, error) from error
+            raise _unreadable(file, error) from error
 
 
 class FolderIOManager(dg.UPathIOManager):
     """One folder per asset, for types with `save(folder)` and `load(folder)`.
 
-    The type to load is the one that the reading asset annotates its input with.
+    The annotation of the reading asset's input gives the type to load.
     """
 
     def dump_to_path(self, context: dg.OutputContext, obj: Any, path: UPath) -> None:
-        write_whole(Path(path.path), obj.save)
+        with atomic_write(Path(path.path), is_durable=True) as folder:
+            obj.save(folder)
 
     def load_from_path(self, context: dg.InputContext, path: UPath) -> Any:
-        place = _require_written(path)
+        folder = _require_written(path)
         try:
-            return context.dagster_type.typing_type.load(place)
+            return context.dagster_type.typing_type.load(folder)
         except (OSError, ValueError, KeyError, TypeError, EOFError, pl.exceptions.PolarsError) as error:
-            raise _unreadable(place, error) from error
+            raise _unreadable(folder, error) from error
 
 
 class ParquetStorage(dg.ConfigurableIOManagerFactory):
@@ -65,56 +64,19 @@ class FolderStorage(dg.ConfigurableIOManagerFactory):
         return FolderIOManager(UPath(Paths.from_environment().assets))
 
 
-def write_whole(place: Path, write: Callable[[Path], object]) -> None:
-    """Lets `write` fill a sibling of `place` (a file or a folder), then puts that in its place.
-
-    What an earlier kill left beside `place` is removed first. While a folder is exchanged there is, for a
-    moment, none; a reader then says that the asset is missing.
-    """
-    place.parent.mkdir(parents=True, exist_ok=True)
-    partial = place.with_name(f".{place.name}.partial")
-    replaced = place.with_name(f".{place.name}.replaced")
-    for leftover in (partial, replaced):
-        _remove(leftover)
-    try:
-        write(partial)
-        for file in partial.rglob("*") if partial.is_dir() else (partial,):
-            if file.is_file():
-                _flush(file)
-        if place.is_dir():
-            place.rename(replaced)
-        os.replace(partial, place)
-    except BaseException:
-        _remove(partial)
-        raise
-    _remove(replaced)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _flush(file: Path) -> None:
-    with file.open("rb") as handle:
-        os.fsync(handle.fileno())
-
-
 def _require_written(path: UPath) -> Path:
-    place = Path(path.path)
-    if not place.exists():
+    stored = Path(path.path)
+    if not stored.exists():
         raise DataError(
-            f"The asset {place.stem} is not there: {place} does not exist",
-            remedy=f"materialise {place.stem} first: `movierank materialize --select {place.stem}`",
+            f"The asset {stored.stem} is missing: {stored} does not exist",
+            remedy=f"materialise {stored.stem} first: `movierank materialize --select {stored.stem}`",
         )
-    return place
+    return stored
 
 
-def _unreadable(place: Path, error: Exception) -> DataError:
+def _unreadable(stored: Path, error: Exception) -> DataError:
     return DataError(
-        f"The asset {place.stem} in {place} cannot be read: {error}",
-        expected="what its last materialisation wrote",
-        remedy=f"materialise it again: `movierank materialize --select {place.stem}`",
+        f"The asset {stored.stem} in {stored} cannot be read: {error}",
+        expected="the files of its last materialisation",
+        remedy=f"materialise it again: `movierank materialize --select {stored.stem}`",
     )

@@ -10,8 +10,6 @@ CURRENT, CHALLENGER and status.json are replaced atomically: a reader sees the o
 """
 
 import fcntl
-import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,6 +18,7 @@ from typing import TypeVar
 
 import msgspec
 
+from movierank_core.atomic import atomic_write
 from movierank_core.bundle import read_bundle
 from movierank_core.errors import BundleError, MovierankError
 from movierank_core.recommender.recommender import Recommender
@@ -139,11 +138,5 @@ def _read(path: Path, kind: type[_S]) -> _S | None:
 
 
 def _replace(path: Path, content: msgspec.Struct) -> None:
-    """Writes a temporary file, then renames it to `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        partial.write_bytes(msgspec.json.encode(content))
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with atomic_write(path) as file:
+        file.write_bytes(msgspec.json.encode(content))

@@ -9,13 +9,13 @@ import os
 import re
 import shutil
 import signal
-import tempfile
 import threading
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from movierank_core.atomic import atomic_write
 from movierank_core.background import resting
 from movierank_core.errors import BundleError, MovierankError
 from movierank_core.manifest import MANIFEST
@@ -158,17 +158,11 @@ def _switch_to(settings: Settings, copies: ModelCopies, pointer: Path, version: 
     with _courtesy(copies):
         is_usable = _is_usable(folder)
     if not is_usable:
-        copies.versions.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=copies.versions))
-        try:
-            bundle = _download(settings, version, partial)
+        with atomic_write(folder) as written:
+            bundle = _download(settings, version, written.parent)
             with _courtesy(copies):
                 load_bundle(bundle)
-            if folder.exists():
-                folder.rename(partial / "replaced")
-            bundle.rename(folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            bundle.rename(written)
     named = CopiedVersion(version=version, run_id=run_id, folder=folder.name, aliased_at=now())
     copies.write(pointer, named)
     _log.info("version ready", extra={"model_version": version})

@@ -10,8 +10,8 @@ import msgspec
 import polars as pl
 import pytest
 
+from movierank_core.atomic import atomic_write
 from movierank_core.paths import Paths
-from movierank_pipeline.defs.io_managers import write_whole
 from movierank_pipeline.evaluation.bootstrap import Difference
 from movierank_pipeline.evaluation.stored import StoredEvaluation
 from movierank_pipeline.ingest.sample.dataset import synthesize, write_dataset
@@ -115,4 +115,5 @@ def prove(ndcg_share: float = 1.0) -> None:
         expected_calibration_error=0.01,
     )
     requests = stored.requests.with_columns(pl.col("ndcg@10") * ndcg_share)
-    write_whole(folder, replace(stored, report=report, requests=requests).save)
+    with atomic_write(folder) as written:
+        replace(stored, report=report, requests=requests).save(written)

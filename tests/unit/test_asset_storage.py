@@ -1,10 +1,6 @@
 import errno
 import functools
 import gc
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +13,7 @@ from movierank_core.data.timestamps import epoch_seconds
 from movierank_core.errors import DataError
 from movierank_core.recommender.state import RankingState, fit_state
 from movierank_pipeline.artifacts import DatasetFacts, StoredRatings
-from movierank_pipeline.defs.io_managers import FolderIOManager, ParquetIOManager, write_whole
-from tests.support.waiting import exit_code
+from movierank_pipeline.defs.io_managers import FolderIOManager, ParquetIOManager
 from tests.support.world import CONFIG, World
 
 
@@ -122,40 +117,11 @@ def test_a_folder_is_replaced_as_a_whole(folders: FolderIOManager, tmp_path: Pat
     assert names(tmp_path / "fitted") == ["one.txt", "two.txt"]
 
 
-KILLED = """
-import sys, time
-from pathlib import Path
-from movierank_pipeline.defs.io_managers import write_whole
-
-def write(path):
-    path.write_text("half")
-    print("writing", flush=True)
-    time.sleep(3600)
-
-write_whole(Path(sys.argv[1]), write)
-"""
-
-
-def test_a_kill_while_writing_leaves_the_old_table(tmp_path: Path) -> None:
-    place = tmp_path / "facts.parquet"
-    place.write_text("old")
-    writer = subprocess.Popen([sys.executable, "-c", KILLED, str(place)], stdout=subprocess.PIPE, text=True)
-    assert writer.stdout is not None
-    assert writer.stdout.readline() == "writing\n"
-    os.kill(writer.pid, signal.SIGKILL)
-    exit_code(writer)
-    writer.stdout.close()
-    assert place.read_text() == "old"
-    write_whole(place, lambda path: path.write_text("new"))
-    assert place.read_text() == "new"
-    assert names(tmp_path) == ["facts.parquet"]
-
-
 def test_an_asset_that_was_never_written_is_named(tables: ParquetIOManager, tmp_path: Path) -> None:
     with pytest.raises(DataError) as refused:
         tables.load_input(input_of("ratings", pl.DataFrame))
     assert str(refused.value) == (
-        f"The asset ratings is not there: {tmp_path}/ratings.parquet does not exist."
+        f"The asset ratings is missing: {tmp_path}/ratings.parquet does not exist."
         " Remedy: materialise ratings first: `movierank materialize --select ratings`"
     )
 
@@ -190,7 +156,7 @@ def test_whichever_file_of_a_folder_is_cut_short_the_asset_is_named(
                 folders.load_input(input_of(name, kinds[name]))
             assert str(refused.value).startswith(f"The asset {name} in {tmp_path}/{name} cannot be read: ")
             assert str(refused.value).endswith(
-                "Expected: what its last materialisation wrote."
+                "Expected: the files of its last materialisation."
                 f" Remedy: materialise it again: `movierank materialize --select {name}`"
             )
             file.write_bytes(whole)

@@ -300,7 +300,7 @@ def test_nothing_stays_of_a_bundle_whose_writing_failed(
     def disk_full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("movierank_core.bundle.os.replace", disk_full)
+    monkeypatch.setattr("movierank_core.atomic.os.replace", disk_full)
     with pytest.raises(OSError, match="No space left"):
         write(tmp_path / "bundle", world, ranker)
     assert list(tmp_path.iterdir()) == []

@@ -6,7 +6,6 @@ A data set folder appears only when it is complete. An interrupted download stay
 import hashlib
 import os
 import re
-import shutil
 import threading
 import time
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import msgspec
 import requests
 import urllib3
 
+from movierank_core.atomic import atomic_write
 from movierank_core.errors import DataError
 from movierank_pipeline.ingest.movielens.archive import disk_errors, extract_safely
 from movierank_pipeline.ingest.movielens.byte_progress import ByteProgress
@@ -86,19 +86,17 @@ def fetch_dataset(
     staging = folder / ".downloads"
     with disk_errors(folder):
         staging.mkdir(parents=True, exist_ok=True)
-        archive, extracted = staging / f"{name}.zip", staging / f"{name}.extracted"
+        archive = staging / f"{name}.zip"
         with requests.Session() as session:
             url = f"{grouplens_url(base_url)}/{name}.zip"
             download(session, url, archive, _published_md5(session, url, retries), progress, retries)
-        shutil.rmtree(extracted, ignore_errors=True)
-        try:
-            extract_safely(archive, extracted, progress)
-        finally:
-            archive.unlink()
-        try:
-            find_edition(extracted).folder.rename(target)
-        finally:
-            shutil.rmtree(extracted, ignore_errors=True)
+        with atomic_write(target) as written:
+            extracted = written.with_name("extracted")
+            try:
+                extract_safely(archive, extracted, progress)
+            finally:
+                archive.unlink()
+            find_edition(extracted).folder.rename(written)
     return target
 
 

@@ -5,7 +5,6 @@ The films (`sample_movies.tsv`, facts from TMDB) have their TMDB ids as movie id
 MovieLens `movies.csv`.
 """
 
-import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
@@ -17,6 +16,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from movierank_core.atomic import atomic_write
 from movierank_core.data.schema import LINKS, MOVIES, RATINGS, TAGS, TIMESTAMP, TMDB_MOVIES
 from movierank_core.errors import ConfigError, DataError
 from movierank_pipeline.ingest.movielens.archive import disk_errors
@@ -205,17 +205,9 @@ def write_dataset(dataset: Dataset, folder: Path) -> None:
             expected="a new or empty folder",
             remedy="choose another folder",
         )
-    unfinished = folder.with_name(f".{folder.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    try:
-        with disk_errors(folder):
-            unfinished.mkdir(parents=True)
-            _write_files(dataset, unfinished)
-            if folder.exists():
-                shutil.rmtree(folder)
-            unfinished.rename(folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    with disk_errors(folder), atomic_write(folder, is_durable=True) as unfinished:
+        unfinished.mkdir()
+        _write_files(dataset, unfinished)
 
 
 def _write_files(dataset: Dataset, folder: Path) -> None:
