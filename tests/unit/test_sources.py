@@ -36,6 +36,52 @@ def state(world: World) -> RankingState:
     return fit_state(world.data, world.catalogue, to_epoch(world.ratings["timestamp"].max()) + 1, CONFIG)
 
 
+@pytest.fixture(scope="module")
+def empty_state(world: World) -> RankingState:
+    """Fitted before the first event."""
+    return fit_state(world.data, world.catalogue, 0, CONFIG)
+
+
+@pytest.fixture(scope="module")
+def quiet_state(world: World) -> RankingState:
+    """Fitted without any event of row 40."""
+    return fit_state(world.data.select(world.data.rows != 40), world.catalogue, 2**40, CONFIG)
+
+
+@pytest.fixture(scope="module")
+def past_states(world: World) -> tuple[RankingState, RankingState]:
+    """Fitted on the events before one moment, from data with and without later events."""
+    as_of = int(np.quantile(world.data.timestamps, 0.6))
+    past = world.data.select(world.data.timestamps < as_of)
+    assert len(past) < len(world.data)
+    return (
+        fit_state(world.data, world.catalogue, as_of, CONFIG),
+        fit_state(past, world.catalogue, as_of, CONFIG),
+    )
+
+
+@pytest.fixture(scope="module")
+def shuffled_states(world: World) -> tuple[RankingState, RankingState]:
+    """Fitted on the same events in two orders; no two events of a user share their second."""
+    distinct = world.interactions.unique(["user_id", "timestamp"], keep="first", maintain_order=True)
+    shuffled = distinct.sample(fraction=1, shuffle=True, seed=3)
+    assert not shuffled.equals(distinct)
+    first, second = (InteractionArrays.from_frame(frame, world.catalogue) for frame in (distinct, shuffled))
+    return (
+        fit_state(first, world.catalogue, 2**40, CONFIG),
+        fit_state(second, world.catalogue, 2**40, CONFIG),
+    )
+
+
+@pytest.fixture(scope="module")
+def state_of_one_user_more(world: World, state: RankingState) -> RankingState:
+    """Fitted with one more user, who has the same events as user 1."""
+    copied = world.ratings.filter(world.ratings["user_id"] == 1).with_columns(user_id=pl.lit(5_000))
+    joined = pl.concat([world.ratings, copied.cast(world.ratings.schema)])
+    more = World(joined.sort("user_id", "timestamp", maintain_order=True), world.catalogue_frame)
+    return fit_state(more.data, world.catalogue, state.as_of, CONFIG)
+
+
 def history_of(*pairs: tuple[int, float]) -> History:
     movie_ids, ratings = zip(*pairs, strict=True)
     return History.of_arrays(movie_ids, ratings, range(1, len(pairs) + 1), [RATING] * len(pairs))
@@ -143,58 +189,52 @@ class TestSourceContract:
         np.testing.assert_array_equal(proposed, best_rows(everywhere, np.arange(n_movies), eligible, 30))
         assert len(proposed) == 30
 
-    def test_without_events_nothing_is_proposed(self, source_type: type[Source], world: World) -> None:
-        empty = fit_state(world.data, world.catalogue, 0, CONFIG)
-        scores = empty.sources[source_type.name].scores(empty.query(THRILLERS, world.catalogue, 10))
+    def test_without_events_nothing_is_proposed(
+        self, source_type: type[Source], empty_state: RankingState, world: World
+    ) -> None:
+        query = empty_state.query(THRILLERS, world.catalogue, 10)
+        scores = empty_state.sources[source_type.name].scores(query)
         assert bool(np.isfinite(scores).all())
         assert source_type.scores_unrated_movies or not scores.any()
 
     def test_a_movie_without_events_scores_only_where_the_source_says_so(
-        self, source_type: type[Source], world: World
+        self, source_type: type[Source], quiet_state: RankingState, world: World
     ) -> None:
-        quiet = world.data.select(world.data.rows != 40)
-        found = fit_state(quiet, world.catalogue, 2**40, CONFIG)
-        source = found.sources[source_type.name]
-        scores = source.support.everywhere(source.scores(found.query(THRILLERS, world.catalogue, 10)))
+        source = quiet_state.sources[source_type.name]
+        query = quiet_state.query(THRILLERS, world.catalogue, 10)
+        scores = source.support.everywhere(source.scores(query))
         assert (scores[40] > 0) == source_type.scores_unrated_movies
 
-    def test_future_events_change_nothing(self, source_type: type[Source], world: World) -> None:
-        as_of = int(np.quantile(world.data.timestamps, 0.6))
-        past = world.data.select(world.data.timestamps < as_of)
-        assert len(past) < len(world.data)
-        whole, less = (
-            fit_state(data, world.catalogue, as_of, CONFIG).sources[source_type.name].arrays()
-            for data in (world.data, past)
-        )
-        for key, array in whole.items():
-            assert array.tobytes() == less[key].tobytes(), key
-
-    def test_the_order_of_rows_is_irrelevant(self, source_type: type[Source], world: World) -> None:
-        """Where no two events of a user share their second; equal moments keep the order of the rows."""
-        distinct = world.interactions.unique(["user_id", "timestamp"], keep="first", maintain_order=True)
-        shuffled = distinct.sample(fraction=1, shuffle=True, seed=3)
-        assert not shuffled.equals(distinct)
-        mine, other = (
-            fit_state(InteractionArrays.from_frame(frame, world.catalogue), world.catalogue, 2**40, CONFIG)
-            for frame in (distinct, shuffled)
-        )
-        for key, array in mine.sources[source_type.name].arrays().items():
-            assert array.tobytes() == other.sources[source_type.name].arrays()[key].tobytes(), key
-
-    def test_it_holds_nothing_of_the_size_of_the_users(
-        self, source_type: type[Source], state: RankingState, world: World
+    def test_future_events_change_nothing(
+        self, source_type: type[Source], past_states: tuple[RankingState, RankingState]
     ) -> None:
-        """One user more with the same events as another one leaves every array with its shape."""
-        copied = world.ratings.filter(world.ratings["user_id"] == 1).with_columns(user_id=pl.lit(5_000))
-        joined = pl.concat([world.ratings, copied.cast(world.ratings.schema)])
-        more = World(joined.sort("user_id", "timestamp", maintain_order=True), world.catalogue_frame)
-        other = fit_state(more.data, world.catalogue, state.as_of, CONFIG).sources[source_type.name]
-        mine = state.sources[source_type.name]
-        n_users = len(world.data.user_ids)
-        assert n_users not in {len(world.catalogue), *(len(each) for each in mine.arrays().values())}
-        for key, array in other.arrays().items():
-            if key not in {"indices", "values"}:  # Their length is the number of weights above 0.
-                assert array.shape == mine.arrays()[key].shape, key
+        self.assert_same_arrays(source_type, *past_states)
+
+    def test_the_order_of_rows_is_irrelevant(
+        self, source_type: type[Source], shuffled_states: tuple[RankingState, RankingState]
+    ) -> None:
+        self.assert_same_arrays(source_type, *shuffled_states)
+
+    def assert_same_arrays(
+        self, source_type: type[Source], first: RankingState, second: RankingState
+    ) -> None:
+        expected = second.sources[source_type.name].arrays()
+        for key, array in first.sources[source_type.name].arrays().items():
+            assert array.tobytes() == expected[key].tobytes(), key
+
+    def test_its_arrays_have_no_entry_per_user(
+        self,
+        source_type: type[Source],
+        state: RankingState,
+        state_of_one_user_more: RankingState,
+        world: World,
+    ) -> None:
+        mine = state.sources[source_type.name].arrays()
+        more = state_of_one_user_more.sources[source_type.name].arrays()
+        assert len(world.data.user_ids) not in {len(array) for array in mine.values()}
+        for key, array in more.items():
+            if key not in {"indices", "values"}:  # Their length is the number of weights that are not 0.
+                assert array.shape == mine[key].shape, key
 
     def test_attribution_names_the_liked_item_that_adds_most(
         self, source_type: type[Source], state: RankingState, world: World
