@@ -1,8 +1,8 @@
 """Settings that come as text: one way to read, check and describe them, for the pipeline and the service.
 
 A setting is a field of a msgspec struct. `msgspec.Meta` on the field holds its bounds and its description.
-`Meta(extra=…)` may hold `expected` (what a value has to be, where bounds and pattern say too little) and
-`is_secret` (the value is never shown).
+`Meta(extra=…)` may hold two parts of the error message: `expected`, where bounds and pattern say too little,
+and `found`, where the value must not be shown.
 """
 
 import math
@@ -25,12 +25,12 @@ def texts_of(environment: Mapping[str, str], variables: Mapping[str, str]) -> di
 
 
 def convert_setting(
-    struct: type[msgspec.Struct], field: str, value: object, *, found: str, remedy: str
+    struct: type[msgspec.Struct], field: str, value: object, *, name: str, remedy: str
 ) -> Any:
     """`value` (a text, or a value of the right type) as the type of `field`, checked against its bounds.
 
     Numbers must be finite. A text for a tuple has commas between its items. Raises ConfigError, whose
-    message begins with `found` ("MOVIERANK_RANK_QUEUE is") and ends with `remedy`.
+    message calls the setting `name`.
     """
     kind = _field(struct, field).type
     extra = _extra(struct, field)
@@ -40,9 +40,9 @@ def convert_setting(
     except msgspec.ValidationError:
         converted = None
     if converted is None or (isinstance(converted, float) and not math.isfinite(converted)):
-        shown = "a text that is not shown" if extra.get("is_secret") else repr(value)
+        found = extra.get("found") or f"cannot be {value!r}"
         expected = extra.get("expected") or expectation(kind)
-        raise ConfigError(f"{found} {shown}", expected=expected, remedy=remedy)
+        raise ConfigError(f"{name} {found}", expected=expected, remedy=remedy)
     return converted
 
 

@@ -242,14 +242,14 @@ def _midnight(date: str) -> datetime:
 def _model_config(values: Mapping[str, object]) -> ModelConfig:
     """The configuration with these values, the others by default; ConfigError for one out of its bounds."""
     converted = {
-        name: convert_setting(
+        field: convert_setting(
             ModelConfig,
-            name,
+            field,
             value,
-            found=f"The setting model_{name} cannot be",
-            remedy=_remedy(f"model_{name}"),
+            name=f"The setting model_{field}",
+            remedy=_remedy(f"model_{field}"),
         )
-        for name, value in values.items()
+        for field, value in values.items()
     }
     return ModelConfig(**converted)
 

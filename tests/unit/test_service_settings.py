@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from movierank_core.environment import bounds_of, description_of
 from movierank_core.errors import ConfigError
 from movierank_serving.commands import serve
 from movierank_serving.settings import VARIABLES, Settings
@@ -82,11 +83,11 @@ def test_workers_read_what_they_were_given(monkeypatch: pytest.MonkeyPatch, tmp_
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        ("MOVIERANK_WATCH_SECONDS", "soon", "a number above 0"),
-        ("MOVIERANK_WATCH_SECONDS", "0", "a number above 0"),
-        ("MOVIERANK_REGISTRY_POLL_SECONDS", "-1", "a number above 0"),
-        ("MOVIERANK_REGISTRY_POLL_SECONDS", "nan", "a number above 0"),
-        ("MOVIERANK_MAX_BODY_BYTES", "1.5", "a whole number above 0"),
+        ("MOVIERANK_WATCH_SECONDS", "soon", "a number above 0 and up to 86,400"),
+        ("MOVIERANK_WATCH_SECONDS", "0", "a number above 0 and up to 86,400"),
+        ("MOVIERANK_REGISTRY_POLL_SECONDS", "-1", "a number above 0 and up to 86,400"),
+        ("MOVIERANK_REGISTRY_POLL_SECONDS", "nan", "a number above 0 and up to 86,400"),
+        ("MOVIERANK_MAX_BODY_BYTES", "1.5", "a whole number above 0 and up to 1,073,741,824"),
         ("MOVIERANK_LOG_REQUESTS", "perhaps", "true or false"),
         ("MOVIERANK_MLFLOW_URL", "javascript:x", "an address that begins with http:// or https://"),
     ],
@@ -97,7 +98,36 @@ def test_a_value_that_cannot_be_used_is_named(
     monkeypatch.setenv(name, value)
     with pytest.raises(ConfigError) as refusal:
         Settings.from_environment()
-    assert str(refusal.value) == f"{name} is {value!r}. Expected: {expected}. Remedy: set it or leave it out."
+    assert (
+        str(refusal.value)
+        == f"{name} cannot be {value!r}. Expected: {expected}. Remedy: set it or leave it out."
+    )
+
+
+def test_every_setting_has_a_description_and_every_number_has_bounds() -> None:
+    for field in msgspec.structs.fields(Settings):
+        assert description_of(Settings, field.name).endswith("."), field.name
+        if isinstance(field.default, int | float) and not isinstance(field.default, bool):
+            assert len(bounds_of(Settings, field.name)) == 2, field.name
+
+
+@pytest.mark.parametrize("keys", ["with space", "schlüssel", "one,t wo"])
+def test_a_key_that_cannot_be_used_is_not_shown(monkeypatch: pytest.MonkeyPatch, keys: str) -> None:
+    monkeypatch.setenv("MOVIERANK_API_KEYS", keys)
+    with pytest.raises(ConfigError) as refusal:
+        Settings.from_environment()
+    assert str(refusal.value) == (
+        "MOVIERANK_API_KEYS holds a key with spaces or characters that are not ASCII. Expected: keys of"
+        " visible ASCII characters, separated by commas. Remedy: set it or leave it out."
+    )
+
+
+def test_spaces_around_entries_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOVIERANK_API_KEYS", " one , two,")
+    monkeypatch.setenv("MOVIERANK_CORS_ORIGINS", "https://a.example, http://b.example:80")
+    settings = Settings.from_environment()
+    assert settings.keys == ["one", "two"]
+    assert settings.origins == ["https://a.example", "http://b.example:80"]
 
 
 def test_every_setting_is_documented() -> None:
