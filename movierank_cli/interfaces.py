@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from movierank_cli.options import data_options, settings_of
-from movierank_core.errors import MovierankError
+from movierank_core.errors import ConfigError, MovierankError
+from movierank_core.mlflow_store import tracking_uri
 from movierank_core.paths import Paths
 from movierank_pipeline.materialize import prepare_dagster_home
 from movierank_pipeline.release.mlflow_client import connect, experiment_id
@@ -56,6 +57,13 @@ def mlflow_ui(host: str, port: int) -> None:
     Starts one worker and no job runners, since the default starts fifteen processes with 3 GB.
     """
     paths = Paths.from_environment()
+    uri = tracking_uri(paths)
+    if uri.startswith(("http://", "https://")):
+        raise ConfigError(
+            f"MLFLOW_TRACKING_URI is {uri}, a server that has a UI already",
+            expected="a database, or the embedded store",
+            remedy=f"open {uri} in a browser, or unset MLFLOW_TRACKING_URI",
+        )
     client = connect(paths)
     experiment_id(client, paths)
     command = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port)]

@@ -108,14 +108,15 @@ def log_release(client: "MlflowClient", paths: Paths, release: Release) -> Versi
         _log_trials(client, run_id, release)
         client.log_text(run_id, card, "model_card.md")
         model_uri = _log_model(release, card)
-    tags = {
-        **data,
-        **links,
-        FINGERPRINT_TAG: release.fingerprint,
-        "ndcg_at_10": f"{metrics['ndcg_at_10']:.4f}",
-        "data_as_of": manifest.data_as_of,
-    }
-    return Registry(client).register(model_uri, run_id, tags, description=card)
+        tags = {
+            **data,
+            **links,
+            FINGERPRINT_TAG: release.fingerprint,
+            "ndcg_at_10": f"{metrics['ndcg_at_10']:.4f}",
+            "data_as_of": manifest.data_as_of,
+        }
+        # Inside the run: if the registration fails, the run has failed as well.
+        return Registry(client).register(model_uri, run_id, tags, description=card)
 
 
 @contextmanager

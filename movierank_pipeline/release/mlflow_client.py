@@ -9,6 +9,7 @@ import os
 import warnings
 from typing import TYPE_CHECKING
 
+from movierank_core.errors import MovierankError
 from movierank_core.mlflow_store import EXPERIMENT_NAME, follow_move, is_embedded, tracking_uri
 from movierank_core.paths import Paths
 
@@ -16,10 +17,15 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
+class StoreError(MovierankError):
+    """The configured MLflow store cannot be used."""
+
+
 def connect(paths: Paths) -> "MlflowClient":
     """A client of the configured store. MLflow's fluent functions use the same store afterwards.
 
-    Creates the embedded store if it is missing, and corrects its paths if the checkout has moved.
+    Creates the embedded store if it is missing, and corrects its paths if the checkout has moved. Raises
+    StoreError if another store cannot be reached, so that nothing is trained for a registry that is away.
     """
     # MLflow reads these at import or at the first request; child processes inherit them.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -40,7 +46,30 @@ def connect(paths: Paths) -> "MlflowClient":
     if not configured:
         # MLflow exports the URI. Without this, another root in this process would look configured.
         os.environ.pop("MLFLOW_TRACKING_URI", None)
-    return mlflow.MlflowClient(tracking_uri=uri)
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    if not is_embedded(paths):
+        _require_reachable(client, uri)
+    return client
+
+
+def _require_reachable(client: "MlflowClient", uri: str) -> None:
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+    try:
+        client.search_registered_models(max_results=1)
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        try:
+            shown = make_url(uri).render_as_string(hide_password=True)
+        except ArgumentError:
+            shown = uri
+        reason = str(error).replace(uri, shown).strip().splitlines()[0]
+        raise StoreError(
+            f"The MLflow store {shown} cannot be used: {reason}",
+            expected="a reachable MLflow server or database in MLFLOW_TRACKING_URI",
+            remedy="start it, or unset MLFLOW_TRACKING_URI for the embedded store",
+        ) from error
 
 
 def experiment_id(client: "MlflowClient", paths: Paths) -> str:

@@ -23,6 +23,8 @@ OVERRULED_PREFIX = "gate.overruled_"
 """Prefix of the tags `by`, `why` and `at`: who promoted a version that the gate had refused, and why."""
 PROVISIONAL = "provisional"
 """Verdict on a first version whose mean is better than its baselines, but not significantly."""
+LONGEST_DESCRIPTION = 5_000
+"""Maximum characters of a version's description: the width of its column in MLflow's database."""
 REFUSED = "refused"
 """Verdict on a version that only a person can promote, by overruling the gate."""
 
@@ -199,17 +201,30 @@ class Registry:
     ) -> Version:
         """Registers a logged model (its URI is `source`); the version is marked ready as the last step.
 
-        A failure before that leaves a version that is not ready, so it cannot get an alias.
+        A server accepts the URI of a logged model (`models:/m-…`) only together with the model's id. A
+        description beyond `LONGEST_DESCRIPTION` is cut after a paragraph. A failure before the last step
+        leaves a version that is not ready, so it cannot get an alias.
         """
         if self._model() is None:
             self._client.create_registered_model(
                 MODEL_NAME, description="Ranks movies for a user. The version with `production` serves."
             )
-        entry = self._client.create_model_version(MODEL_NAME, source, run_id=run_id, description=description)
+        logged_model = source.removeprefix("models:/") if source.startswith("models:/m-") else None
+        entry = self._client.create_model_version(
+            MODEL_NAME, source, run_id=run_id, description=_shortened(description), model_id=logged_model
+        )
         number = int(entry.version)
         self.set_tags(number, tags)
         self.set_tags(number, {STATE_TAG: READY})
         return self.get(number)
+
+
+def _shortened(description: str | None) -> str | None:
+    """The description, cut after its last whole paragraph if it is longer than `LONGEST_DESCRIPTION`."""
+    if description is None or len(description) <= LONGEST_DESCRIPTION:
+        return description
+    note = "\n\nThe run has the whole model card: `model_card.md`.\n"
+    return description[: LONGEST_DESCRIPTION - len(note)].rpartition("\n\n")[0] + note
 
 
 def _now() -> str:

@@ -17,7 +17,7 @@ from tests.support.tiny_pipeline import Recorder, environment, finished_run, wri
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No movierank, MLflow or Dagster setting of the caller's."""
     for name in list(os.environ):
-        if name.startswith(("MOVIERANK_", "MLFLOW_", "DAGSTER_")) and name != "MOVIERANK_TEST_DATA":
+        if name.startswith(("MOVIERANK_", "MLFLOW_", "DAGSTER_")) and not name.startswith("MOVIERANK_TEST_"):
             monkeypatch.delenv(name)
 
 

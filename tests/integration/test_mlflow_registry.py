@@ -3,7 +3,7 @@ import pytest
 from movierank_core.mlflow_store import CHALLENGER, MODEL_NAME, PREVIOUS, PRODUCTION
 from movierank_core.paths import Paths
 from movierank_pipeline.release.mlflow_client import connect, experiment_id
-from movierank_pipeline.release.registry import PROMOTED_BY_TAG, Registry, RegistryError
+from movierank_pipeline.release.registry import LONGEST_DESCRIPTION, PROMOTED_BY_TAG, Registry, RegistryError
 
 
 @pytest.fixture
@@ -177,3 +177,41 @@ def test_a_failure_during_registration_leaves_a_version_that_is_not_ready(
         with pytest.raises(OSError, match="No space left on device"):
             register(paths, registry)
     assert [version.is_ready for version in registry.versions()] == [False]
+
+
+class RecordingClient:
+    """Keeps the arguments of `create_model_version`, and stops there."""
+
+    arguments: dict[str, object]
+
+    def get_registered_model(self, name: str) -> None:
+        return None
+
+    def create_registered_model(self, name: str, description: str) -> None:
+        pass
+
+    def create_model_version(self, name: str, source: str, **arguments: object) -> None:
+        self.arguments = arguments
+        raise InterruptedError
+
+
+def test_a_logged_model_is_registered_with_its_id_as_a_server_asks() -> None:
+    client = RecordingClient()
+    with pytest.raises(InterruptedError):
+        Registry(client).register("models:/m-1f", "a-run", {})  # type: ignore[arg-type]
+    assert client.arguments["model_id"] == "m-1f"
+    with pytest.raises(InterruptedError):
+        Registry(client).register("/a/folder", "a-run", {})  # type: ignore[arg-type]
+    assert client.arguments["model_id"] is None
+
+
+def test_a_description_too_long_for_the_database_is_cut_after_a_paragraph() -> None:
+    client = RecordingClient()
+    card = "\n\n".join(f"Paragraph {number} " + "x" * 80 for number in range(80))
+    with pytest.raises(InterruptedError):
+        Registry(client).register("models:/m-1f", "a-run", {}, description=card)  # type: ignore[arg-type]
+    description = str(client.arguments["description"])
+    assert len(card) > LONGEST_DESCRIPTION >= len(description)
+    kept, _, note = description.rpartition("\n\n")
+    assert card.startswith(kept + "\n\nParagraph")
+    assert note == "The run has the whole model card: `model_card.md`.\n"
