@@ -29,6 +29,7 @@ from movierank_core.data.interactions import InteractionArrays
 from movierank_core.paths import Paths
 from movierank_core.recommender.model import RankingModel
 from movierank_core.recommender.state import fit_state
+from movierank_core.reranking.filters import Filters
 from movierank_core.retrieval.sources.content import Content
 from movierank_pipeline.evaluation.bootstrap import bootstrap_intervals
 from movierank_pipeline.evaluation.holdout import temporal_questions
@@ -78,14 +79,12 @@ def asked(
         )
 
 
-def values_of(
-    model: RankingModel, questions: list[Asked], is_unknown: NDArray[np.bool_]
-) -> dict[str, NDArray[np.float64]]:
+def values_of(model: RankingModel, questions: list[Asked]) -> dict[str, NDArray[np.float64]]:
     """Per measure one value per request; NaN where there is nothing to be found."""
     lists, among_unknown = (np.full((len(questions), DEPTH), -1, np.int64) for _ in range(2))
     for place, question in enumerate(questions):
-        for ranked, mask in ((lists, None), (among_unknown, is_unknown)):
-            rows = model.score(question.history, as_of=question.as_of, admitted=mask).listed[:DEPTH]
+        for ranked, filters in ((lists, None), (among_unknown, Filters(max_votes=0))):
+            rows = model.score(question.history, as_of=question.as_of, filters=filters).listed[:DEPTH]
             ranked[place, : len(rows)] = rows
     warm, cold = [question.warm for question in questions], [question.cold for question in questions]
     n_warm, n_cold = (np.array([len(rows) for rows in targets]) for targets in (warm, cold))
@@ -114,10 +113,10 @@ def measure(data: InteractionArrays, catalogue: Catalogue, config: ModelConfig) 
         ranker = train_ranker(
             build_training_set(known, requests, catalogue, config, without=without), config, without=without
         )
-        values[name] = values_of(ranker.on(catalogue, state), questions, is_unknown)
+        values[name] = values_of(ranker.on(catalogue, state), questions)
         if name == AS_SERVED:
             unreserved = ranker.on(catalogue, replace(state, n_little_known=0))
-            values[UNRESERVED] = values_of(unreserved, questions, is_unknown)
+            values[UNRESERVED] = values_of(unreserved, questions)
     report: dict[str, Any] = {
         "n_requests": len(questions),
         "n_withheld_movies": int(is_cold.sum()),

@@ -1,7 +1,7 @@
-"""Long work beside requests: a thread that promises to rest gives way often.
+"""Throttling of long background work, so that requests of the same process stay fast.
 
-Python runs one thread at a time, so a thread that loads a version slows every request of its process for as
-long as it takes. Loops of such work call `rest`, which sleeps only where the thread is in `resting`.
+Python runs one thread at a time. A thread that loads a model version would slow every request of its process
+until it ends. Loops of such work call `throttle`, which pauses only threads inside `throttled`.
 """
 
 import threading
@@ -11,14 +11,16 @@ from contextlib import contextmanager
 from typing import Final
 
 WORK_SECONDS: Final = 0.001
-REST_SECONDS: Final = 0.004
+"""Maximum work between two pauses, in seconds, if `throttle` is called often enough."""
+PAUSE_SECONDS: Final = 0.004
+"""Length of a pause, in seconds."""
 
 _thread = threading.local()
 
 
 @contextmanager
-def resting() -> Iterator[None]:
-    """In this block, `rest` sleeps for REST_SECONDS whenever this thread has worked for WORK_SECONDS."""
+def throttled() -> Iterator[None]:
+    """In this block, `throttle` pauses this thread for PAUSE_SECONDS after each WORK_SECONDS of work."""
     _thread.since = time.perf_counter()
     try:
         yield
@@ -26,9 +28,12 @@ def resting() -> Iterator[None]:
         del _thread.since
 
 
-def rest() -> None:
-    """To be called every millisecond or so of long work; does nothing in a thread that did not promise."""
+def throttle() -> None:
+    """Pauses a throttled thread that is due; returns at once in any other thread.
+
+    Long loops should call it about once per millisecond.
+    """
     since = getattr(_thread, "since", None)
     if since is not None and time.perf_counter() - since > WORK_SECONDS:
-        time.sleep(REST_SECONDS)
+        time.sleep(PAUSE_SECONDS)
         _thread.since = time.perf_counter()

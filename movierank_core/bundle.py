@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movierank_core.atomic import atomic_write
-from movierank_core.background import rest
+from movierank_core.background import throttle
 from movierank_core.data.catalogue import Catalogue
 from movierank_core.data.history import EVENT_TYPES, Event, History
 from movierank_core.data.timestamps import from_epoch
@@ -199,7 +199,7 @@ def _replay(folder: Path, recommender: Recommender) -> None:
     model = recommender.model
     golden = msgspec.json.decode((folder / GOLDEN).read_bytes(), type=list[GoldenRequest])
     for number, request in enumerate(golden):
-        rest()
+        throttle()
         history = History.from_events(
             Event(event.movie_id, event.event_type, event.timestamp, event.rating)
             for event in request.history
@@ -276,5 +276,5 @@ def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         while part := file.read(1 << 20):
             digest.update(part)
-            rest()
+            throttle()
     return digest.hexdigest()

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from movierank_core.manifest import EvaluationSummary
-from movierank_core.recommender.degradation import Part, ServedBy, Why
+from movierank_core.recommender.degradation import Cause, Part, ServedBy
 from movierank_core.recommender.explanation import FeatureView, SourceView
 from movierank_core.reranking.filters import Filters
 
@@ -86,7 +86,7 @@ class LeftOut(msgspec.Struct, frozen=True, kw_only=True):
 
     part: Part
     """Without `model` the order is that of the fused candidates, without `candidates` recent popularity."""
-    why: Why
+    why: Cause
 
 
 class RankResponse(msgspec.Struct, frozen=True, kw_only=True):

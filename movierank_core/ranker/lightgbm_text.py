@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from movierank_core.background import rest
+from movierank_core.background import throttle
 from movierank_core.errors import BundleError
 
 _CATEGORICAL = 1
@@ -77,7 +77,7 @@ def parse_lightgbm_text(text: str) -> TextModel:
 
 
 def _parse_tree(block: str, index: int, n_features: int) -> Tree:
-    rest()
+    throttle()
     where = f"tree {index}"
     # The first blank line ends a tree; after the last one come importances and parameters.
     fields = dict(_fields(block.split("\n\n", 1)[0]))

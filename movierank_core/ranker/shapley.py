@@ -1,12 +1,14 @@
-"""Exact Shapley values of tree ensembles: the loops, and the arrays they run over.
+"""Shapley values of tree ensembles: what each feature adds to a row's raw score.
 
 The game is that of TreeSHAP (Lundberg et al. 2018), LightGBM's `pred_contrib`: a known feature follows its
 split, an unknown one goes both ways in proportion to the training rows. Where each feature is known with
-probability t, a leaf is reached with probability prod_j (t o_j + (1 - t) z_j) over the features on its
-path, with o_j = 1 if the row agrees with all splits on j and z_j the share of training rows that do.
-A Shapley value is the integral over t from 0 to 1 of what knowing the feature changes (Owen 1972): a
-polynomial, so that a few Gauss-Legendre points integrate it exactly. Per point the products go down the tree
-once and the sums come up once, for many rows at a time.
+probability t, a row reaches a leaf with probability prod_j (t o_j + (1 - t) z_j) over the features on its
+path, with o_j = 1 if the row agrees with all splits on j, else 0, and z_j the share of training rows that do.
+A Shapley value is the integral over t from 0 to 1 of what knowing the feature changes (Owen 1972). The
+integrand is a polynomial, so a few Gauss-Legendre points integrate it.
+
+The kernel works on 32 rows at a time and in single precision. Per tree it needs one pass down the splits, for
+the products, and one pass up, for the sums over the leaves below.
 """
 
 from collections.abc import Sequence
@@ -17,170 +19,104 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from movierank_core.background import rest
+from movierank_core.background import throttle
+from movierank_core.kernels.simd import N_LANES, load, spread, store, where_above
 from movierank_core.ranker.lightgbm_text import Tree
 from movierank_core.ranker.tree_kernels import fill_columns
 
-_LANES: Final = 32
-"""Rows attributed at a time: a page of results in one go."""
+N_POINTS: Final = 4
+"""Integration points. Exact where a path from root to leaf asks at most 8 different features.
+
+With more features the error stays that of single precision: below 1e-5 for raw scores up to 10.
+"""
+
+_TERMS: Final = 12
+"""Coefficients per split and point: 3 each for the factors left and right, and for the changes left and
+right."""
 
 
 @dataclass(frozen=True, slots=True)
-class TreePaths:
-    """Every node but the roots, by the edge that leads to it; parents before children, siblings adjacent.
+class ShapleyPaths:
+    """Per split, the constants of the kernel. Splits in the order of the ensemble, parents first.
 
-    Within a tree, nodes are numbered from 1 in this order, and 0 is the root.
+    Within a tree, slot 0 is the root, and the branches of split s are the slots 2s + 1 (left) and 2s + 2
+    (right). A slot holds the values of one branch for every row.
     """
 
-    tree_offset: NDArray[np.int64]
-    n_points: NDArray[np.int64]
-    """Per tree, the integration points that make the integral exact."""
-    split: NDArray[np.int64]
-    """Per node, the split above it, counted over the whole ensemble."""
-    is_right: NDArray[np.bool_]
-    parent: NDArray[np.int64]
-    previous: NDArray[np.int64]
-    """The lowest node above whose edge asks the same feature; 0 if there is none."""
-    first_child: NDArray[np.int64]
-    """0 for a leaf."""
-    share: NDArray[np.float64]
-    """Of the training rows, those that agree with all edges on this feature down to here, each share taken
-    of the rows at the edge's upper end."""
-    previous_share: NDArray[np.float64]
-    """The share of `previous`; 1 without one."""
-    value: NDArray[np.float64]
-    """Of a leaf, weighted; 1 for other nodes."""
-    factors: NDArray[np.float64]
-    """[n_nodes, 3, n_points]: what the product above is multiplied by, at each point, for a row that agrees
-    with none of the edges on this feature, or not even with those down to `previous`; what is added to that
-    if it agrees with all down to here; and if it agrees down to `previous` only."""
-    changes: NDArray[np.float64]
-    """[n_nodes, 3, n_points]: in the same way, what knowing the feature changes, as a share of the product
-    below, less what was counted at `previous`; times the weight of the point."""
+    slot: NDArray[np.uint16]
+    """The branch at whose end the split is; 0 for the root."""
+    previous: NDArray[np.uint16]
+    """The lowest branch above that asks the same feature; 0 if there is none."""
+    coefficients: NDArray[np.float32]
+    """[n_splits, N_POINTS, 12]: (a, b, c) for the factor of the left branch, the factor of the right one, the
+    change of the left one and the change of the right one. Each is a + b·agrees + c·agreed, where `agrees`
+    is 1 if the row agrees with all branches on the feature down to this one, and `agreed` down to `previous`.
+    """
 
     @classmethod
-    def of(cls, trees: Sequence[Tree], weights: Sequence[float]) -> "TreePaths":
-        """The exact paths of trees whose leaf counts are all positive."""
-        nodes: list[_Node] = []
-        offsets, n_points, n_splits = [0], [], 0
+    def of(cls, trees: Sequence[Tree], weights: Sequence[float]) -> "ShapleyPaths":
+        """The paths of the weighted sum of trees whose leaf counts are all positive."""
+        branches: list[_Branch] = []
+        slots: list[int] = []
         for tree, weight in zip(trees, weights, strict=True):
-            rest()
-            of_tree, n_features = _nodes(tree, weight, n_splits)
-            nodes += of_tree
-            n_splits += len(tree.left)
-            offsets.append(len(nodes))
-            n_points.append((n_features + 1) // 2)  # q points are exact up to degree 2q - 1.
-        share = np.array([node.share for node in nodes], np.float64)
-        share_before = np.array([node.previous_share for node in nodes], np.float64)
-        value = np.array([node.value for node in nodes], np.float64)
-        previous = np.array([node.previous for node in nodes], np.int64)
+            throttle()
+            of_tree, slots_of_tree = _branches(tree, weight)
+            branches += of_tree
+            slots += slots_of_tree
+        factors, changes = _coefficients(branches)
+        both = np.concatenate([factors, changes], axis=2).reshape(-1, 2, N_POINTS, 2, 3)
+        # From [split, side, point, kind, term] to [split, point, kind and side and term].
+        packed = both.transpose(0, 2, 3, 1, 4).reshape(-1, N_POINTS, _TERMS)
         return cls(
-            np.array(offsets, np.int64),
-            np.array(n_points, np.int64),
-            np.array([node.split for node in nodes], np.int64),
-            np.array([node.is_right for node in nodes], np.bool_),
-            np.array([node.parent for node in nodes], np.int64),
-            previous,
-            np.array([node.first_child for node in nodes], np.int64),
-            share,
-            share_before,
-            value,
-            *_coefficients(previous == 0, share, share_before, value, np.repeat(n_points, np.diff(offsets))),
+            np.array(slots, np.uint16),
+            np.array([branch.previous for branch in branches[::2]], np.uint16),
+            np.ascontiguousarray(packed, np.float32),
         )
-
-    def coefficients(self, n_points: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """`factors` and `changes` with another number of points per tree."""
-        return _coefficients(
-            self.previous == 0,
-            self.share,
-            self.previous_share,
-            self.value,
-            np.repeat(n_points, np.diff(self.tree_offset)),
-        )
-
-
-def _coefficients(
-    is_first: NDArray[np.bool_],
-    share: NDArray[np.float64],
-    previous_share: NDArray[np.float64],
-    value: NDArray[np.float64],
-    n_points: NDArray[np.int64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """`TreePaths.factors` and `TreePaths.changes`, zero after a node's own number of points.
-
-    For a node and a point t, u = 1 - t: the factor of its feature in the products below it is t + u·share
-    if the row agrees, else u·share. What knowing the feature changes is the same product with that factor
-    replaced by 1 - share or -share. Where the feature was asked before, the factor of `previous` is
-    replaced, and what has been counted there for the leaves below is taken back.
-    """
-    most = int(n_points.max(initial=0))
-    factors, changes = (np.zeros((len(share), 3, most)) for _ in range(2))
-    for q in range(1, most + 1):
-        at, weights = np.polynomial.legendre.leggauss(q)
-        t, weights = (at + 1) / 2, weights / 2
-        u = 1.0 - t
-        here = np.flatnonzero(n_points == q)
-        first = is_first[here][:, None]
-        z, before = share[here][:, None], previous_share[here][:, None]
-        undo = np.where(first, 1.0, 1.0 / (t + u * before))
-        counted = np.where(first, 0.0, (1.0 - before) * undo)
-        factor = np.where(first, u * z, z / before)
-        change = np.where(first, -weights / u, 0.0)
-        factors[here, 0, :q] = factor
-        factors[here, 1, :q] = (t + u * z) * undo - factor
-        factors[here, 2, :q] = u * z * undo - factor
-        changes[here, 0, :q] = change
-        changes[here, 1, :q] = weights * ((1.0 - z) / (t + u * z) - counted) - change
-        changes[here, 2, :q] = weights * (-1.0 / u - counted) - change
-    return factors * value[:, None, None], changes
 
 
 @dataclass(slots=True)
-class _Node:
-    """One row of `TreePaths`."""
+class _Branch:
+    """One side of a split."""
 
-    split: int
-    is_right: bool
-    parent: int
     previous: int
     share: float
+    """Share of the training rows that agree with all branches on this feature down to here: the product of
+    their shares, each of the rows at its split."""
     previous_share: float
-    first_child: int
+    """The share of `previous`; 1 without one."""
     value: float
+    """Weighted leaf value; 1 if another split follows."""
 
 
-def _nodes(tree: Tree, weight: float, first_split: int) -> tuple[list[_Node], int]:
-    """The nodes of one tree, and the most features that a path asks."""
+def _branches(tree: Tree, weight: float) -> tuple[list[_Branch], list[int]]:
+    """The two branches of each split of a tree, left before right, and the slot of each split."""
     counts = _split_counts(tree)
-    nodes: list[_Node] = []
-    most_features = 0
-    # A split, its own node number, and for each feature asked above it the lowest node below such a split.
-    pending: list[tuple[int, int, dict[int, int]]] = [(0, 0, {})] if len(tree.left) else []
-    while pending:
-        split, number, asked = pending.pop()
+    branches: list[_Branch] = []
+    slots = [0] * len(tree.left)
+    # Per split, for each feature asked above it, the slot of the lowest branch below such a split.
+    asked: list[dict[int, int]] = [{} for _ in tree.left]
+    for split in range(len(tree.left)):  # LightGBM writes children after their parent.
         feature = int(tree.split_feature[split])
-        previous = asked.get(feature, 0)
-        previous_share = nodes[previous - 1].share if previous else 1.0
-        if number:
-            nodes[number - 1].first_child = len(nodes) + 1
-        for is_right, child in ((False, int(tree.left[split])), (True, int(tree.right[split]))):
+        previous = asked[split].get(feature, 0)
+        previous_share = branches[previous - 1].share if previous else 1.0
+        for slot, child in (
+            (2 * split + 1, int(tree.left[split])),
+            (2 * split + 2, int(tree.right[split])),
+        ):
             count = tree.leaf_count[~child] if child < 0 else counts[child]
             share = previous_share * float(count) / float(counts[split])
             value = weight * float(tree.leaf_value[~child]) if child < 0 else 1.0
-            nodes.append(
-                _Node(first_split + split, is_right, number, previous, share, previous_share, 0, value)
-            )
-            now_asked = {**asked, feature: len(nodes)}
-            most_features = max(most_features, len(now_asked))
+            branches.append(_Branch(previous, share, previous_share, value))
             if child >= 0:
-                pending.append((child, len(nodes), now_asked))
-    return nodes, most_features
+                slots[child] = slot
+                asked[child] = {**asked[split], feature: slot}
+    return branches, slots
 
 
 def _split_counts(tree: Tree) -> NDArray[np.float64]:
     """Training rows per split."""
     counts = np.empty(len(tree.left))
-    for split in range(len(counts) - 1, -1, -1):  # Children are written after their parent.
+    for split in range(len(counts) - 1, -1, -1):  # Children come after their parent.
         left, right = int(tree.left[split]), int(tree.right[split])
         counts[split] = (tree.leaf_count[~left] if left < 0 else counts[left]) + (
             tree.leaf_count[~right] if right < 0 else counts[right]
@@ -188,94 +124,108 @@ def _split_counts(tree: Tree) -> NDArray[np.float64]:
     return counts
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def attribute(  # type: ignore[no-untyped-def]
-    X, column_feature, column_fill, column_zero_is_missing, column_is_bounded, split_column, threshold,
-    tree_offset, n_points, split, is_right, parent, previous, first_child, factors, changes, added,
-):  # fmt: skip
-    """Adds each row's Shapley values to `added` [n_rows, n_features].
+def _coefficients(branches: list[_Branch]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The factors and changes of all branches, [n_branches, N_POINTS, 3] each, as (a, b, c).
 
-    Down the tree go the products, and a leaf's are counted at once; up come the sums of the leaves below.
+    For a branch and a point t, with u = 1 - t and z its share, the factor of its feature in the products
+    below is t + u·z if the row agrees, else u·z. Knowing the feature replaces it by 1 - z or by -z. Where
+    the feature was asked before, the factor of `previous` is divided out, and the change that was counted at
+    `previous` for the leaves below is taken back.
     """
-    n_nodes = 1
-    for tree in range(len(n_points)):
-        n_nodes = max(n_nodes, tree_offset[tree + 1] - tree_offset[tree] + 1)
-    n_rows = len(X)
-    number = factors.dtype.type
-    zero, one = number(0), number(1)
-    product = np.ones((n_nodes, max(1, factors.shape[2]), _LANES), factors.dtype)
-    # Per node and row: whether the row agrees with all edges on the feature, and with all but this one.
-    agrees, agreed = np.zeros((n_nodes, _LANES), factors.dtype), np.zeros((n_nodes, _LANES), factors.dtype)
-    block = np.empty((_LANES, X.shape[1]), X.dtype)
-    columns = np.empty((len(column_feature), _LANES), X.dtype)
-    sums = np.empty((X.shape[1], _LANES), factors.dtype)
-    for begin in range(0, n_rows, _LANES):
-        for r in range(_LANES):
-            block[r] = X[min(begin + r, n_rows - 1)]  # The last row fills the lanes left over.
+    at, weights = np.polynomial.legendre.leggauss(N_POINTS)
+    t, weights = (at + 1) / 2, weights / 2
+    u = 1.0 - t
+    z = np.array([branch.share for branch in branches], np.float64)[:, None]
+    before = np.array([branch.previous_share for branch in branches], np.float64)[:, None]
+    value = np.array([branch.value for branch in branches], np.float64)[:, None]
+    is_first = np.array([branch.previous == 0 for branch in branches], np.bool_)[:, None]
+    # Each in three cases: the row agrees with all branches; only down to `previous`; not even so far.
+    undo = np.where(is_first, 1.0, 1.0 / (t + u * before))
+    counted = np.where(is_first, 0.0, weights * (1.0 - before) * undo)
+    all_factor, all_change = (t + u * z) * undo, weights * (1.0 - z) / (t + u * z) - counted
+    part_factor, part_change = u * z * undo, -weights / u - counted
+    # Without a `previous` the third case cannot be: `agreed` is 1, and its term is folded into a.
+    none_factor, none_change = np.where(is_first, part_factor, z / before), np.where(is_first, part_change, 0)
+    factors = np.stack([none_factor, all_factor - part_factor, part_factor - none_factor], axis=2)
+    changes = np.stack([none_change, all_change - part_change, part_change - none_change], axis=2)
+    return factors * value[:, :, None], changes
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def add_shapley_values(  # type: ignore[no-untyped-def]  # numba
+    X, column_feature, column_fill, column_zero_is_missing, column_is_bounded, tree_offset, split_column,
+    threshold, slot, previous, coefficients, added,
+):  # fmt: skip
+    """Adds each row's Shapley values to `added` [n_rows, n_features]; `X` is float32 in row order."""
+    n_slots = 1
+    for tree in range(len(tree_offset) - 1):
+        n_slots = max(n_slots, 2 * (tree_offset[tree + 1] - tree_offset[tree]) + 1)
+    one, zero = np.float32(1), np.float32(0)
+    width = N_LANES * N_POINTS
+    # Per slot, point and row: the product down to here; in the second pass, the sum over the leaves below.
+    product = np.ones(n_slots * width, np.float32)
+    # Per slot and row: whether the row agrees with all branches on the feature down to here. Slot 0 is 1.
+    agrees = np.ones(n_slots * N_LANES, np.float32)
+    block = np.empty((N_LANES, X.shape[1]), np.float32)
+    columns = np.empty((len(column_feature), N_LANES), np.float32)
+    values = columns.reshape(-1)
+    sums = np.empty(X.shape[1] * N_LANES, np.float32)
+    for begin in range(0, len(X), N_LANES):
+        # 1. The values of the next 32 rows, one column after the other, missing values replaced.
+        for r in range(N_LANES):
+            block[r] = X[min(begin + r, len(X) - 1)]  # The last row fills the lanes left over.
         fill_columns(
             block, 0, column_feature, column_fill, column_zero_is_missing, column_is_bounded, columns
         )
         sums[:] = zero
-        for tree in range(len(n_points)):
-            offset = tree_offset[tree] - 1
-            last = tree_offset[tree + 1] - tree_offset[tree]
-            for node in range(1, last + 1):
-                i = offset + node
-                x, limit = columns[split_column[split[i]]], threshold[split[i]]
-                total = sums[column_feature[split_column[split[i]]]]
-                is_first, is_leaf = previous[i] == 0, first_child[i] == 0
-                here, only_before = agrees[node], agreed[node]
-                if is_right[i]:
-                    for r in range(_LANES):
-                        here[r] = one if x[r] > limit else zero
-                else:
-                    for r in range(_LANES):
-                        here[r] = zero if x[r] > limit else one
-                if not is_first:
-                    before = agrees[previous[i]]
-                    for r in range(_LANES):
-                        here[r] *= before[r]
-                        only_before[r] = before[r] - here[r]
-                for q in range(n_points[tree]):
-                    source, target = product[parent[i], q], product[node, q]
-                    f, f_here, f_before = factors[i, 0, q], factors[i, 1, q], factors[i, 2, q]
-                    c, c_here, c_before = changes[i, 0, q], changes[i, 1, q], changes[i, 2, q]
-                    if is_leaf and is_first:
-                        for r in range(_LANES):
-                            p = source[r] * (f + here[r] * f_here)
-                            target[r] = p
-                            total[r] += p * (c + here[r] * c_here)
-                    elif is_leaf:
-                        for r in range(_LANES):
-                            p = source[r] * (f + here[r] * f_here + only_before[r] * f_before)
-                            target[r] = p
-                            total[r] += p * (c + here[r] * c_here + only_before[r] * c_before)
-                    elif is_first:
-                        for r in range(_LANES):
-                            target[r] = source[r] * (f + here[r] * f_here)
-                    else:
-                        for r in range(_LANES):
-                            target[r] = source[r] * (f + here[r] * f_here + only_before[r] * f_before)
-            for node in range(last, 0, -1):
-                i = offset + node
-                child = first_child[i]
-                if child == 0:
-                    continue
-                here, only_before = agrees[node], agreed[node]
-                total = sums[column_feature[split_column[split[i]]]]
-                for q in range(n_points[tree]):
-                    target, left, right = product[node, q], product[child, q], product[child + 1, q]
-                    c, c_here, c_before = changes[i, 0, q], changes[i, 1, q], changes[i, 2, q]
-                    if previous[i] == 0:
-                        for r in range(_LANES):
-                            p = left[r] + right[r]
-                            target[r] = p
-                            total[r] += p * (c + here[r] * c_here)
-                    else:
-                        for r in range(_LANES):
-                            p = left[r] + right[r]
-                            target[r] = p
-                            total[r] += p * (c + here[r] * c_here + only_before[r] * c_before)
-        for r in range(min(_LANES, n_rows - begin)):
+        for tree in range(len(tree_offset) - 1):
+            first, last = tree_offset[tree], tree_offset[tree + 1] - 1
+            product[:width] = one
+            # 2. Down the tree: which rows agree with each branch, and its product from that of its parent.
+            for i in range(first, last + 1):
+                left_slot = 2 * (i - first) + 1
+                agreed = load(agrees, previous[i] * N_LANES)
+                x = load(values, split_column[i] * N_LANES)
+                right = agreed * where_above(x, threshold[i], one, zero)
+                left = agreed - right
+                store(agrees, left_slot * N_LANES, left)
+                store(agrees, (left_slot + 1) * N_LANES, right)
+                for p in range(N_POINTS):
+                    above = load(product, slot[i] * width + p * N_LANES)
+                    left_factor, right_factor = (
+                        left * coefficients[i, p, 1] + spread(coefficients[i, p, 0]),
+                        right * coefficients[i, p, 4] + spread(coefficients[i, p, 3]),
+                    )
+                    if previous[i] != 0:
+                        left_factor, right_factor = (
+                            agreed * coefficients[i, p, 2] + left_factor,
+                            agreed * coefficients[i, p, 5] + right_factor,
+                        )
+                    store(product, left_slot * width + p * N_LANES, above * left_factor)
+                    store(product, (left_slot + 1) * width + p * N_LANES, above * right_factor)
+            # 3. Up the tree: the sum over the leaves below each branch times the change goes to the feature.
+            for i in range(last, first - 1, -1):
+                left_slot = 2 * (i - first) + 1
+                agreed = load(agrees, previous[i] * N_LANES)
+                left, right = load(agrees, left_slot * N_LANES), load(agrees, (left_slot + 1) * N_LANES)
+                feature = column_feature[split_column[i]] * N_LANES
+                total = load(sums, feature)
+                for p in range(N_POINTS):
+                    below_left = load(product, left_slot * width + p * N_LANES)
+                    below_right = load(product, (left_slot + 1) * width + p * N_LANES)
+                    store(product, slot[i] * width + p * N_LANES, below_left + below_right)
+                    left_change, right_change = (
+                        left * coefficients[i, p, 7] + spread(coefficients[i, p, 6]),
+                        right * coefficients[i, p, 10] + spread(coefficients[i, p, 9]),
+                    )
+                    if previous[i] != 0:
+                        left_change, right_change = (
+                            agreed * coefficients[i, p, 8] + left_change,
+                            agreed * coefficients[i, p, 11] + right_change,
+                        )
+                    total = total + below_left * left_change + below_right * right_change
+                store(sums, feature, total)
+        # 4. Back to one row per result.
+        for r in range(min(N_LANES, len(X) - begin)):
             for feature in range(X.shape[1]):
-                added[begin + r, feature] = sums[feature, r]
+                added[begin + r, feature] += sums[feature * N_LANES + r]

@@ -1,14 +1,14 @@
-"""Scores of the list for a user without history."""
+"""Probabilities of the list for a cold-start user: one without a history."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-def decreasing_fit(values: NDArray[np.floating]) -> NDArray[np.float64]:
+def isotonic_decreasing(values: NDArray[np.floating]) -> NDArray[np.float64]:
     """The never-increasing sequence closest to `values` in least squares (pool adjacent violators).
 
-    Newcomers see popular movies, and each is scored with the share of its raters who
-    liked it. Pooled so, the scores are probabilities of a like that agree with the order shown.
+    A cold-start list is ordered by popularity, and a movie's probability is the share of its raters who
+    liked it. After isotonic regression the probabilities agree with the order of the list.
     """
     means: list[float] = []
     sizes: list[int] = []

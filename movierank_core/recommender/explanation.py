@@ -1,7 +1,7 @@
-"""Why a movie is where it is for one history, or why it is not there at all.
+"""The explanation of one movie for one history: its rank, or the reason why it is not listed.
 
-The movie is scored by the same calls as in a ranking. One that no ranking of this request would hold is
-scored as if it were one more candidate, which is what the model would have given it.
+The movie is scored by the same calls as in a ranking. A movie that is not a candidate of the request is
+scored as one more candidate.
 """
 
 from dataclasses import replace
@@ -10,25 +10,23 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from movierank_core.data.catalogue import Catalogue
 from movierank_core.recommender.degradation import ServedBy
 from movierank_core.recommender.state import RankingState
-from movierank_core.reranking.filters import Filters, admitted
 from movierank_core.retrieval.candidates import Candidates
 from movierank_core.retrieval.query import Query
 
 
 class SourceView(msgspec.Struct, frozen=True, kw_only=True):
-    """What one candidate source says of the movie."""
+    """The score of the movie by one candidate source."""
 
     name: str
     weight: float
-    """Of its proposals when they are fused."""
+    """Weight of the source's proposals in the fusion."""
     score: float
     rank: int | None
-    """Its place among what may be shown, from 1; None where the source has nothing to say (0 or less)."""
+    """Rank among the eligible movies, from 1; None for a score of 0 or less."""
     proposes: bool
-    """Whether the place is high enough to be proposed."""
+    """Whether the rank is high enough for a proposal."""
 
 
 class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,9 +34,9 @@ class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     value: float | None
-    """None where it is missing."""
+    """None if it is missing."""
     contribution: float
-    """What it adds to the raw score."""
+    """Shapley value: the part of the raw score that the feature adds."""
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,50 +44,29 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 
     served_by: ServedBy
     filtered_by: list[str]
-    """Every rule that keeps the movie out: `seen`, `hidden`, `filters.<field>`."""
+    """Every rule that excludes the movie: `seen`, `hidden`, `filters.<field>`."""
     is_candidate: bool
-    """Whether it is among the candidates, or would be if no rule kept it out."""
+    """Whether it is a candidate, or would be without the rules that exclude it."""
     rank: int | None
-    """Its place in the ranking of this request without diversity, from 1; None if it is not in it."""
+    """Rank in the request's list without diversity, from 1; None if it is not listed."""
     would_rank: int
-    """Its place there if no rule kept it out and it were a candidate in any case."""
+    """Rank in that list if no rule excluded it and it were a candidate."""
     n_candidates: int
-    """How many candidates it is compared with, itself included."""
+    """Number of candidates in that list, the movie included."""
     score: float
     raw_score: float
     contributions: dict[str, float]
-    """Family to contribution; with `base` they sum to `raw_score`."""
+    """Contribution by family, and `base`; they sum to `raw_score`."""
     features: list[FeatureView]
-    """In the model's order; empty where the trees were not asked."""
+    """In the model's order; empty if the ranker did not score the movie."""
     reasons: list[str]
     sources: list[SourceView]
-
-
-def broken_rules(
-    query: Query,
-    row: int,
-    *,
-    exclude_seen: bool,
-    filters: Filters | None,
-    catalogue: Catalogue,
-    n_events: NDArray[np.float32],
-) -> list[str]:
-    """The rules of a request that keep the movie out, each of which would do so alone."""
-    rules = []
-    if row in query.hidden:
-        rules.append("hidden")
-    elif exclude_seen and row in query.excluded:
-        rules.append("seen")
-    for name, value in ({} if filters is None else msgspec.structs.asdict(filters)).items():
-        if value is not None and not admitted(Filters(**{name: value}), catalogue, n_events)[row]:
-            rules.append(f"filters.{name}")
-    return rules
 
 
 def source_views(
     state: RankingState, query: Query, row: int, eligible: NDArray[np.bool_]
 ) -> list[SourceView]:
-    """What each source says of a row among the `eligible` ones, of which it must be one."""
+    """The view of each source on a row, which must be eligible, among the `eligible` rows."""
     views = []
     earlier = np.arange(len(eligible)) < row
     for name, source in state.sources.items():
@@ -103,7 +80,10 @@ def source_views(
 
 
 def with_candidate(candidates: Candidates, row: int, views: list[SourceView]) -> Candidates:
-    """The candidates with `row` behind the last, where it changes nothing for them; the same if it is one."""
+    """The candidates with `row` appended after the fused ones, whose features stay the same.
+
+    Unchanged if `row` is a candidate already.
+    """
     if row in candidates.rows:
         return candidates
     return replace(

@@ -1,11 +1,12 @@
-"""Why a movie is where it is, in short codes that follow from the model's own attribution.
+"""Reason codes: the families of features that raise a movie's score most.
 
-A result's contributions (one per feature, Shapley values over the trees) are summed by family; the
-families that raise the score most, in order, become codes.
+The contributions of a result (one Shapley value per feature) are summed by family. `/rank` and `/explain` use
+the same values, so the codes always agree with the contributions.
 """
 
 import math
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,28 +14,97 @@ from numpy.typing import NDArray
 from movierank_core.features.matrix import GenreTaste
 from movierank_core.features.movie_state import MovieState
 from movierank_core.features.registry import Feature
+from movierank_core.retrieval.query import Query
+from movierank_core.retrieval.source import Source
 
 MAX_REASONS: Final = 3
+"""Maximum codes per result."""
 PROFILE_FAMILY: Final = "your_profile"
-"""Facts of the user alone: they shift all movies of a request and explain none of them."""
-BECAUSE_FAMILIES: Final = ("liked_together", "watched_together", "watched_next", "taste_match")
-"""Families in which one item of the history can be named as the one that counted most."""
+"""Facts about the user alone: they shift all movies of a request alike, so they give no reason."""
+BECAUSE_FAMILIES: Final = ("liked_together", "watched_together", "watched_next")
+"""Families of item-to-item sources whose reason names a movie of the history."""
+
+
+class Because(NamedTuple):
+    """The history item behind a family's contribution to one result."""
+
+    family: str
+    movie_id: int
 
 
 def families_of(features: tuple[Feature, ...]) -> tuple[list[str], NDArray[np.int64]]:
-    """Family names in order of first appearance, and the family number of every feature."""
+    """Family names in order of first appearance, and per feature the index of its family."""
     names = list(dict.fromkeys(feature.family for feature in features))
     return names, np.array([names.index(feature.family) for feature in features], np.int64)
 
 
 def sum_by_family(
-    contributions: NDArray[np.float64], family_numbers: NDArray[np.int64], n_families: int
+    contributions: NDArray[np.float64], family_of: NDArray[np.int64], n_families: int
 ) -> NDArray[np.float64]:
     """[n_results, n_families] from contributions [n_results, n_features]."""
     sums = np.zeros((n_families, len(contributions)))
-    # Not by a product of matrices, whose last bit depends on how many results there are.
-    np.add.at(sums, family_numbers, contributions.T)
+    # Not a product of matrices: its last bit depends on the number of results.
+    np.add.at(sums, family_of, contributions.T)
     return sums.T
+
+
+class BecauseSource(NamedTuple):
+    """A source that may name a history item, with its features."""
+
+    source: Source
+    features: NDArray[np.int64]
+    """Feature columns that belong to this source alone."""
+
+
+def because_sources(sources: Mapping[str, Source], features: tuple[Feature, ...]) -> list[BecauseSource]:
+    """The sources of `BECAUSE_FAMILIES` that have features in the model."""
+    found = []
+    for name, source in sources.items():
+        columns = [column for column, feature in enumerate(features) if feature.source == name]
+        if columns and source.family in BECAUSE_FAMILIES:
+            found.append(BecauseSource(source, np.array(columns, np.int64)))
+    return found
+
+
+def because_items(
+    sources: list[BecauseSource],
+    query: Query,
+    rows: NDArray[np.int64],
+    movie_ids: NDArray[np.int64],
+    per_feature: NDArray[np.float64],
+    families: list[str],
+    per_family: NDArray[np.float64],
+) -> list[Because | None]:
+    """For each result, the liked history item behind the leading family that can name one.
+
+    Families are tried by descending contribution; within a family, its sources by the descending sum of their
+    features' contributions. Only positive contributions count. The item is the one that adds most to the
+    source's score, among the liked movies of the history. None if no source can name one.
+
+    `rows` are the catalogue rows of the results; `per_feature` is [n_results, n_features] and `per_family`
+    [n_results, n_families].
+    """
+    found: list[Because | None] = [None] * len(rows)
+    if not sources:
+        return found
+    # 1. [n_results, n_sources]: the contributions of each source, and those of its family.
+    own = np.stack([per_feature[:, source.features].sum(axis=1) for source in sources], axis=1)
+    of_family = per_family[:, [families.index(source.source.family) for source in sources]]
+    # 2. Sources by family first, then by their own contribution; the others are never asked.
+    is_usable = (own > 0) & (of_family > 0)
+    preference = np.lexsort((-own, -of_family, ~is_usable), axis=1)
+    n_usable = is_usable.sum(axis=1)
+    # 3. Ask every result's first source, then the second source of those still open, and so on.
+    for attempt in range(len(sources)):
+        still_open = [i for i in range(len(rows)) if found[i] is None and attempt < n_usable[i]]
+        for index in sorted({int(preference[i, attempt]) for i in still_open}):
+            results = np.array([i for i in still_open if preference[i, attempt] == index], np.int64)
+            source = sources[index].source
+            items = source.attribute(query, rows[results], np.full(len(results), -1, np.int64))
+            for i, item in zip(results.tolist(), items.tolist(), strict=True):
+                if item >= 0:
+                    found[i] = Because(source.family, int(movie_ids[query.rows[item]]))
+    return found
 
 
 def reason_codes(
@@ -42,25 +112,23 @@ def reason_codes(
     contributions: NDArray[np.float64],
     *,
     rows: NDArray[np.int64],
-    because: list[int | None],
+    because: list[Because | None],
     taste: GenreTaste,
     state: MovieState,
     genres: list[str],
 ) -> list[list[str]]:
     """The codes of every result, at most three each, the strongest first.
 
-    `rows` are the results, `contributions` [n_results, n_families] theirs, and `because` the movie of the
-    history that counted most for each. Only families with a positive contribution count. A family that
-    speaks of genre, era or a history item is completed with which one; where there is none (no genre that
-    the history has, no history item that counted), the family gives no reason.
+    `rows` are the catalogue rows of the results and `contributions` [n_results, n_families]. Only families
+    with a positive contribution give a reason. The code of a genre, an era or a history item names it. A
+    family without one (no genre in common with the history, no release year, no history item) gives none.
     """
     order = np.argsort(-contributions, axis=1, kind="stable").tolist()
     values = contributions.tolist()
     matching = _matching_genres(rows, taste, state, genres)
     years = state.release_year[rows].tolist()
     return [
-        _strongest(families, order[place], values[place], because[place], matching[place], years[place])
-        for place in range(len(rows))
+        _strongest(families, order[i], values[i], because[i], matching[i], years[i]) for i in range(len(rows))
     ]
 
 
@@ -68,25 +136,26 @@ def _strongest(
     families: list[str],
     order: list[int],
     contributions: list[float],
-    because_movie_id: int | None,
+    because: Because | None,
     genre: str | None,
     year: float,
 ) -> list[str]:
     codes: list[str] = []
-    for position in order:
-        if contributions[position] <= 0 or len(codes) == MAX_REASONS:
+    for family in order:
+        if contributions[family] <= 0 or len(codes) == MAX_REASONS:
             break
-        code = _code(families[position], because_movie_id, genre, year)
-        if code is not None and code not in codes:
+        code = _code(families[family], because, genre, year)
+        if code is not None:
             codes.append(code)
     return codes
 
 
-def _code(family: str, because_movie_id: int | None, genre: str | None, year: float) -> str | None:
+def _code(family: str, because: Because | None, genre: str | None, year: float) -> str | None:
     if family == PROFILE_FAMILY:
         return None
     if family in BECAUSE_FAMILIES:
-        return None if because_movie_id is None else f"because_you_liked:{because_movie_id}"
+        is_named = because is not None and because.family == family
+        return f"because_you_liked:{because.movie_id}" if is_named else None
     if family == "genre_match":
         return None if genre is None else f"genre_match:{genre.lower().replace(' ', '_')}"
     if family == "era_match":
@@ -97,10 +166,10 @@ def _code(family: str, because_movie_id: int | None, genre: str | None, year: fl
 def _matching_genres(
     rows: NDArray[np.int64], taste: GenreTaste, state: MovieState, genres: list[str]
 ) -> list[str | None]:
-    """Each movie's genre that the history shares most: by share of the history, then by its ratings."""
+    """Per movie, its genre that the history shares most: by share of the history, then by its ratings."""
     if not genres:
         return [None] * len(rows)
     shared = (state.genres[rows] > 0) & (taste.share > 0)
     best = np.where(shared, taste.appeal, -np.inf).argmax(axis=1)
     is_shared = shared[np.arange(len(rows)), best].tolist()
-    return [genres[number] if there else None for number, there in zip(best.tolist(), is_shared, strict=True)]
+    return [genres[genre] if there else None for genre, there in zip(best.tolist(), is_shared, strict=True)]

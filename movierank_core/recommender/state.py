@@ -11,19 +11,20 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from movierank_core.background import rest
+from movierank_core.background import throttle
 from movierank_core.config import ModelConfig
 from movierank_core.data.catalogue import Catalogue
 from movierank_core.data.history import History
 from movierank_core.data.interactions import InteractionArrays
 from movierank_core.features.movie_state import MovieState
+from movierank_core.reranking.filters import Filters, eligible_rows
 from movierank_core.retrieval.candidates import Candidates, UnratedRows, find_candidates
 from movierank_core.retrieval.fit_context import FitContext
 from movierank_core.retrieval.query import Query
 from movierank_core.retrieval.registry import fit_sources, source_types
 from movierank_core.retrieval.source import Arrays, Source
 
-LITTLE_KNOWN_DAYS: Final = 365
+COLD_ITEM_DAYS: Final = 365
 """Days after a movie's first event in which few events do not count against it."""
 
 
@@ -41,9 +42,9 @@ class RankingState:
     fusion: dict[str, float] = field(default_factory=dict)
     """What each source's proposals weigh when they are fused; 1 where it is not named."""
     min_movie_events: int = 0
-    """Movies with fewer events may be little known."""
+    """Movies with fewer events may be cold items."""
     n_little_known: int = 0
-    """Little-known movies that are candidates in any case, and have places reserved."""
+    """Maximum cold items that are candidates in any case and may move up into a slot."""
 
     def with_fusion(self, weights: dict[str, float]) -> "RankingState":
         """The same state with other weights of its sources."""
@@ -55,18 +56,18 @@ class RankingState:
         return self.movies.n_events > 0
 
     @cached_property
-    def is_little_known(self) -> NDArray[np.bool_]:
+    def is_cold_item(self) -> NDArray[np.bool_]:
         """Per catalogue row, whether it has fewer than `min_movie_events` events, none over a year old.
 
         One with as few in more time had its chance.
         """
-        is_old = self.movies.days_known > LITTLE_KNOWN_DAYS  # NaN, and so not old, without an event.
+        is_old = self.movies.days_known > COLD_ITEM_DAYS  # NaN, and so not old, without an event.
         return (self.movies.n_events < self.min_movie_events) & ~is_old
 
     @cached_property
     def little_known(self) -> NDArray[np.int64]:
         """The rows of the little-known movies, ascending."""
-        return np.flatnonzero(self.is_little_known)
+        return np.flatnonzero(self.is_cold_item)
 
     @cached_property
     def _little_known(self) -> UnratedRows:
@@ -80,6 +81,19 @@ class RankingState:
             self.movies.mean_rating_of_all,
             self.movies.like_share_of_all,
             self.max_history,
+        )
+
+    def eligible(
+        self,
+        query: Query,
+        catalogue: Catalogue,
+        *,
+        exclude_seen: bool = True,
+        filters: Filters | None = None,
+    ) -> NDArray[np.bool_]:
+        """Per catalogue row, whether the request may show it; see `filters.eligible_rows`."""
+        return eligible_rows(
+            query, catalogue, self.movies.n_events, exclude_seen=exclude_seen, filters=filters
         )
 
     def candidates(self, query: Query, eligible: NDArray[np.bool_]) -> Candidates:
@@ -132,14 +146,14 @@ class RankingState:
             n_candidates=facts["n_candidates"],
             max_history=facts["max_history"],
             fusion=facts["fusion"],
-            # States that were saved before there were reserved places have none.
+            # States that were saved before there were cold-item slots have none.
             min_movie_events=facts.get("min_movie_events", 0),
             n_little_known=facts.get("n_little_known", 0),
         )
 
 
 def _read_arrays(folder: Path, name: str) -> Arrays:
-    rest()
+    throttle()
     return {
         path.name.removeprefix(f"{name}.").removesuffix(".npy"): np.asarray(
             np.load(path, mmap_mode="r", allow_pickle=False)

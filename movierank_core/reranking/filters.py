@@ -1,4 +1,8 @@
-"""Business rules: which movies a request admits."""
+"""Business rules: which movies a request may show.
+
+`eligible_rows` is the one rule for rankings, training rows and evaluation; `broken_rules` names the parts of
+it that a movie breaks.
+"""
 
 import msgspec
 import numpy as np
@@ -6,17 +10,18 @@ import polars as pl
 from numpy.typing import NDArray
 
 from movierank_core.data.catalogue import Catalogue
+from movierank_core.retrieval.query import Query
 
 
 class Filters(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """Every field is optional; None does not restrict. A movie that lacks a fact fails a filter on it."""
+    """Filters of a request; None does not restrict. A movie whose fact is missing fails a filter on it."""
 
     genres_any: list[str] | None = None
-    """At least one of these (upper or lower case)."""
+    """The movie has at least one of these genres (upper or lower case)."""
     genres_all: list[str] | None = None
-    """All of these."""
+    """The movie has all of these genres."""
     genres_none: list[str] | None = None
-    """None of these."""
+    """The movie has none of these genres."""
     year_min: int | None = None
     year_max: int | None = None
     runtime_min: int | None = None
@@ -26,10 +31,54 @@ class Filters(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
     languages: list[str] | None = None
     """ISO 639-1 codes of the original language."""
     min_votes: int | None = None
-    """Events (ratings and feedback) that the movie has, at least."""
+    """Minimum events (ratings and feedback) of the movie."""
     max_votes: int | None = None
-    """And at most: what few know, found by what it is like."""
+    """Maximum events of the movie; a low one finds little-known movies by their content."""
     exclude_movie_ids: list[int] | None = None
+
+
+def eligible_rows(
+    query: Query,
+    catalogue: Catalogue,
+    n_events: NDArray[np.float32],
+    *,
+    exclude_seen: bool = True,
+    filters: Filters | None = None,
+) -> NDArray[np.bool_]:
+    """Per catalogue row, whether the request may show it.
+
+    Hidden movies are never eligible, seen ones only without `exclude_seen`, and all must pass the filters.
+    `n_events` has one entry per catalogue row.
+    """
+    mask = np.ones(len(catalogue), np.bool_)
+    mask[query.excluded if exclude_seen else query.hidden] = False
+    if filters is not None:
+        mask &= admitted(filters, catalogue, n_events)
+    return mask
+
+
+def broken_rules(
+    row: int,
+    query: Query,
+    catalogue: Catalogue,
+    n_events: NDArray[np.float32],
+    *,
+    exclude_seen: bool = True,
+    filters: Filters | None = None,
+) -> list[str]:
+    """Each rule of `eligible_rows` that excludes the row by itself: `hidden`, `seen`, `filters.<field>`.
+
+    Empty exactly if the row is eligible. A hidden movie is not called seen as well.
+    """
+    rules = []
+    if not eligible_rows(query, catalogue, n_events, exclude_seen=False)[row]:
+        rules.append("hidden")
+    elif not eligible_rows(query, catalogue, n_events, exclude_seen=exclude_seen)[row]:
+        rules.append("seen")
+    for name, value in ({} if filters is None else msgspec.structs.asdict(filters)).items():
+        if value is not None and not admitted(Filters(**{name: value}), catalogue, n_events)[row]:
+            rules.append(f"filters.{name}")
+    return rules
 
 
 def admitted(filters: Filters, catalogue: Catalogue, n_events: NDArray[np.float32]) -> NDArray[np.bool_]:

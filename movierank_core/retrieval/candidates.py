@@ -42,7 +42,7 @@ class Candidates:
     """Fused score per candidate; 0 for a candidate that is not fused."""
     n_fused: int
     """Number of fused candidates, which come first. Features compare each score with these alone."""
-    reserved: NDArray[np.int64]
+    cold_items: NDArray[np.int64]
     """Indices in `rows` of the little-known movies, the most similar to the history first."""
     scores: dict[str, NDArray[np.float32]]
     """By source one score per candidate, whether or not the source proposes it."""
@@ -75,7 +75,7 @@ def find_candidates(
         if fusion.get(name, 1.0) > 0
     }
     fused = fuse(proposals, fusion, n_candidates)
-    reserved = (
+    cold_items = (
         best_rows(
             scores[little_known.source][little_known.columns], little_known.rows, eligible, n_little_known
         )
@@ -83,12 +83,12 @@ def find_candidates(
         else little_known.rows[:0]
     )
     proposed = np.concatenate([little_known.rows[:0], *proposals.values()])
-    rows, indices, n_sources = add_rows(fused.rows, reserved, proposed)
+    rows, indices, n_sources = add_rows(fused.rows, cold_items, proposed)
     return Candidates(
         rows=rows,
         fused=np.concatenate([fused.scores, np.zeros(len(n_sources), np.float32)]),
         n_fused=len(fused.rows),
-        reserved=indices,
+        cold_items=indices,
         scores={name: sources[name].support.at(of_source, rows) for name, of_source in scores.items()},
         n_sources=np.concatenate([fused.n_sources, n_sources]),
     )

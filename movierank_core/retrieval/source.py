@@ -86,8 +86,6 @@ class Source(ABC):
     """Whether a movie without any event can score above 0. Such a source proposes little-known movies."""
     cold_user_weight: ClassVar[float] = 0.0
     """Fusion weight of the source in the list for a user without history; 0 leaves it out."""
-    attribution_order: ClassVar[int | None] = None
-    """Order in which `because_you_liked` asks the sources, the lowest first; None never asks."""
     is_similarity: ClassVar[bool] = False
     """Whether `similar_to` counts for `GET /movie/{movie_id}/similar`; its values are then at most 1."""
     uses_shared_viewers: ClassVar[bool] = False

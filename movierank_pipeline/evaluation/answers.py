@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movierank_core.data.history import LIKE_THRESHOLD
-from movierank_core.recommender.model import RankingModel, Scored
+from movierank_core.recommender.model import RankingModel
+from movierank_core.recommender.scored import Scored
 from movierank_core.retrieval.fusion import fuse, proposals_of
 from movierank_pipeline.evaluation.compare import MAIN
 from movierank_pipeline.evaluation.holdout import Question

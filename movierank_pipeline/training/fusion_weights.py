@@ -33,8 +33,7 @@ def measure_fusion(
     usable = [each for each in requests if len(each[0]) and len(each[2])]
     for history, as_of, targets in usable[:: -(-len(usable) // MAX_REQUESTS) or 1]:
         query = state.query(history, catalogue, as_of)
-        eligible = np.ones(len(catalogue), np.bool_)
-        eligible[query.excluded] = False
+        eligible = state.eligible(query, catalogue)
         for name, source in state.sources.items():
             proposed = proposals_of(source, source.scores(query), eligible, DEPTH)
             recalls[name].append(float(np.isin(targets, proposed).mean()))

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from movierank_core.background import rest
+from movierank_core.background import throttle
 from movierank_serving.catalogue.edit_distance import MAX_WORD, distances
 
 MAX_WORDS: Final = 12
@@ -52,7 +52,7 @@ def fold(text: str) -> str:
 
 
 def _folded(title: str) -> str:
-    rest()
+    throttle()
     return fold(title)
 
 
@@ -75,7 +75,7 @@ class TitleSearch:
         self._popularity = popularity
         rows_by_word: dict[str, list[int]] = {}
         for row, (title, other, year) in enumerate(zip(self._folded, other_titles, years, strict=True)):
-            rest()
+            throttle()
             words = set(title.split())
             if other is not None:
                 words.update(fold(other).split())
@@ -173,7 +173,7 @@ def _letters_of(words: list[str]) -> tuple[NDArray[np.uint16], NDArray[np.int64]
     letters = np.zeros((len(words), MAX_WORD), np.uint16)
     lengths = np.zeros(len(words), np.int64)
     for row, word in enumerate(words):
-        rest()
+        throttle()
         codes = np.frombuffer(word[:MAX_WORD].encode("utf-32-le"), np.uint32)
         letters[row, : len(codes)] = codes & 0xFFFF
         lengths[row] = len(codes)
@@ -188,7 +188,7 @@ def _masks_of(letters: NDArray[np.uint16]) -> NDArray[np.uint64]:
     folded = letters % 64
     occurrence = np.zeros(letters.shape, np.int64)
     for column in range(1, letters.shape[1]):
-        rest()
+        throttle()
         occurrence[:, column] = (folded[:, :column] == folded[:, column : column + 1]).sum(axis=1)
     bits = np.left_shift(np.uint64(1), folded.astype(np.uint64))
     return np.stack(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from movierank_core.atomic import atomic_write
-from movierank_core.background import resting
+from movierank_core.background import throttled
 from movierank_core.errors import BundleError, MovierankError
 from movierank_core.manifest import MANIFEST
 from movierank_core.mlflow_store import BUNDLE_IN_MODEL, CHALLENGER, READY, STATE_TAG, follow_move
@@ -183,7 +183,7 @@ def _is_usable(folder: Path) -> bool:
 
 def _courtesy(copies: ModelCopies) -> AbstractContextManager[None]:
     """Verifying takes its time where a version is served meanwhile."""
-    return nullcontext() if _named(copies, copies.current_file) is None else resting()
+    return nullcontext() if _named(copies, copies.current_file) is None else throttled()
 
 
 def _delete_old(copies: ModelCopies) -> None:

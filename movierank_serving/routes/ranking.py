@@ -8,8 +8,8 @@ from litestar.params import JSONBody
 from msgspec import UNSET
 
 from movierank_core.events.impressions import Shown
-from movierank_core.recommender.degradation import Lenient
-from movierank_core.recommender.recommender import RankOptions
+from movierank_core.recommender.degradation import GracefulDegradation
+from movierank_core.recommender.ranking import RankOptions
 from movierank_serving.routes.dependencies import model_of, problems, state_of
 from movierank_serving.schemas import LeftOut, RankRequest, RankResponse
 from movierank_serving.users.requester import Requester, resolve_requester, visitor_events
@@ -67,7 +67,7 @@ def _answer(
     Ranking is pure computation, so a thread does not make it faster. The hand-over to a thread cost 0.15 ms
     at the median and 5 ms at the 99th percentile, because the interpreter lock changes hands every 5 ms.
     """
-    ladder = Lenient(model.pace, context.started + state.settings.rank_deadline_ms / 1000)
+    degradation = GracefulDegradation(model.latency, context.started + state.settings.rank_deadline_ms / 1000)
     waited_ms = context.elapsed_ms() - read_ms
     try:
         ranking = model.recommender.rank(
@@ -75,13 +75,13 @@ def _answer(
             as_of=requester.as_of,
             k=data.k,
             options=options_of(data),
-            ladder=ladder,
+            degradation=degradation,
         )
     except Exception as error:
         # Below the last rung: nothing of this model can be shown, and the caller is told to come again.
         state.record_failure(model, "ranking", error)
         raise ranking_failed() from error
-    state.record_left_out(model, ladder.left_out)
+    state.record_left_out(model, degradation.left_out)
     state.metrics.ranking(ranking.served_by, {"history": read_ms, "waiting": waited_ms, **ranking.stage_ms})
     view = model.view
     movie_ids = view.catalogue.movie_ids
@@ -112,7 +112,7 @@ def _answer(
         known_user=requester.known.is_known,
         n_history=len(requester.history),
         served_by=ranking.served_by,
-        left_out=[LeftOut(part=entry.part, why=entry.why) for entry in ladder.left_out] or UNSET,
+        left_out=[LeftOut(part=entry.part, why=entry.why) for entry in degradation.left_out] or UNSET,
         unknown_movie_ids=requester.unknown_movie_ids(view),
         feedback=UNSET if requester.known.has_feedback else "unavailable",
         histories=UNSET if state.histories is not None else "unavailable",

@@ -12,9 +12,9 @@ from movierank_core.data.history import History
 from movierank_core.data.history_snapshot import Histories
 from movierank_core.events.store import Watermark
 from movierank_core.manifest import Manifest
-from movierank_core.recommender.degradation import Pace, Strict
+from movierank_core.recommender.degradation import Degradation, PartLatency
 from movierank_core.recommender.explanation import Explanation
-from movierank_core.recommender.recommender import Ranking, RankOptions
+from movierank_core.recommender.ranking import Ranking, RankOptions
 from movierank_serving.catalogue.view import CatalogueView
 from movierank_serving.settings import Settings
 
@@ -29,7 +29,13 @@ class ServedRecommender(Protocol):
     @property
     def source_names(self) -> tuple[str, ...]: ...
     def rank(
-        self, history: History, *, as_of: int, k: int, options: RankOptions = ..., ladder: Strict = ...
+        self,
+        history: History,
+        *,
+        as_of: int,
+        k: int,
+        options: RankOptions = ...,
+        degradation: Degradation = ...,
     ) -> Ranking: ...
     def explain(
         self, history: History, *, as_of: int, row: int, options: RankOptions = ...
@@ -47,7 +53,7 @@ class LoadedModel(msgspec.Struct, frozen=True, kw_only=True):
     """Time at which this worker loaded it, ISO 8601, UTC."""
     recommender: ServedRecommender
     view: CatalogueView
-    pace: Pace = msgspec.field(default_factory=Pace)
+    latency: PartLatency = msgspec.field(default_factory=PartLatency)
     """Recent durations of the parts of a ranking, measured in this worker."""
 
 

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from movierank_core.background import resting
+from movierank_core.background import throttled
 from movierank_core.data.history_snapshot import CURRENT, open_histories
 from movierank_core.errors import BundleError, EventStoreError, HistoriesError
 from movierank_core.events.store import EventStore, Watermark, open_event_store
@@ -197,7 +197,7 @@ class WorkerState:
         if self.model is None:
             return self._loaded_from(folder, version, None)
         # A version is being served: load throttled, and in one worker at a time, to keep requests fast.
-        with self._copies.loading_lock(), resting():
+        with self._copies.loading_lock(), throttled():
             return self._loaded_from(folder, version, self.model.view)
 
     def _loaded_from(self, folder: Path, version: CopiedVersion, old: CatalogueView | None) -> LoadedModel:

@@ -16,7 +16,7 @@ from movierank_core.ranker.tree_ensemble import TreeEnsemble
 from movierank_core.recommender.model import candidate_rows
 from movierank_core.recommender.recommender import Recommender
 from movierank_core.recommender.state import fit_state
-from movierank_core.reranking.cold_items import with_reserved_places
+from movierank_core.reranking.cold_items import fill_cold_item_slots
 from movierank_pipeline.ingest.interactions import build_interactions
 from movierank_pipeline.release.build_bundle import lightgbm_scores
 from movierank_pipeline.release.log_run import Release
@@ -106,10 +106,10 @@ def test_features_and_scores_of_the_service_are_those_of_the_offline_code(
         as_of = int(clock.now) + 1
         found = candidate_rows(state, world.catalogue, history, as_of, features)
         raw = trees.predict(found.matrix)
-        order, _ = with_reserved_places(
+        order, _ = fill_cold_item_slots(
             np.argsort(-raw, kind="stable"),
-            state.is_little_known[found.candidates.rows],
-            found.candidates.reserved,
+            state.is_cold_item[found.candidates.rows],
+            found.candidates.cold_items,
         )
         expected_ids = world.catalogue.movie_ids[found.candidates.rows[order]].tolist()
         assert [result["movie_id"] for result in answer["results"]] == expected_ids

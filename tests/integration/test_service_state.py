@@ -11,7 +11,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from movierank_core.data.history import History
-from movierank_core.recommender.recommender import Ranking
+from movierank_core.recommender.ranking import Ranking
 from movierank_serving.model_sync.local_copies import ModelCopies, Refusal, SyncStatus, now
 from movierank_serving.settings import Settings
 from tests.support.service import FakeRecommender, client_of, publish, serve_version, settings_in

@@ -18,9 +18,9 @@ from movierank_core.data.history_snapshot import publish_histories
 from movierank_core.data.schema import CATALOGUE, INTERACTIONS
 from movierank_core.errors import BundleError
 from movierank_core.manifest import FORMAT_VERSION, MANIFEST, FeatureInfo, Manifest
-from movierank_core.recommender.degradation import STRICT, Strict
+from movierank_core.recommender.degradation import FAIL_FAST, Degradation
 from movierank_core.recommender.explanation import Explanation
-from movierank_core.recommender.recommender import DEFAULT_OPTIONS, RankedMovie, Ranking, RankOptions
+from movierank_core.recommender.ranking import DEFAULT_OPTIONS, RankedMovie, Ranking, RankOptions
 from movierank_serving.app import create_app
 from movierank_serving.model_sync.local_copies import CopiedVersion, ModelCopies, now
 from movierank_serving.settings import Settings
@@ -90,7 +90,7 @@ class FakeRecommender:
         as_of: int,
         k: int,
         options: RankOptions = DEFAULT_OPTIONS,
-        ladder: Strict = STRICT,
+        degradation: Degradation = FAIL_FAST,
     ) -> Ranking:
         self.asked.append((history, as_of, options))
         history = history.before(as_of)

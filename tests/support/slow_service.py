@@ -7,7 +7,7 @@ from typing import Any
 
 from litestar import Litestar
 
-from movierank_core.recommender.recommender import Ranking
+from movierank_core.recommender.ranking import Ranking
 from movierank_serving.app import create_app
 from movierank_serving.settings import Settings
 from tests.support.service import FakeRecommender

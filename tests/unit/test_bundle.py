@@ -14,10 +14,14 @@ from movierank_core.data.history import EVENT_TYPES, History
 from movierank_core.data.timestamps import to_epoch
 from movierank_core.errors import BundleError
 from movierank_core.manifest import FORMAT_VERSION
+from movierank_core.recommender.explanation import Explanation
 from movierank_core.recommender.model import RankingModel
-from movierank_core.recommender.recommender import RankOptions
-from movierank_core.recommender.state import fit_state
-from movierank_core.reranking.filters import Filters
+from movierank_core.recommender.ranking import RankOptions
+from movierank_core.recommender.reasons import BECAUSE_FAMILIES
+from movierank_core.recommender.state import RankingState, fit_state
+from movierank_core.reranking.filters import Filters, broken_rules
+from movierank_core.retrieval.query import Query
+from movierank_core.retrieval.sources.item_to_item import ItemToItem
 from movierank_pipeline.release.build_bundle import lightgbm_scores
 from movierank_pipeline.training.ranker import TrainedRanker
 from movierank_pipeline.training.requests import episode_moments
@@ -98,7 +102,7 @@ def test_serving_features_equal_the_training_rows_exactly(
         served = dict(zip(world.catalogue.movie_ids[scored.rows].tolist(), scored.features, strict=True))
         beyond = world.catalogue.rows_of(list(served.keys() - by_movie.keys()))
         assert by_movie.keys() <= served.keys(), request_id
-        assert model.state.is_little_known[beyond].all()
+        assert model.state.is_cold_item[beyond].all()
         for movie_id, features in by_movie.items():
             np.testing.assert_array_equal(features, served[movie_id])
 
@@ -122,6 +126,67 @@ def test_explained_contributions_sum_to_the_raw_score(world: World, bundle: Path
     for result in ranking.results:
         assert result.contributions is not None
         assert sum(result.contributions.values()) == pytest.approx(result.raw_score, abs=1e-9)
+
+
+def test_rank_with_and_without_contributions_and_explain_give_the_same_reasons(
+    world: World, bundle: Path
+) -> None:
+    recommender = read_bundle(bundle)
+    as_of = 2_000_000_000
+    for user in range(len(world.data.user_ids)):
+        history = world.data.history(user)
+        plain = recommender.rank(history, as_of=as_of, k=50).results
+        explained = recommender.rank(history, as_of=as_of, k=50, options=RankOptions(explain=True)).results
+        assert [movie.reasons for movie in plain] == [movie.reasons for movie in explained]
+        for movie in explained[:: 1 + user % 10]:
+            alone = recommender.explain(history, as_of=as_of, row=movie.row)
+            assert (alone.reasons, alone.contributions) == (movie.reasons, movie.contributions)
+
+
+def test_because_you_liked_names_the_item_that_adds_most_to_the_leading_source_of_the_leading_family(
+    world: World, bundle: Path
+) -> None:
+    recommender = read_bundle(bundle)
+    state = recommender.model.state
+    n_named = 0
+    for user in range(len(world.data.user_ids)):
+        history = world.data.history(user)
+        query = state.query(history, world.catalogue, 2_000_000_000)
+        for movie in recommender.rank(history, as_of=2_000_000_000, k=10).results:
+            named = [reason for reason in movie.reasons if reason.startswith("because_you_liked:")]
+            if not named:
+                continue
+            explained = recommender.explain(history, as_of=2_000_000_000, row=movie.row)
+            expected = because_by_hand(explained, state, query, movie.row)
+            assert named == [f"because_you_liked:{world.catalogue.movie_ids[query.rows[expected]]}"]
+            n_named += 1
+    assert n_named > 200
+
+
+def because_by_hand(explained: Explanation, state: RankingState, query: Query, row: int) -> int | None:
+    """The history item of the first source that has one: by family, then by source contribution."""
+    of_feature = {feature.name: feature.contribution for feature in explained.features}
+    of_source = {
+        name: sum(of_feature.get(f"{name}_{kind}", 0.0) for kind in ("z", "log_rank"))
+        for name, source in state.sources.items()
+        if source.family in BECAUSE_FAMILIES
+    }
+    families = explained.contributions
+    order = sorted(of_source, key=lambda name: (-families[state.sources[name].family], -of_source[name]))
+    for name in order:
+        source = state.sources[name]
+        if families[source.family] <= 0 or of_source[name] <= 0:
+            continue
+        assert isinstance(source, ItemToItem)
+        weights = np.where(query.is_liked, source.history_weights(query), 0)
+        added = np.zeros(len(query.rows))
+        for item, history_row in enumerate(query.rows):
+            columns, values = source.neighbours.row(int(history_row))
+            found = np.flatnonzero(columns == source.support.columns[row])
+            added[item] = weights[item] * values[found[0]] if len(found) else 0.0
+        if added.max() > 0:
+            return int(added.argmax())
+    return None
 
 
 def test_reasons_name_only_liked_movies_of_the_history(world: World, bundle: Path) -> None:
@@ -175,6 +240,30 @@ def test_a_newcomer_gets_what_is_popular_over_three_windows_and_is_told_so(bundl
     assert ranking.results[0].reasons == ["newcomer", "popular_lately"]
     scores = [result.score for result in ranking.results]
     assert scores == sorted(scores, reverse=True)
+
+
+def test_a_row_is_eligible_exactly_if_it_breaks_no_rule(world: World, bundle: Path) -> None:
+    model = read_bundle(bundle).model
+    history = History.of_arrays(
+        [20, 40, 60, 80],
+        [5, 5, np.nan, 2],
+        [1, 2, 3, 4],
+        [EVENT_TYPES[name].code for name in ("rating", "click", "seen", "not_interested")],
+    )
+    query = model.state.query(history, world.catalogue, 10)
+    n_events = model.state.movies.n_events
+    for filters in (None, Filters(genres_any=["comedy"], year_min=1990), Filters(max_votes=20)):
+        for exclude_seen in (True, False):
+            mask = model.eligible(query, exclude_seen=exclude_seen, filters=filters)
+            rules = [
+                broken_rules(
+                    row, query, world.catalogue, n_events, exclude_seen=exclude_seen, filters=filters
+                )
+                for row in range(len(world.catalogue))
+            ]
+            assert mask.tolist() == [not broken for broken in rules]
+            assert ("seen" in rules[1]) == exclude_seen
+            assert rules[7][0] == "hidden"
 
 
 def test_filters_admit_only_what_they_say(world: World, bundle: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from movierank_core.features.families import FAMILIES, Family
 from movierank_core.features.registry import ALL_FEATURES
 from movierank_core.recommender.reasons import BECAUSE_FAMILIES, PROFILE_FAMILY
-from movierank_core.recommender.recommender import _FAMILY_OF_FUSED, RESERVED_REASONS
+from movierank_core.recommender.results import COLD_ITEM_REASONS, FAMILY_OF_FUSED
 
 PARAMETERS = {"genre_match": {"genre"}, "era_match": {"decade"}, "because_you_liked": {"title"}}
 
@@ -18,8 +18,8 @@ def test_the_family_of_every_feature_is_registered_with_a_label(feature) -> None
 
 
 def test_families_that_the_recommender_names_itself_are_registered() -> None:
-    contributions = {"base", PROFILE_FAMILY, *BECAUSE_FAMILIES, *_FAMILY_OF_FUSED.values()}
-    reasons = {"newcomer", "popular_lately", "because_you_liked", *RESERVED_REASONS}
+    contributions = {"base", PROFILE_FAMILY, *BECAUSE_FAMILIES, *FAMILY_OF_FUSED.values()}
+    reasons = {"newcomer", "popular_lately", "because_you_liked", *COLD_ITEM_REASONS}
     assert all(FAMILIES[name].label for name in contributions)
     assert all(FAMILIES[name].reason for name in reasons)
 

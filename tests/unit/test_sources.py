@@ -16,6 +16,7 @@ from movierank_core.data.interactions import InteractionArrays
 from movierank_core.data.timestamps import to_epoch
 from movierank_core.errors import ConfigError
 from movierank_core.kernels.top_k import best_rows
+from movierank_core.recommender.reasons import BECAUSE_FAMILIES
 from movierank_core.recommender.state import RankingState, fit_state
 from movierank_core.retrieval import fit_context
 from movierank_core.retrieval.fit_context import FitContext, co_occurrence
@@ -247,7 +248,7 @@ class TestSourceContract:
         assert named.tolist() == [-1, 0, -1, -1], "the input stays"
         assert items[1] == 0
         assert set(items.tolist()) <= {-1, *np.flatnonzero(query.is_liked).tolist()}
-        if source_type.attribution_order is not None:
+        if source_type.family in BECAUSE_FAMILIES:
             assert (items >= 0).any()
 
     def test_similar_movies_are_rows_of_the_catalogue(
@@ -262,18 +263,12 @@ class TestSourceContract:
             assert float(values.max()) <= 1 + 1e-6
 
 
-def test_names_labels_and_attribution_orders_are_unique() -> None:
+def test_names_and_labels_are_unique() -> None:
     for values in (
         [source.name for source in SOURCES],
         [source.label for source in SOURCES],
-        [source.attribution_order for source in SOURCES if source.attribution_order is not None],
     ):
         assert len(set(values)) == len(values)
-
-
-def test_sources_are_asked_for_the_liked_item_in_this_order() -> None:
-    asked = {source.attribution_order: source.name for source in SOURCES if source.attribution_order}
-    assert [asked[order] for order in sorted(asked)] == ["ease_likes", "item_neighbours", "ease_presence"]
 
 
 def test_arrays_without_a_stored_decay_score_as_they_did(state: RankingState, world: World) -> None:

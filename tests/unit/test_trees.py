@@ -1,7 +1,7 @@
 """The numba scorer is LightGBM, exactly; its contributions add up to the score."""
 
 from concurrent.futures import ThreadPoolExecutor
-from itertools import combinations
+from itertools import permutations
 from typing import Any
 
 import lightgbm as lgb
@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 
 from movierank_core.errors import BundleError
 from movierank_core.ranker.lightgbm_text import Tree, parse_lightgbm_text
-from movierank_core.ranker.tree_ensemble import TreeEnsemble
+from movierank_core.ranker.shapley import N_POINTS
+from movierank_core.ranker.tree_ensemble import MAX_LEAVES, TreeEnsemble
 from tests.support.lightgbm_models import BY_HAND, edge_rows, random_matrix, train
 
 N_FEATURES = 8
+SINGLE_PRECISION = 1e-5
+"""Maximum error of a Shapley value in these tests, whose raw scores are below 10."""
 
 
 def test_a_score_is_the_sum_of_the_leaves_reached() -> None:
@@ -29,9 +32,8 @@ def test_a_threshold_of_infinity_tells_missing_from_known() -> None:
     text = BY_HAND.replace("threshold=1.5 4", "threshold=inf 4").replace(
         "decision_type=2 2", "decision_type=8 2"
     )
-    for dtype in (np.float32, np.float64):
-        rows = np.array([[np.inf, 0.0], [-np.inf, 0.0], [np.nan, 0.0]], dtype)
-        assert TreeEnsemble.from_texts([text], [1.0]).predict(rows).tolist() == [0.75, 0.75, -0.75]
+    rows = np.array([[np.inf, 0.0], [-np.inf, 0.0], [np.nan, 0.0]])
+    assert TreeEnsemble.from_texts([text], [1.0]).predict(rows).tolist() == [0.75, 0.75, -0.75]
 
 
 def test_a_shapley_value_is_the_mean_change_over_the_orders_of_features() -> None:
@@ -39,7 +41,7 @@ def test_a_shapley_value_is_the_mean_change_over_the_orders_of_features() -> Non
     # Expected scores of the first row when nothing, age, popularity or both are known: 0.125, 1.25, 0.5, 2.
     values, base = ensemble.shapley_values(np.array([[1.0, 9.0], [2.0, 9.0]]))
     assert base == 0.375
-    np.testing.assert_allclose(values, [[1.3125, 0.5625], [-1.3125, 0.1875]], rtol=1e-14)
+    np.testing.assert_allclose(values, [[1.3125, 0.5625], [-1.3125, 0.1875]], rtol=1e-6)
 
 
 def test_weights_scale_scores_and_shapley_values() -> None:
@@ -48,14 +50,13 @@ def test_weights_scale_scores_and_shapley_values() -> None:
     values, base = ensemble.shapley_values(rows)
     assert ensemble.predict(rows).tolist() == [1.5 * 2.25]
     assert base == 1.5 * 0.375
-    np.testing.assert_allclose(values, [[1.5 * 1.3125, 1.5 * 0.5625]], rtol=1e-14)
+    np.testing.assert_allclose(values, [[1.5 * 1.3125, 1.5 * 0.5625]], rtol=1e-6)
 
 
 def test_no_rows_have_no_scores() -> None:
     ensemble = TreeEnsemble.from_texts([BY_HAND], [1.0])
     assert ensemble.predict(np.empty((0, 2))).shape == (0,)
     assert ensemble.shapley_values(np.empty((0, 2)))[0].shape == (0, 2)
-    assert ensemble.banzhaf_values(np.empty((0, 2))).shape == (0, 2)
 
 
 SETTINGS: list[dict[str, Any]] = [
@@ -69,8 +70,6 @@ SETTINGS: list[dict[str, Any]] = [
     {"num_leaves": 32, "min_data_in_leaf": 1},
     {"num_leaves": 33, "min_data_in_leaf": 1},
     {"num_leaves": 64, "min_data_in_leaf": 1},
-    {"num_leaves": 65, "min_data_in_leaf": 1},
-    {"num_leaves": 200, "min_data_in_leaf": 1},
     {"min_data_in_leaf": 100_000},  # No split is allowed: every tree is one leaf.
     {"boosting": "dart"},
     {"max_bin": 7},  # Has thresholds of +inf: splits that only tell missing from known.
@@ -88,10 +87,9 @@ def test_scores_equal_lightgbm_bit_for_bit_and_shapley_values_its_treeshap(setti
     ensemble = TreeEnsemble.from_texts([text], [1.0])
     fresh = random_matrix(rng, 700, N_FEATURES)
     fresh[rng.random(fresh.shape) < 0.1] = np.nan  # Missing where training never saw it missing, too.
-    edges = edge_rows(booster, N_FEATURES)
     with np.errstate(over="ignore"):
-        narrow_edges = edges.astype(np.float32)
-    for rows in (fresh, np.asfortranarray(fresh), fresh[::3], fresh.astype(np.float64), edges, narrow_edges):
+        edges = edge_rows(booster, N_FEATURES).astype(np.float32)
+    for rows in (fresh, np.asfortranarray(fresh), fresh[::3], fresh.astype(np.float64), edges):
         expected = booster.predict(rows, raw_score=True, num_threads=1)
         assert_array_equal(ensemble.predict(rows), expected)
         values, base = ensemble.shapley_values(rows[:50])
@@ -99,8 +97,54 @@ def test_scores_equal_lightgbm_bit_for_bit_and_shapley_values_its_treeshap(setti
     for rows in (fresh[:70], edges[::40], np.asfortranarray(fresh[:1])):
         exact = np.asarray(booster.predict(rows, pred_contrib=True, num_threads=1))
         values, base = ensemble.shapley_values(rows)
-        np.testing.assert_allclose(values, exact[:, :-1], rtol=0, atol=1e-9)
+        np.testing.assert_allclose(values, exact[:, :-1], rtol=0, atol=SINGLE_PRECISION)
         np.testing.assert_allclose(base, exact[:, -1], rtol=0, atol=1e-9)
+
+
+def test_shapley_values_are_treeshap_where_a_path_asks_more_features_than_the_points_integrate() -> None:
+    rng = np.random.default_rng(11)
+    X = rng.normal(size=(3000, 40)).astype(np.float32)
+    # Few features per tree and little data per leaf make long, lopsided paths.
+    booster, text = train(rng, X, num_leaves=MAX_LEAVES, min_data_in_leaf=1, n_trees=60)
+    ensemble = TreeEnsemble.from_texts([text], [1.0])
+    n_asked = max(features_on_a_path(tree) for tree in parse_lightgbm_text(text).trees)
+    assert n_asked > 2 * N_POINTS, "or the integral would be exact"
+    exact = np.asarray(booster.predict(X[:200], pred_contrib=True, num_threads=1))
+    np.testing.assert_allclose(
+        ensemble.shapley_values(X[:200])[0], exact[:, :-1], rtol=0, atol=SINGLE_PRECISION
+    )
+
+
+def features_on_a_path(tree: Tree, node: int = 0, asked: frozenset[int] = frozenset()) -> int:
+    """The most different features that a path from root to leaf asks."""
+    if node < 0:
+        return len(asked)
+    asked |= {int(tree.split_feature[node])}
+    return max(
+        features_on_a_path(tree, int(tree.left[node]), asked),
+        features_on_a_path(tree, int(tree.right[node]), asked),
+    )
+
+
+def test_a_row_has_the_same_shapley_values_alone_and_among_others() -> None:
+    rng = np.random.default_rng(12)
+    X = random_matrix(rng, 1200, N_FEATURES)
+    _, text = train(rng, X)
+    ensemble = TreeEnsemble.from_texts([text], [1.0])
+    together, _ = ensemble.shapley_values(X[:70])
+    for row in range(70):
+        assert_array_equal(ensemble.shapley_values(X[row : row + 1])[0][0], together[row])
+
+
+def test_a_tree_with_more_leaves_than_a_mask_has_bits_is_refused() -> None:
+    rng = np.random.default_rng(13)
+    _, text = train(rng, random_matrix(rng, 1200, N_FEATURES), num_leaves=65, min_data_in_leaf=1)
+    with pytest.raises(BundleError) as error:
+        TreeEnsemble.from_texts([text], [1.0])
+    assert str(error.value) == (
+        "Tree 0 of the ranker has 65 leaves. Expected: at most 64. "
+        "Remedy: train the ranker again with fewer leaves (`n_leaves`)."
+    )
 
 
 def expected_score(tree: Tree, row: NDArray[np.float64], known: set[int], node: int = 0) -> float:
@@ -123,34 +167,24 @@ def n_training_rows(tree: Tree, node: int) -> float:
     return n_training_rows(tree, int(tree.left[node])) + n_training_rows(tree, int(tree.right[node]))
 
 
-def test_a_banzhaf_value_is_the_mean_change_over_all_sets_of_other_features() -> None:
+def test_a_shapley_value_is_the_mean_change_over_all_orders_in_which_features_become_known() -> None:
     rng = np.random.default_rng(9)
     training, rows = rng.normal(size=(600, 4)), rng.normal(size=(40, 4))
     text = train(rng, training, num_leaves=12, n_trees=5)[1]
     ensemble = TreeEnsemble.from_texts([text], [2.0])
     trees = parse_lightgbm_text(text).trees
-    assert ensemble.paths.n_points.max() > 1, "or a Shapley value would be the same"
-    for row, values in zip(rows, ensemble.banzhaf_values(rows), strict=True):
+    orders = list(permutations(range(4)))
+    for row, values in zip(rows, ensemble.shapley_values(rows)[0], strict=True):
+        score = {
+            known: 2.0 * sum(expected_score(tree, row, set(known)) for tree in trees)
+            for known in {tuple(sorted(order[:n])) for order in orders for n in range(5)}
+        }
         for feature in range(4):
-            others = [number for number in range(4) if number != feature]
+            before = [order[: order.index(feature)] for order in orders]
             changes = [
-                2.0 * (expected_score(tree, row, {*known, feature}) - expected_score(tree, row, set(known)))
-                for size in range(4)
-                for known in combinations(others, size)
-                for tree in trees
+                score[tuple(sorted((*known, feature)))] - score[tuple(sorted(known))] for known in before
             ]
-            assert values[feature] == pytest.approx(sum(changes) / 2**3, abs=1e-5)
-
-
-def test_banzhaf_values_are_near_shapley_values_also_where_values_are_missing() -> None:
-    rng = np.random.default_rng(9)
-    _, text = train(rng, random_matrix(rng, 1200, N_FEATURES), num_leaves=15)
-    ensemble = TreeEnsemble.from_texts([text], [1.0])
-    for rows in (random_matrix(rng, 200, N_FEATURES), random_matrix(rng, 3, N_FEATURES).astype(np.float32)):
-        exact, _ = ensemble.shapley_values(rows)
-        values = ensemble.banzhaf_values(rows)
-        assert np.abs(values - exact).max() < 0.15 * np.abs(exact).max()
-        assert np.corrcoef(values.ravel(), exact.ravel())[0, 1] > 0.999
+            assert values[feature] == pytest.approx(sum(changes) / len(orders), abs=SINGLE_PRECISION)
 
 
 def test_a_weighted_sum_of_models_is_that_of_their_scores() -> None:

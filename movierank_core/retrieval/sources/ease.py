@@ -20,7 +20,6 @@ class EaseLikes(Collaborative):
     label = "Liked together (EASE)"
     family = "liked_together"
     meaning = "EASE on the history's likes"
-    attribution_order = 1
 
     @classmethod
     def weights(cls, context: FitContext, movies: NDArray[np.int64]) -> NDArray[np.floating]:
@@ -41,7 +40,6 @@ class EasePresence(Collaborative):
     label = "Watched together (EASE)"
     family = "watched_together"
     meaning = "EASE on the whole history"
-    attribution_order = 3
     uses_shared_viewers = True
 
     @classmethod

@@ -19,7 +19,6 @@ class ItemNeighbours(Collaborative):
     label = "Neighbouring films"
     family = "watched_together"
     meaning = "cosine neighbours of the history, weighted by rating"
-    attribution_order = 2
     is_similarity = True
     uses_shared_viewers = True
 

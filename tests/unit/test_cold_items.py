@@ -1,4 +1,4 @@
-"""Places that are kept for movies which hardly anybody had an event with yet."""
+"""Cold-item slots: ranks that are kept for movies with hardly any events."""
 
 import dataclasses
 import json
@@ -17,11 +17,12 @@ from movierank_core.data.history import EVENT_TYPES, History
 from movierank_core.data.interactions import InteractionArrays
 from movierank_core.data.timestamps import to_epoch
 from movierank_core.kernels.top_k import best_rows
-from movierank_core.recommender.degradation import Lenient, RateLimiter
+from movierank_core.recommender.degradation import GracefulDegradation, PartLatency
 from movierank_core.recommender.model import RankingModel, candidate_rows
-from movierank_core.recommender.recommender import Ranking, RankOptions, Recommender
-from movierank_core.recommender.state import LITTLE_KNOWN_DAYS, RankingState, fit_state
-from movierank_core.reranking.cold_items import EVERY, with_reserved_places
+from movierank_core.recommender.ranking import Ranking, RankOptions
+from movierank_core.recommender.recommender import Recommender
+from movierank_core.recommender.state import COLD_ITEM_DAYS, RankingState, fit_state
+from movierank_core.reranking.cold_items import SLOT_SPACING, fill_cold_item_slots
 from movierank_core.reranking.filters import Filters
 from movierank_pipeline.evaluation.answers import answer
 from movierank_pipeline.evaluation.compare import MAIN
@@ -41,7 +42,7 @@ LATE = 2_000_000_000
 def places(order: list[int], little_known: set[int], reserved: list[int]) -> tuple[list[int], list[int]]:
     """The order with places reserved, and the places (from 1) to which a movie was moved."""
     mask = np.isin(np.arange(len(order)), list(little_known))
-    placed, is_moved = with_reserved_places(np.array(order, np.int64), mask, np.array(reserved, np.int64))
+    placed, is_moved = fill_cold_item_slots(np.array(order, np.int64), mask, np.array(reserved, np.int64))
     return placed.tolist(), (np.flatnonzero(is_moved) + 1).tolist()
 
 
@@ -69,7 +70,7 @@ def test_reserving_only_moves_up_what_has_a_claim(order: list[int], little: set[
     reserved = sorted(little)[::2]
     placed, moved = places(order, little, reserved)
     assert sorted(placed) == list(range(90))
-    assert all(place % EVERY == 0 and placed[place - 1] in reserved for place in moved)
+    assert all(place % SLOT_SPACING == 0 and placed[place - 1] in reserved for place in moved)
     others = set(range(90)) - {placed[place - 1] for place in moved}
     assert [row for row in placed if row in others] == [row for row in order if row in others]
 
@@ -156,7 +157,7 @@ def claims(model: RankingModel, history: History) -> list[int]:
     """The little-known movies most like the history, by content alone."""
     query = model.state.query(history, model.catalogue, LATE)
     content = model.state.sources["content"]
-    mask = model.eligible(query) & model.state.is_little_known
+    mask = model.eligible(query) & model.state.is_cold_item
     return best_rows(content.scores(query), content.support.rows, mask, 3).tolist()
 
 
@@ -166,10 +167,10 @@ def test_little_known_is_what_has_few_events_none_of_them_old(
     movies = dataclasses.replace(
         state.movies,
         n_events=np.array([0, 2, 2, 3], np.float32),
-        days_known=np.array([np.nan, LITTLE_KNOWN_DAYS, LITTLE_KNOWN_DAYS + 1, 5], np.float32),
+        days_known=np.array([np.nan, COLD_ITEM_DAYS, COLD_ITEM_DAYS + 1, 5], np.float32),
     )
     small = dataclasses.replace(state, movies=movies, min_movie_events=3)
-    assert small.is_little_known.tolist() == [True, True, False, False]
+    assert small.is_cold_item.tolist() == [True, True, False, False]
     assert small.little_known.tolist() == [0, 1]
     assert set(range(N_KNOWN, N_KNOWN + N_NEW)) <= set(state.little_known.tolist())
 
@@ -178,7 +179,7 @@ def test_the_places_go_to_what_content_finds_and_nothing_else_changes(
     recommender: Recommender, without: Recommender, history: History
 ) -> None:
     ours, theirs = rank(recommender, history), rank(without, history)
-    little = recommender.model.state.is_little_known
+    little = recommender.model.state.is_cold_item
     assert not little[rows(theirs)].any()
     assert rows(ours)[19] == claims(recommender.model, history)[0]
     others = [row for row in rows(ours) if not little[row]]
@@ -221,7 +222,7 @@ def test_every_place_is_explained_as_it_was_given(recommender: Recommender, hist
 def test_rules_and_lengths_hold_for_reserved_places_too(recommender: Recommender, history: History) -> None:
     first, second, third = claims(recommender.model, history)
     ids = recommender.catalogue.movie_ids
-    little = recommender.model.state.is_little_known
+    little = recommender.model.state.is_cold_item
     assert rows(rank(recommender, history, k=19)) == rows(rank(recommender, history))[:19]
     unwanted = Filters(exclude_movie_ids=[int(ids[first])])
     assert rows(rank(recommender, history, filters=unwanted))[19] == second
@@ -242,7 +243,7 @@ def test_rules_and_lengths_hold_for_reserved_places_too(recommender: Recommender
 def test_diversity_keeps_the_reserved_places_and_chance_does_not(
     recommender: Recommender, without: Recommender, history: History
 ) -> None:
-    little = recommender.model.state.is_little_known
+    little = recommender.model.state.is_cold_item
     various, theirs = (rank(each, history, k=20, diversity=0.1) for each in (recommender, without))
     assert not little[rows(theirs)].any()
     assert rows(various) == [*rows(theirs)[:19], claims(recommender.model, history)[0]]
@@ -265,7 +266,9 @@ def test_places_are_reserved_among_fused_candidates_as_well(
         raise RuntimeError("broken")
 
     monkeypatch.setattr(RankingModel, "rank_candidates", fail)
-    ranking = recommender.rank(history, as_of=LATE, k=40, ladder=Lenient(RateLimiter(), float("inf")))
+    ranking = recommender.rank(
+        history, as_of=LATE, k=40, degradation=GracefulDegradation(PartLatency(), float("inf"))
+    )
     assert ranking.served_by == "candidates"
     first, second, _ = claims(recommender.model, history)
     assert [rows(ranking)[place] for place in (19, 39)] == [first, second]
@@ -311,7 +314,7 @@ def test_a_silent_content_source_reserves_nothing(recommender: Recommender, hist
     model = recommender.model
     silent = model.state.with_fusion({**model.state.fusion, "content": 0.0})
     query = silent.query(history, model.catalogue, LATE)
-    assert not len(silent.candidates(query, model.eligible(query)).reserved)
+    assert not len(silent.candidates(query, model.eligible(query)).cold_items)
 
 
 def test_training_rows_hold_fused_candidates_only(data: InteractionArrays, catalogue: Catalogue) -> None:

@@ -1,8 +1,8 @@
-"""What a lenient ladder leaves out, and when it tries again."""
+"""Graceful degradation: which parts it leaves out, and when it tries them again."""
 
 import pytest
 
-from movierank_core.recommender.degradation import STRICT, Lenient, RateLimiter
+from movierank_core.recommender.degradation import FAIL_FAST, GracefulDegradation, PartLatency
 
 
 class Clock:
@@ -25,23 +25,26 @@ def clock() -> Clock:
 
 
 def test_a_strict_ladder_raises_what_is_raised() -> None:
-    assert STRICT.attempt("model", lambda: 3) == 3
+    assert FAIL_FAST.attempt("model", lambda: 3) == 3
     with pytest.raises(ZeroDivisionError):
-        STRICT.attempt("model", lambda: 1 // 0)
+        FAIL_FAST.attempt("model", lambda: 1 // 0)
 
 
 def test_what_fails_is_left_out_with_its_reason(clock: Clock) -> None:
-    ladder = Lenient(RateLimiter(), 1.0, clock)
-    assert ladder.attempt("model", lambda: 1 // 0) is None
-    [left] = ladder.left_out
+    degradation = GracefulDegradation(PartLatency(), 1.0, clock)
+    assert degradation.attempt("model", lambda: 1 // 0) is None
+    [left] = degradation.left_out
     assert (left.part, left.why, type(left.error)) == ("model", "failure", ZeroDivisionError)
 
 
 def test_a_part_that_would_end_after_the_deadline_at_its_recent_pace_is_left_out(clock: Clock) -> None:
-    pace = RateLimiter()
-    assert Lenient(pace, 10.0, clock).attempt("model", lambda: clock.spend(0.4)) == "done"
-    assert pace.expected("model") == pytest.approx(0.4)
-    enough, too_little = Lenient(pace, clock.now + 0.5, clock), Lenient(pace, clock.now + 0.3, clock)
+    latency = PartLatency()
+    assert GracefulDegradation(latency, 10.0, clock).attempt("model", lambda: clock.spend(0.4)) == "done"
+    assert latency.expected("model") == pytest.approx(0.4)
+    enough, too_little = (
+        GracefulDegradation(latency, clock.now + 0.5, clock),
+        GracefulDegradation(latency, clock.now + 0.3, clock),
+    )
     assert too_little.attempt("model", lambda: clock.spend(0.0)) is None
     assert [(left.part, left.why, left.error) for left in too_little.left_out] == [
         ("model", "deadline", None)
@@ -51,16 +54,19 @@ def test_a_part_that_would_end_after_the_deadline_at_its_recent_pace_is_left_out
 
 
 def test_after_the_deadline_nothing_is_begun(clock: Clock) -> None:
-    ladder = Lenient(RateLimiter(), 0.0, clock)
-    assert ladder.attempt("candidates", lambda: pytest.fail("begun")) is None
-    assert [left.why for left in ladder.left_out] == ["deadline"]
+    degradation = GracefulDegradation(PartLatency(), 0.0, clock)
+    assert degradation.attempt("candidates", lambda: pytest.fail("begun")) is None
+    assert [left.why for left in degradation.left_out] == ["deadline"]
 
 
 def test_a_part_that_was_slow_for_a_while_is_tried_again(clock: Clock) -> None:
-    pace = RateLimiter()
-    pace.took("model", 60.0)
+    latency = PartLatency()
+    latency.observe("model", 60.0)
     tries = 0
-    while Lenient(pace, clock.now + 0.5, clock).attempt("model", lambda: clock.spend(0.004)) is None:
+    while (
+        GracefulDegradation(latency, clock.now + 0.5, clock).attempt("model", lambda: clock.spend(0.004))
+        is None
+    ):
         tries += 1
         assert tries < 100
     assert tries > 10
