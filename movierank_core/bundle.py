@@ -185,6 +185,7 @@ def read_bundle(folder: Path, *, verify: bool = True) -> Recommender:
         raise BundleError(
             f"The bundle in {folder} cannot be loaded: {error}", expected="files as written", remedy=RETRAIN
         ) from error
+    model.state.movies.prepare(model.features)
     recommender = Recommender(model, manifest)
     if verify:
         _replay(folder, recommender)

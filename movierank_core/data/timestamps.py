@@ -1,8 +1,13 @@
 """Time, and joins that cannot see the future."""
 
 from datetime import UTC, datetime
+from typing import Final
 
 import polars as pl
+
+DAY_SECONDS: Final = 86_400
+YEAR_SECONDS: Final = 365.25 * DAY_SECONDS
+"""Seconds of a Julian year."""
 
 
 def epoch_seconds(column: str) -> pl.Expr:

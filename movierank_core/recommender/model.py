@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from movierank_core.data.catalogue import Catalogue
 from movierank_core.data.history import History
 from movierank_core.errors import BundleError
+from movierank_core.features.feature import Feature
 from movierank_core.features.matrix import assemble
-from movierank_core.features.registry import Feature
 from movierank_core.ranker.score_calibration import ScoreCalibration
 from movierank_core.ranker.tree_ensemble import TreeEnsemble
 from movierank_core.recommender.cold_users import isotonic_decreasing

@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from movierank_core.features.matrix import GenreTaste
+from movierank_core.features.blocks.genre import GenreTaste
+from movierank_core.features.feature import Feature
 from movierank_core.features.movie_state import MovieState
-from movierank_core.features.registry import Feature
 from movierank_core.retrieval.query import Query
 from movierank_core.retrieval.source import Source
 

@@ -4,8 +4,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from movierank_core.features.matrix import GenreTaste
-from movierank_core.features.movie_state import genre_indicators
+from movierank_core.features.blocks.genre import Genre, genre_indicators
 from movierank_core.recommender.explanation import FeatureView
 from movierank_core.recommender.model import RankingModel
 from movierank_core.recommender.ranking import RankedMovie
@@ -55,7 +54,7 @@ class ResultWriter:
             per_family,
             rows=rows,
             because=because,
-            taste=GenreTaste.of(scored.query, movies),
+            taste=movies.block(Genre).taste(scored.query),
             state=movies,
             genres=self._genres,
         )

@@ -10,7 +10,8 @@ from contextlib import AbstractContextManager
 
 from movierank_core.config import ModelConfig
 from movierank_core.errors import ConfigError
-from movierank_core.features.registry import ALL_FEATURES, DEFAULT_WITHOUT, SOURCE_PREFIX, feature_list
+from movierank_core.features.feature import DEFAULT_WITHOUT, SOURCE_PREFIX
+from movierank_core.features.registry import all_features, feature_list
 from movierank_core.retrieval.registry import source_types
 from movierank_pipeline.evaluation.answers import Answers, answer
 from movierank_pipeline.evaluation.compare import (
@@ -45,7 +46,7 @@ def source_parts(without: Sequence[str] = ()) -> list[str]:
 
 def require_parts(without: Sequence[str]) -> tuple[str, ...]:
     """`without` if these are groups of features or sources and others are left, else ConfigError."""
-    groups = list(dict.fromkeys(feature.group for feature in ALL_FEATURES))
+    groups = list(dict.fromkeys(feature.group for feature in all_features()))
     sources = source_parts()
     for part in without:
         if part.startswith(SOURCE_PREFIX) and part not in sources:

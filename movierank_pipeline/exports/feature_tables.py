@@ -1,7 +1,5 @@
 """The states that the model reads, as tables for people: one row per film, one per user."""
 
-from dataclasses import fields
-
 import numpy as np
 import polars as pl
 
@@ -15,10 +13,9 @@ from movierank_core.retrieval.query import Query
 def movie_table(data: InteractionArrays, catalogue: Catalogue, as_of: int) -> pl.DataFrame:
     """What `MovieState` holds per film from events strictly before `as_of` (seconds since 1970)."""
     state = MovieState.fit(data.before(as_of).standing(), catalogue, as_of)
-    columns = {field.name: getattr(state, field.name) for field in fields(state)}
     per_film = {
         name: values
-        for name, values in columns.items()
+        for name, values in state.arrays().items()
         if values.shape == (len(catalogue),) and name not in ("language", "directors")
     }
     return pl.DataFrame({"movie_id": catalogue.movie_ids, **per_film}).with_columns(

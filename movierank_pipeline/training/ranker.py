@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from movierank_core.config import ModelConfig
 from movierank_core.data.catalogue import Catalogue
 from movierank_core.errors import DataError
-from movierank_core.features.registry import DEFAULT_WITHOUT, Feature, feature_list
+from movierank_core.features.feature import DEFAULT_WITHOUT, Feature
+from movierank_core.features.registry import feature_list
 from movierank_core.ranker.score_calibration import ScoreCalibration, fit_score_calibration
 from movierank_core.ranker.tree_ensemble import TreeEnsemble
 from movierank_core.recommender.model import RankingModel

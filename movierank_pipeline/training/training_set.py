@@ -16,7 +16,8 @@ from movierank_core.data.catalogue import Catalogue
 from movierank_core.data.history import History
 from movierank_core.data.interactions import InteractionArrays
 from movierank_core.data.timestamps import to_epoch
-from movierank_core.features.registry import SOURCE_PREFIX, feature_list
+from movierank_core.features.feature import SOURCE_PREFIX
+from movierank_core.features.registry import feature_list
 from movierank_core.recommender.model import candidate_rows
 from movierank_core.recommender.state import RankingState, fit_state
 from movierank_pipeline.training.fusion_weights import measure_fusion

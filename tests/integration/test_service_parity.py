@@ -11,7 +11,7 @@ from litestar.testing import TestClient
 from movierank_core.bundle import read_bundle
 from movierank_core.data.history_snapshot import publish_histories
 from movierank_core.data.interactions import InteractionArrays
-from movierank_core.features.registry import Feature
+from movierank_core.features.feature import Feature
 from movierank_core.ranker.tree_ensemble import TreeEnsemble
 from movierank_core.recommender.model import candidate_rows
 from movierank_core.recommender.recommender import Recommender

@@ -5,14 +5,14 @@ from string import Formatter
 import pytest
 
 from movierank_core.features.families import FAMILIES, Family
-from movierank_core.features.registry import ALL_FEATURES
+from movierank_core.features.registry import all_features
 from movierank_core.recommender.reasons import BECAUSE_FAMILIES, PROFILE_FAMILY
 from movierank_core.recommender.results import COLD_ITEM_REASONS, FAMILY_OF_FUSED
 
 PARAMETERS = {"genre_match": {"genre"}, "era_match": {"decade"}, "because_you_liked": {"title"}}
 
 
-@pytest.mark.parametrize("feature", ALL_FEATURES, ids=lambda feature: feature.name)
+@pytest.mark.parametrize("feature", all_features(), ids=lambda feature: feature.name)
 def test_the_family_of_every_feature_is_registered_with_a_label(feature) -> None:
     assert FAMILIES[feature.family].label
 

@@ -1,21 +1,15 @@
-"""The compiled loops give what the plain formulas of docs/features.md give."""
+"""The compiled loops of the feature blocks agree with the plain formulas of docs/features.md."""
 
 import numpy as np
 import pytest
 
-from movierank_core.features.kernels import (
-    days_known_at,
-    deviation_of,
-    director_preferences,
-    era_shares,
-    fill_log_ranks,
-    genre_tastes,
-    language_shares,
-    match_genres,
-    mean_of,
-    standardise,
-    take_facts,
-)
+from movierank_core.features.blocks.distance import era_shares, fill_distances
+from movierank_core.features.blocks.genre import genre_tastes, match_genres
+from movierank_core.features.blocks.language import language_shares
+from movierank_core.features.blocks.movie import take_facts
+from movierank_core.features.blocks.people import director_preferences
+from movierank_core.features.blocks.sources import fill_added_log_ranks, fill_log_ranks, standardise
+from movierank_core.features.request import deviation_of, mean_of
 from movierank_core.kernels.sparse_rows import SparseRows
 from movierank_core.kernels.top_k import descending
 
@@ -38,11 +32,11 @@ def test_genres_match_by_cosine_mean_and_least() -> None:
     out = np.empty((4, 40), np.float32)
     match_genres(rows, genres.offsets, genres.indices, tastes, out)
     np.testing.assert_allclose(out[0], (has_genre / lengths[:, None])[rows] @ tastes[2], atol=1e-6)
-    np.testing.assert_allclose(out[1], (has_genre / lengths[:, None])[rows] @ tastes[3], atol=1e-6)
-    for place, row in enumerate(rows):
+    np.testing.assert_allclose(out[3], (has_genre / lengths[:, None])[rows] @ tastes[3], atol=1e-6)
+    for candidate, row in enumerate(rows):
         of_movie = tastes[1][has_genre[row]]
-        assert out[2, place] == pytest.approx(of_movie.mean() if len(of_movie) else 0, abs=1e-6)
-        assert out[3, place] == pytest.approx(of_movie.min() if len(of_movie) else 0, abs=1e-6)
+        assert out[1, candidate] == pytest.approx(of_movie.mean() if len(of_movie) else 0, abs=1e-6)
+        assert out[2, candidate] == pytest.approx(of_movie.min() if len(of_movie) else 0, abs=1e-6)
 
 
 def test_tastes_are_shares_shrunken_ratings_and_directions() -> None:
@@ -64,19 +58,24 @@ def test_tastes_are_shares_shrunken_ratings_and_directions() -> None:
 def test_scores_are_standardised_and_ranked_among_the_fused() -> None:
     scores = RNG.integers(-3, 4, (4, 60)).astype(np.float32) * np.float32(0.37)
     scores[0, :9] = -0.0
-    scores[3] = 0.7  # All alike, which as single-precision numbers are not equal to their own mean.
+    scores[3] = 0.7  # Equal scores; in single precision they differ from their own mean.
     fused = scores[:, :50]
-    z, keys = np.empty_like(scores), np.empty((4, 50), np.uint64)
-    standardise(scores, 50, z, keys)
+    out, keys = np.full((9, 60), -99, np.float32), np.empty((4, 50), np.uint64)
+    features = np.array([2, 0, 6, 4])  # Sources in another order than the registered ones.
+    standardise(scores, 50, features, out, keys)
+    z = out[features]
     mean, deviation = fused.mean(axis=1, dtype=np.float64), fused.std(axis=1, dtype=np.float64)
     np.testing.assert_allclose(z[:3], (scores[:3] - mean[:3, None]) / deviation[:3, None], atol=1e-6)
     assert not z[3].any()
     places = (np.sort(keys, axis=1) & np.uint64(0xFFFFFFFF)).astype(np.int64)
     np.testing.assert_array_equal(places, np.argsort(-fused, axis=1, kind="stable"))
-    ranks = np.empty((4, 50), np.float32)
-    fill_log_ranks(np.sort(keys, axis=1), np.log(np.arange(1, 51)).astype(np.float32), ranks)
+    fill_log_ranks(np.sort(keys, axis=1), np.log(np.arange(1, 51)).astype(np.float32), features, out)
+    fill_added_log_ranks(scores, 50, features, out)
     order = np.argsort(np.argsort(-fused, axis=1, kind="stable"), axis=1)
-    np.testing.assert_allclose(ranks, np.log(order + 1), atol=1e-6)
+    np.testing.assert_allclose(out[features + 1][:, :50], np.log(order + 1), atol=1e-6)
+    before = (fused[:, None, :] >= scores[:, 50:, None]).sum(axis=2)
+    np.testing.assert_allclose(out[features + 1][:, 50:], np.log(before + 1), atol=1e-6)
+    assert (out[8] == -99).all()
 
 
 def test_means_and_deviations_are_of_what_is_known() -> None:
@@ -97,14 +96,29 @@ def test_languages_are_shares_of_those_known() -> None:
     np.testing.assert_array_equal(out, [0, 0, 0, np.nan])
 
 
-def test_facts_and_days_known_go_to_their_places() -> None:
+def test_facts_are_those_of_the_rows() -> None:
     facts = np.arange(12, dtype=np.float32).reshape(4, 3)
-    out = np.full((5, 2), -1, np.float32)
-    take_facts(facts, np.array([3, 1]), np.array([4, 0, 2]), out)
-    np.testing.assert_array_equal(out, [[10, 4], [-1, -1], [11, 5], [-1, -1], [9, 3]])
-    days = np.empty(3, np.float32)
-    days_known_at(np.array([30, 10, np.nan], np.float32), 20.0, days)
-    np.testing.assert_allclose(days, [np.log(11), -np.log(11), np.nan], rtol=1e-6)
+    out = np.empty((3, 2), np.float32)
+    take_facts(facts, np.array([3, 1]), out)
+    np.testing.assert_array_equal(out, [[9, 3], [10, 4], [11, 5]])
+
+
+def test_distances_are_differences_and_nan_where_a_fact_is_unknown() -> None:
+    facts = np.array([[1990, 5, 4, 30, 30], [2010, 2, 3, 10, 10], [np.nan] * 5], np.float32)
+    out = np.full((9, 3), -1, np.float32)
+    fill_distances(facts, *np.array([2000, 3, 3.5, 1995, 4, 3.75, 12, 20], np.float32), out)
+    expected = [
+        [-1, -1, -1],  # era_share has its own kernel.
+        [10, 10, np.nan],
+        [2, -1, np.nan],
+        [0.5, -0.5, np.nan],
+        [5, 15, np.nan],
+        [1, -2, np.nan],
+        [0.25, -0.75, np.nan],
+        [18, -2, np.nan],
+        [np.log(11), -np.log(11), np.nan],
+    ]
+    np.testing.assert_allclose(out, expected, rtol=1e-6)
 
 
 def test_an_era_is_a_gaussian_around_the_year() -> None:
@@ -128,7 +142,7 @@ def test_an_unknown_history_is_of_no_era(history: list[float]) -> None:
 def test_directors_count_with_the_ratings_of_their_movies() -> None:
     movies, people = np.repeat(np.arange(30), 2), RNG.integers(0, 12, 60)
     pairs = np.unique(np.stack([movies, people], axis=1), axis=0)
-    pairs = pairs[pairs[:, 0] != 5]  # Nobody directed this one.
+    pairs = pairs[pairs[:, 0] != 5]  # A movie without a known director.
     directors = SparseRows.from_triples(pairs[:, 0], pairs[:, 1], np.ones(len(pairs)), 30)
     history, centred = np.array([1, 5, 9, 20]), np.array([0.5, 1.0, -1.5, 0.0], np.float32)
     rows = np.arange(30)

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from movierank_core.features.registry import ALL_FEATURES
+from movierank_core.features.registry import all_features
 from movierank_core.retrieval.registry import source_types
 
 STRINGS = (Path(__file__).parents[2] / "ui" / "strings" / "en.js").read_text("utf-8")
@@ -15,4 +15,4 @@ def test_every_source_has_a_name() -> None:
 
 
 def test_every_family_of_features_has_a_name() -> None:
-    assert {f"family.{feature.family}" for feature in ALL_FEATURES} <= KEYS
+    assert {f"family.{feature.family}" for feature in all_features()} <= KEYS
