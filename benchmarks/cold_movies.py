@@ -1,13 +1,14 @@
-"""What the content source and the places reserved for its finds do for movies that nobody has rated.
+"""How the content source and the ranks reserved for cold movies serve movies without a rating.
 
     PYTHONPATH=. python benchmarks/cold_movies.py --data-dir DIR [--tmdb-file FILE] [--json OUT.json]
 
-All events of a tenth of the movies are withheld: from fitting, from training, and from the histories of those
-who ask. Then the requests of the temporal protocol are answered as served, by the same model without reserved
-places, and by one without the content source: once from all movies, judged by the other movies' likes
-(nDCG@10, recall@100) and by the withheld ones (recall@100), and once from the movies without an event alone,
-as a request with `filters.max_votes` 0 is. A tenth of the catalogue is made up of movies of every popularity,
-so that finding them is harder than finding what is merely new.
+All events of a tenth of the movies are withheld from fitting, from training and from the histories of the
+test requests. Three models answer the requests of the temporal protocol: the serving model, the same model
+without reserved ranks, and a model without the content source. Lists from all movies are judged by likes of
+the other movies (nDCG@10, recall@100) and by likes of the withheld ones (recall@100). Lists from movies
+without an event alone, as for a request with `filters.max_votes` 0, are judged by likes of the withheld ones.
+The withheld movies have every popularity, so finding them is harder than finding merely new movies.
+
 """
 
 import argparse
@@ -32,12 +33,12 @@ from movierank_core.recommender.state import fit_state
 from movierank_core.reranking.filters import Filters
 from movierank_core.retrieval.sources.content import Content
 from movierank_pipeline.evaluation.bootstrap import bootstrap_intervals
-from movierank_pipeline.evaluation.holdout import temporal_questions
+from movierank_pipeline.evaluation.interval_text import interval_text
 from movierank_pipeline.evaluation.run import read_events
 from movierank_pipeline.ranking_metrics import hits_of, ndcg, recall
 from movierank_pipeline.settings import Settings
 from movierank_pipeline.training.ranker import train_ranker
-from movierank_pipeline.training.requests import plan_requests, split_time
+from movierank_pipeline.training.requests import plan_requests, replay, split_time
 from movierank_pipeline.training.training_set import build_training_set
 
 SHARE: Final = 0.1
@@ -47,8 +48,8 @@ COLUMNS: Final = (AS_SERVED, UNRESERVED, WITHOUT, "less nothing reserved", "less
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One request, and the likes that are to be found, by catalogue row."""
+class ColdRequest:
+    """One request, with its warm and its withheld (cold) targets as catalogue rows."""
 
     user_id: int
     as_of: int
@@ -57,36 +58,36 @@ class Asked:
     cold: NDArray[np.int64]
 
 
-def asked(
+def cold_requests(
     data: InteractionArrays, catalogue: Catalogue, config: ModelConfig, is_cold: NDArray[np.bool_]
-) -> Iterator[Asked]:
+) -> Iterator[ColdRequest]:
     """The test requests of the temporal protocol, without the withheld movies in their histories."""
     requests = plan_requests(data, catalogue, config).filter(pl.col("role") == "test")
-    for question in temporal_questions(requests, data, catalogue):
-        events = question.history
+    for request in replay(requests, data, catalogue):
+        events = request.history
         kept = ~is_cold[catalogue.rows_of(events.movie_ids)]
-        yield Asked(
-            question.user_id,
-            question.as_of,
+        yield ColdRequest(
+            request.user_id,
+            request.as_of,
             History(
                 events.movie_ids[kept],
                 events.ratings[kept],
                 events.timestamps[kept],
                 events.event_codes[kept],
             ),
-            question.targets[~is_cold[question.targets]],
-            question.targets[is_cold[question.targets]],
+            request.targets[~is_cold[request.targets]],
+            request.targets[is_cold[request.targets]],
         )
 
 
-def values_of(model: RankingModel, questions: list[Asked]) -> dict[str, NDArray[np.float64]]:
-    """Per measure one value per request; NaN where there is nothing to be found."""
-    lists, among_unknown = (np.full((len(questions), DEPTH), -1, np.int64) for _ in range(2))
-    for place, question in enumerate(questions):
+def values_of(model: RankingModel, requests_made: list[ColdRequest]) -> dict[str, NDArray[np.float64]]:
+    """One value per request, by measure; NaN where a request has no target."""
+    lists, among_unknown = (np.full((len(requests_made), DEPTH), -1, np.int64) for _ in range(2))
+    for index, request in enumerate(requests_made):
         for ranked, filters in ((lists, None), (among_unknown, Filters(max_votes=0))):
-            rows = model.score(question.history, as_of=question.as_of, filters=filters).listed[:DEPTH]
-            ranked[place, : len(rows)] = rows
-    warm, cold = [question.warm for question in questions], [question.cold for question in questions]
+            rows = model.score(request.history, as_of=request.as_of, filters=filters).listed[:DEPTH]
+            ranked[index, : len(rows)] = rows
+    warm, cold = [request.warm for request in requests_made], [request.cold for request in requests_made]
     n_warm, n_cold = (np.array([len(rows) for rows in targets]) for targets in (warm, cold))
     return {
         "others: ndcg@10": ndcg(hits_of(lists, warm), n_warm, 10),
@@ -105,20 +106,20 @@ def measure(data: InteractionArrays, catalogue: Catalogue, config: ModelConfig) 
     requests = plan_requests(known, catalogue, config)
     state = fit_state(known, catalogue, split, config)
     is_unknown = ~state.is_known
-    questions = list(asked(data, catalogue, config, is_cold))
-    user_ids = np.array([question.user_id for question in questions])
+    requests_made = list(cold_requests(data, catalogue, config, is_cold))
+    user_ids = np.array([request.user_id for request in requests_made])
     values = {}
     for name, without in ((AS_SERVED, ()), (WITHOUT, (f"source:{Content.name}",))):
         print(f"{name}: training", flush=True)
         ranker = train_ranker(
             build_training_set(known, requests, catalogue, config, without=without), config, without=without
         )
-        values[name] = values_of(ranker.on(catalogue, state), questions)
+        values[name] = values_of(ranker.on(catalogue, state), requests_made)
         if name == AS_SERVED:
             unreserved = ranker.on(catalogue, replace(state, n_little_known=0))
-            values[UNRESERVED] = values_of(unreserved, questions)
+            values[UNRESERVED] = values_of(unreserved, requests_made)
     report: dict[str, Any] = {
-        "n_requests": len(questions),
+        "n_requests": len(requests_made),
         "n_withheld_movies": int(is_cold.sum()),
         "n_unknown_movies": int(is_unknown.sum()),
         "chance_among_unknown": DEPTH / int(is_unknown.sum()),
@@ -146,13 +147,12 @@ def table(report: dict[str, Any]) -> str:
     """Markdown."""
     lines = [f"| | requests | {' | '.join(COLUMNS)} |", "|---|" + "---|" * (len(COLUMNS) + 1)]
     for metric, found in report["measures"].items():
-        cells = [
-            f"{found[part]['mean']:.4f} [{found[part]['low']:.4f}, {found[part]['high']:.4f}]"
-            for part in COLUMNS
-        ]
+        cells = [interval_text(found[part]) for part in COLUMNS]
         lines.append(f"| {metric} | {found['n_requests']} | {' | '.join(cells)} |")
     n_unknown, chance = report["n_unknown_movies"], report["chance_among_unknown"]
-    return "\n".join([*lines, "", f"{n_unknown} movies without an event; chance finds {chance:.4f} of them."])
+    return "\n".join(
+        [*lines, "", f"{n_unknown} movies without an event; random order finds a share of {chance:.4f}."]
+    )
 
 
 def main() -> None:

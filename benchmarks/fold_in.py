@@ -1,13 +1,13 @@
-"""How near the answer right after a like is to that of a full refit with the like.
+"""Compares folding in a like with refitting everything on it.
 
     PYTHONPATH=. python benchmarks/fold_in.py --data-dir DIR [--tmdb-file FILE] [--likes 20] [--json OUT.json]
 
-For users whose last event before T is a like, everything is fitted on the events before T without that like,
-and again with it. The service answers by the first state with the like in the history (it is folded in);
-a full refit would answer by the second. Compared are the first hundred places of the refit with the places
-that the same movies have in the folded-in answer, by Spearman's rank correlation, and how many of the hundred
-(and of the first ten) both have. Beside it, the answer without the like at all. The trees are the same
-throughout: trained anew, they would differ by chance.
+For users whose last event before T is a like, one state is fitted on the events before T without that like,
+and one with it. The service answers from the first state with the like in the history (fold-in). A full refit
+answers from the second state. The measures are Spearman's correlation of the first hundred ranks of the refit
+with the ranks of the same movies in the folded-in answer, and the overlap of the first hundred and first ten.
+The answer without the like is the baseline. All answers use the same trees, since retrained trees would add
+random differences.
 """
 
 import argparse
@@ -34,7 +34,7 @@ ANSWERS: Final = ("with the like folded in", "without the like")
 
 
 def last_likes(data: InteractionArrays, split: int) -> NDArray[np.int64]:
-    """Positions in `data` of the likes that are the last event of their user before `split`."""
+    """Event indices in `data` of the likes that are the last event of their user before `split`."""
     before = np.flatnonzero(data.timestamps < split)
     is_last = np.append(data.users[before[1:]] != data.users[before[:-1]], True)
     last = before[is_last]
@@ -42,14 +42,14 @@ def last_likes(data: InteractionArrays, split: int) -> NDArray[np.int64]:
 
 
 def rank_correlation(ours: NDArray[np.int64], theirs: NDArray[np.int64]) -> float:
-    """Spearman's, of the places of `theirs` with the places of the same rows in `ours`.
+    """Spearman's correlation of the ranks in `theirs` with the ranks of the same rows in `ours`.
 
-    Rows that `ours` lacks come after all of it, in the order of `theirs`: the kindest that could be said,
-    and rare, since `ours` is all that was ranked.
+    Rows that are not in `ours` rank after all of it, in the order of `theirs`, which is the most favourable
+    choice. They are rare, since `ours` holds all ranked candidates.
     """
-    place_of = {row: place for place, row in enumerate(ours.tolist())}
-    places = [place_of.get(row, len(ours) + place) for place, row in enumerate(theirs.tolist())]
-    return float(np.corrcoef(np.argsort(np.argsort(places)), np.arange(len(places)))[0, 1])
+    rank_of = {row: rank for rank, row in enumerate(ours.tolist())}
+    ranks = [rank_of.get(row, len(ours) + rank) for rank, row in enumerate(theirs.tolist())]
+    return float(np.corrcoef(np.argsort(np.argsort(ranks)), np.arange(len(ranks)))[0, 1])
 
 
 def measure(
@@ -64,18 +64,18 @@ def measure(
     found: dict[str, dict[str, list[float]]] = {
         name: {"correlation": [], "both@100": [], "both@10": []} for name in ANSWERS
     }
-    for number, position in enumerate(chosen.tolist()):
-        print(f"like {number + 1} of {len(chosen)}", flush=True)
+    for index, event in enumerate(chosen.tolist()):
+        print(f"like {index + 1} of {len(chosen)}", flush=True)
         is_kept = np.ones(len(data), np.bool_)
-        is_kept[position] = False
+        is_kept[event] = False
         without = data.select(is_kept)
         model = ranker.on(catalogue, fit_state(without, catalogue, split, config))
-        user = int(data.users[position])
+        user = int(data.users[event])
         history = data.history(user, split)
-        before = history.take(history.movie_ids != data.movie_ids[position])
+        before = history.take(history.movie_ids != data.movie_ids[event])
         theirs = refitted.score(history, as_of=split).rows
-        # The liked movie is seen, so the answer without it in the history must not show it either.
-        liked = catalogue.row_of(int(data.movie_ids[position]))
+        # A seen movie is never listed, so it is removed from the answer whose history lacks it.
+        liked = catalogue.row_of(int(data.movie_ids[event]))
         answers = {
             ANSWERS[0]: model.score(history, as_of=split).rows,
             ANSWERS[1]: (rows := model.score(before, as_of=split).rows)[rows != liked],
@@ -102,22 +102,22 @@ def measure(
 
 
 def table(report: dict[str, Any]) -> str:
-    """Markdown; medians, and the least in brackets."""
+    """Markdown: medians, with the minimum in brackets."""
     lines = [
-        "| against a full refit | rank correlation of its first 100 | of them in both | of the first 10 |",
+        "| compared with a full refit | rank correlation of its first 100 | overlap of 100 | overlap of 10 |",
         "|---|---|---|---|",
     ]
     for name, measures in report["answers"].items():
         cells = [f"{values['median']:.3f} ({values['least']:.3f})" for values in measures.values()]
         lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", f"Medians over {report['n_likes']} likes, the least in brackets."])
+    return "\n".join([*lines, "", f"Medians over {report['n_likes']} likes, the minimum in brackets."])
 
 
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--data-dir", required=True, help="a folder with the files of any MovieLens edition")
     parser.add_argument("--tmdb-file", help="a TMDB metadata file")
-    parser.add_argument("--likes", type=int, default=20, help="how many likes; each costs a fit")
+    parser.add_argument("--likes", type=int, default=20, help="number of likes; each needs one fit")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     given = parser.parse_args(arguments)
     settings = Settings.from_environment(given={"data_dir": given.data_dir, "tmdb_file": given.tmdb_file})

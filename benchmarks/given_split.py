@@ -2,8 +2,8 @@
 
     PYTHONPATH=. python benchmarks/given_split.py --data-dir DIR [--seeds 1,2,3] [--json OUT.json]
 
-Per seed: 75/25 at random within each movie, every test row relevant; and leave-the-last-one-out, where only
-training has a seed. Each is a run of the command in a process of its own, so its memory is its own.
+Per seed: 75/25 at random within each movie, with every test row relevant; and leave-the-last-one-out, where
+only training depends on the seed. Each run is a process of its own, so peak memory is that of one run.
 """
 
 import argparse
@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from movierank_pipeline.evaluation.split import Split, split_at_random, split_last
+from movierank_pipeline.evaluation.interval_text import interval_text
+from movierank_pipeline.evaluation.protocols.split import Split, split_at_random, split_last
 from movierank_pipeline.ingest.movielens.reader import read_dataset
 
 PROGRAM = Path(sys.executable).with_name("movierank")
@@ -48,7 +49,7 @@ def measure(split: Split, movies: Path, seed: int) -> dict[str, Any]:
 
 
 def row(name: str, report: dict[str, Any]) -> str:
-    """A line of the table: the ranker, its best source, and their difference with its interval."""
+    """One row of the table: the ranker, its best source, and their difference with its interval."""
     systems = report["systems"]
     sources = [system for system in systems if system not in ("movierank", "random")]
     best = max(sources, key=lambda system: systems[system]["ndcg@10"])
@@ -56,7 +57,7 @@ def row(name: str, report: dict[str, Any]) -> str:
     cells = [
         *(f"{systems['movierank'][figure]:.3f}" for figure in FIGURES),
         f"{best} {systems[best]['ndcg@10']:.3f}",
-        f"{lead['mean']:+.4f} [{lead['low']:+.4f}, {lead['high']:+.4f}]",
+        interval_text(lead, signed=True),
         f"{report['seconds']['fit'] + report['seconds']['rank']:.0f}",
         f"{report['peak_memory_mb']:.0f}",
     ]

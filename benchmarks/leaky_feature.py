@@ -1,4 +1,4 @@
-"""A warning: what two common leaks promise, and what they keep. Nothing here is part of the product.
+"""A warning: how much two common leaks promise, and how little they keep. Not part of the product.
 
     .venv/bin/python benchmarks/leaky_feature.py --data-dir DIR [--tmdb-file FILE] [--json OUT.json]
 
@@ -6,14 +6,14 @@ The same ranker is trained on the same requests of the temporal protocol (docs/e
 
 - `honest`: as the product does. Sources and movie states of a training row are fitted before its origin;
 - `movie averages`: a movie's number of events, mean rating, share of likes and their spread are those of the
-  whole training period, as `ratings.group_by("movie_id")` gives them. They know each row's label;
-- `in-sample sources`: the candidate sources are fitted once, on the whole training period. They have seen
-  what each row asks them to predict;
+  whole training period, as `ratings.group_by("movie_id")` gives them. They include each row's label;
+- `in-sample sources`: the candidate sources are fitted once, on the whole training period. They have
+  seen the labels that each row asks them to predict;
 - `both`.
 
-Each is judged twice on the same requests after T. `in truth`: on the state before T, as it would serve.
-`as it looks`: just as careless about the test, so that averages or sources are those of all events to the
-last, the likes that are to be found among them. That figure no service can have.
+Each ranker is evaluated twice on the same requests after T. `in truth`: on the state before T, as it would
+serve. `as it looks`: with the same leak in the test, so that averages or sources are fitted on all events,
+the targets included. No service can reach that figure.
 """
 
 import argparse
@@ -34,7 +34,6 @@ from movierank_core.data.interactions import InteractionArrays
 from movierank_core.features.movie_state import MovieState
 from movierank_core.paths import Paths
 from movierank_core.recommender.state import RankingState, fit_state
-from movierank_pipeline.evaluation.answers import answer
 from movierank_pipeline.evaluation.bootstrap import Interval
 from movierank_pipeline.evaluation.compare import (
     HEADLINE,
@@ -43,13 +42,17 @@ from movierank_pipeline.evaluation.compare import (
     paired_differences,
     system_intervals,
 )
-from movierank_pipeline.evaluation.evaluate import model_on, values_of
-from movierank_pipeline.evaluation.holdout import HoldOut, temporal_holdout
+from movierank_pipeline.evaluation.evaluate import values_of
+from movierank_pipeline.evaluation.experiment import answers_to, model_on
+from movierank_pipeline.evaluation.interval_text import interval_text
+from movierank_pipeline.evaluation.protocols.protocol import HoldOut
+from movierank_pipeline.evaluation.protocols.temporal import temporal_holdout
 from movierank_pipeline.evaluation.run import read_events
 from movierank_pipeline.settings import Settings
-from movierank_pipeline.training.ranker import TrainedRanker, train_ranker
+from movierank_pipeline.training.ranker import train_ranker
 from movierank_pipeline.training.requests import plan_requests
 from movierank_pipeline.training.state_cache import FittedStates
+from movierank_pipeline.training.trained_ranker import TrainedRanker
 from movierank_pipeline.training.training_set import build_training_set
 
 AVERAGES: Final = ("n_events", "mean_rating", "like_share", "rating_std")
@@ -57,8 +60,8 @@ AVERAGES: Final = ("n_events", "mean_rating", "like_share", "rating_std")
 TRUTH, LOOKS = "in truth", "as it looks"
 
 Leak = Callable[[RankingState, RankingState], RankingState]
-"""From the state that a request may know, and one that knows too much, to the one that is used."""
-Say = Callable[[str], None]
+"""From the allowed state, and one fitted on later events, to the state that is used."""
+Progress = Callable[[str], None]
 
 
 def leak_averages(honest: RankingState, later: RankingState) -> RankingState:
@@ -79,7 +82,7 @@ LEAKS: Final[dict[str, Leak]] = {
 
 
 class LeakingStates(FittedStates):
-    """The states behind training rows, each with something that it could not know."""
+    """The states of training rows, each with a leak."""
 
     def __init__(self, folder: Path, leak: Leak, later: RankingState) -> None:
         super().__init__(folder)
@@ -89,8 +92,11 @@ class LeakingStates(FittedStates):
         return self._leak(super().get(name, fit), self._later)
 
 
-def measure(data: InteractionArrays, catalogue: Catalogue, config: ModelConfig, say: Say) -> dict[str, Any]:
-    """Every leak's figures: `training` has what training saw, `in truth` and `as it looks` the test."""
+def measure(
+    data: InteractionArrays, catalogue: Catalogue, config: ModelConfig, progress: Progress
+) -> dict[str, Any]:
+    """The figures of each leak: `training` on validation requests, `in truth` and `as it looks` on the
+    test."""
     holdout = temporal_holdout(data, catalogue, config)
     requests = plan_requests(data, catalogue, config)
     before_split, whole = holdout.state, fit_state(data, catalogue, int(data.timestamps.max()) + 1, config)
@@ -99,22 +105,22 @@ def measure(data: InteractionArrays, catalogue: Catalogue, config: ModelConfig, 
     validation: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, leak in LEAKS.items():
-            say(f"{name}: training")
+            progress(f"{name}: training")
             states = LeakingStates(Path(folder), leak, before_split)
             rows = build_training_set(data, requests, catalogue, config, states=states)
             ranker = train_ranker(rows, config)
             validation[name] = ranker.metrics["validation_ndcg@10"]
-            say(f"{name}: asking")
-            values[f"{name}, {TRUTH}"] = ask(holdout, ranker, config)
+            progress(f"{name}: answering the test requests")
+            values[f"{name}, {TRUTH}"] = values_on(holdout, ranker, config)
             if name != "honest":
                 careless = replace(holdout, state=leak(holdout.state, whole))
-                values[f"{name}, {LOOKS}"] = ask(careless, ranker, config)
+                values[f"{name}, {LOOKS}"] = values_on(careless, ranker, config)
     values = {MAIN: values.pop(f"honest, {TRUTH}"), **values}
     intervals = system_intervals(values, user_ids, config.seed)
     differences = paired_differences(values, user_ids, config.seed)
 
     def figures(system: str) -> dict[str, Any] | None:
-        """Of one ranker; `lead` is what it has over the honest one, paired by user."""
+        """Figures of one ranker; `lead` is this ranker minus the honest one, paired by user."""
         if system not in values:
             return None
         found = {metric: msgspec.to_builtins(intervals[system][metric]) for metric in (HEADLINE, RECALL)}
@@ -139,19 +145,17 @@ def measure(data: InteractionArrays, catalogue: Catalogue, config: ModelConfig, 
     }
 
 
-def ask(holdout: HoldOut, ranker: TrainedRanker, config: ModelConfig) -> dict[str, NDArray[np.float64]]:
+def values_on(holdout: HoldOut, ranker: TrainedRanker, config: ModelConfig) -> dict[str, NDArray[np.float64]]:
     """Per metric one value per request."""
-    return values_of(answer(model_on(holdout, ranker), holdout.ask(), seed=config.seed, only_main=True))[MAIN]
+    return values_of(answers_to(holdout, model_on(holdout, ranker), config, only_main=True))[MAIN]
 
 
 def table(report: dict[str, Any]) -> str:
     """Markdown."""
 
-    def cell(part: dict[str, Any] | None, key: str, form: str) -> str:
-        if part is None or key not in part:
-            return "–"
-        mean, low, high = (part[key][bound] for bound in ("mean", "low", "high"))
-        return f"{mean:{form}} [{low:{form}}, {high:{form}}]"
+    def cell(part: dict[str, Any] | None, key: str, *, signed: bool = False) -> str:
+        found = None if part is None else part.get(key)
+        return interval_text(found, digits=3, signed=signed)
 
     lines = [
         f"| training rows | validation | {LOOKS} | {TRUTH} | {TRUTH}, minus honest |",
@@ -160,9 +164,9 @@ def table(report: dict[str, Any]) -> str:
     for name, parts in report["leaks"].items():
         cells = [
             f"{parts['training']['validation_ndcg@10']:.3f}",
-            cell(parts[LOOKS], HEADLINE, ".3f"),
-            cell(parts[TRUTH], HEADLINE, ".3f"),
-            cell(parts[TRUTH], f"{HEADLINE} lead", "+.3f"),
+            cell(parts[LOOKS], HEADLINE),
+            cell(parts[TRUTH], HEADLINE),
+            cell(parts[TRUTH], f"{HEADLINE} lead", signed=True),
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)

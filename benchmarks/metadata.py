@@ -1,10 +1,10 @@
-"""What TMDB's facts are worth to the ranker: none, facts, and facts with today's votes.
+"""How much TMDB's facts contribute to the ranker: no facts, facts, and facts with today's votes.
 
     PYTHONPATH=. python benchmarks/metadata.py --data-dir DIR --tmdb-file FILE [--json OUT.json]
 
-The temporal protocol three times, with the same requests and seed. The votes are those of the day on which
-they were retrieved, years after most of the requests: what they add is partly the future, so that a model
-leaves them out unless asked (docs/features.md).
+The temporal protocol three times, with the same requests and seed. The votes are those of the day
+of retrieval, years after most requests. Part of their gain is leakage from the future, so they are off by
+default (docs/features.md).
 """
 
 import argparse
@@ -21,7 +21,6 @@ from movierank_core.config import ModelConfig
 from movierank_core.data.catalogue import Catalogue
 from movierank_core.data.interactions import InteractionArrays
 from movierank_core.paths import Paths
-from movierank_pipeline.evaluation.answers import answer
 from movierank_pipeline.evaluation.compare import (
     HEADLINE,
     MAIN,
@@ -29,8 +28,10 @@ from movierank_pipeline.evaluation.compare import (
     paired_differences,
     system_intervals,
 )
-from movierank_pipeline.evaluation.evaluate import model_on, values_of
-from movierank_pipeline.evaluation.holdout import temporal_holdout
+from movierank_pipeline.evaluation.evaluate import values_of
+from movierank_pipeline.evaluation.experiment import answers_to, model_on
+from movierank_pipeline.evaluation.interval_text import interval_text
+from movierank_pipeline.evaluation.protocols.temporal import temporal_holdout
 from movierank_pipeline.evaluation.run import read_events
 from movierank_pipeline.settings import Settings
 from movierank_pipeline.training.ranker import train_ranker
@@ -44,17 +45,16 @@ NONE = "no facts"
 def measure(
     interactions: pl.DataFrame, catalogue: Catalogue, config: ModelConfig, *, with_snapshots: bool
 ) -> dict[str, dict[str, NDArray[np.float64]]]:
-    """Per ranker and metric one value per request; `movierank`, and one with the votes if asked for."""
+    """One value per request, by metric, by ranker: `movierank`, and with `with_snapshots` one that reads
+    votes."""
     data = InteractionArrays.from_frame(interactions, catalogue)
     rows = build_training_set(data, plan_requests(data, catalogue, config), catalogue, config)
     holdout = temporal_holdout(data, catalogue, config)
     rankers = {MAIN: train_ranker(rows, config)}
     if with_snapshots:
-        rankers[SNAPSHOTS] = train_ranker(rows, config, unless_asked=())
+        rankers[SNAPSHOTS] = train_ranker(rows, config, off_by_default=())
     return {
-        name: values_of(answer(model_on(holdout, ranker), holdout.ask(), seed=config.seed, only_main=True))[
-            MAIN
-        ]
+        name: values_of(answers_to(holdout, model_on(holdout, ranker), config, only_main=True))[MAIN]
         for name, ranker in rankers.items()
     } | {"users": {"user_id": holdout.requests["user_id"].to_numpy()}}
 
@@ -91,13 +91,9 @@ def main() -> None:
     print(f"| metadata | {HEADLINE} | {RECALL} | facts less this, {HEADLINE} |\n|---|---|---|---|")
     for system, figures in report.items():
         difference = figures.get(f"{HEADLINE}, facts less this")
-        cells = [_interval(figures[metric], ".3f") for metric in (HEADLINE, RECALL)]
-        cells.append("–" if difference is None else _interval(difference, "+.3f"))
+        cells = [interval_text(figures[metric], digits=3) for metric in (HEADLINE, RECALL)]
+        cells.append(interval_text(difference, digits=3, signed=True))
         print(f"| {'facts' if system == MAIN else system} | {' | '.join(cells)} |")
-
-
-def _interval(found: dict[str, float], form: str) -> str:
-    return f"{found['mean']:{form}} [{found['low']:{form}}, {found['high']:{form}}]"
 
 
 if __name__ == "__main__":

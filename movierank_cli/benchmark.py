@@ -1,17 +1,17 @@
-"""`movierank benchmark`: any train and test file, so that published tables can be reproduced."""
+"""`movierank benchmark`: any train and test file, to reproduce published tables."""
 
 from pathlib import Path
 from typing import cast
 
 import click
-import msgspec
 import polars as pl
 
 from movierank_cli.console import StepLines
 from movierank_core.config import ModelConfig
 from movierank_core.data.catalogue import Catalogue
 from movierank_core.data.schema import FEEDBACK, LINKS, MOVIES, TMDB_MOVIES
-from movierank_pipeline.evaluation.benchmark import BenchmarkReport, Relevance, run_benchmark
+from movierank_pipeline.evaluation.benchmark import Benchmark, run_benchmark
+from movierank_pipeline.evaluation.protocols.given_split import Relevance
 from movierank_pipeline.ingest.catalogue import build_catalogue
 from movierank_pipeline.ingest.interactions import build_interactions
 from movierank_pipeline.ingest.movielens.reader import read_links_csv, read_movies_csv, read_ratings_csv
@@ -20,20 +20,22 @@ _FILE = click.Path(path_type=Path)
 
 
 @click.command()
-@click.option("--train", required=True, type=_FILE, help="Ratings to fit on, in MovieLens columns.")
+@click.option("--train", required=True, type=_FILE, help="Ratings to fit on, in the columns of MovieLens.")
 @click.option("--test", required=True, type=_FILE, help="Ratings to find, in the same columns.")
-@click.option("--movies", type=_FILE, help="movieId,title,genres; movies only here join the catalogue.")
+@click.option(
+    "--movies", type=_FILE, help="movieId,title,genres. Movies without a train row join the catalogue too."
+)
 @click.option("--links", type=_FILE, help="movieId,imdbId,tmdbId.")
 @click.option(
     "--relevance",
     type=click.Choice(["all", "liked"]),
     default="all",
     show_default=True,
-    help="Which test rows count: all, or those rated at least 4.",
+    help="Relevant test rows: all, or only those rated at least 4.",
 )
-@click.option("--k", default=10, show_default=True, type=click.IntRange(1, 100), help="Places that count.")
-@click.option("--seed", default=1, show_default=True, help="Seeds every random choice.")
-@click.option("--json", "json_path", type=_FILE, help="Where to write the report.")
+@click.option("--k", default=10, show_default=True, type=click.IntRange(1, 100), help="Ranks that count.")
+@click.option("--seed", default=1, show_default=True, help="Seed of every random choice.")
+@click.option("--json", "json_path", type=_FILE, help="Write the report to this file.")
 def benchmark(
     train: Path,
     test: Path,
@@ -44,10 +46,10 @@ def benchmark(
     seed: int,
     json_path: Path | None,
 ) -> None:
-    """Fit on one file of ratings and rank for another.
+    """Fit on one file of ratings and rank for the users of another.
 
-    Every user of the test file asks once, with all their train rows as history; lists come from the full
-    catalogue less those rows.
+    Each user of the test file makes one request, with all their train rows as history. Lists come from the
+    full catalogue without those rows.
     """
     lines = StepLines()
     train_ratings, test_ratings = read_ratings_csv(train).frame, read_ratings_csv(test).frame
@@ -59,23 +61,24 @@ def benchmark(
         )
     )
     interactions = build_interactions(train_ratings, pl.DataFrame(schema=FEEDBACK))
-    with lines.working("benchmark") as say:
-        report = run_benchmark(
+    with lines.working("benchmark") as progress:
+        found = run_benchmark(
             interactions,
             test_ratings,
             catalogue,
             relevance=cast(Relevance, relevance),
             k=k,
             config=ModelConfig(seed=seed),
-            progress=say,
+            progress=progress,
         )
-    _print(report, k)
+    _print(found, k)
     if json_path is not None:
-        json_path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1))
+        json_path.write_bytes(found.to_json())
 
 
 def _movies_of(train: pl.DataFrame, movies: Path | None) -> pl.DataFrame:
-    """MOVIES of the movies file and of the train rows; the latter may lack a title and genres."""
+    """MOVIES of the movies file and of all train rows. Movies that only train rows have get a placeholder
+    title."""
     described = pl.DataFrame(schema=MOVIES) if movies is None else read_movies_csv(movies)
     others = train.select("movie_id").unique().join(described, on="movie_id", how="anti").sort("movie_id")
     nameless = others.select(
@@ -87,12 +90,12 @@ def _movies_of(train: pl.DataFrame, movies: Path | None) -> pl.DataFrame:
     return pl.concat([described, nameless])
 
 
-def _print(report: BenchmarkReport, k: int) -> None:
+def _print(found: Benchmark, k: int) -> None:
     columns = [f"ndcg@{k}", f"precision@{k}", f"recall@{k}", f"map@{k}", "mrr", "recall@100", f"coverage@{k}"]
     click.echo(f"{'system':<18}" + "".join(f"{column:>14}" for column in columns))
-    for name, figures in report.systems.items():
-        click.echo(f"{name:<18}" + "".join(f"{figures[column]:>14.4f}" for column in columns))
+    for name, figures in found.report.systems.items():
+        click.echo(f"{name:<18}" + "".join(f"{figures[column].mean:>14.4f}" for column in columns))
     click.echo(
-        f"{report.n_users} users, {report.holdout} hold-out; fitted in {report.seconds['fit']:.0f} s, "
-        f"ranked in {report.seconds['rank']:.0f} s, {report.peak_memory_mb:.0f} MB at the most"
+        f"{found.report.n_users} users, {found.holdout} hold-out; fitted in {found.fit_seconds:.0f} s, "
+        f"ranked in {found.rank_seconds:.0f} s, peak memory {found.peak_memory_mb:.0f} MB"
     )

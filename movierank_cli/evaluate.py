@@ -11,14 +11,15 @@ from rich.table import Table
 from movierank_cli.console import StepLines
 from movierank_cli.options import data_options, settings_of
 from movierank_core.paths import Paths
-from movierank_pipeline.evaluation.bootstrap import Interval
 from movierank_pipeline.evaluation.compare import HEADLINE, RECALL
-from movierank_pipeline.evaluation.evaluate import Ablation, EvaluationReport
-from movierank_pipeline.evaluation.run import Protocol, evaluate_dataset
+from movierank_pipeline.evaluation.interval_text import interval_text
+from movierank_pipeline.evaluation.report import Ablation, Report
+from movierank_pipeline.evaluation.run import ProtocolName, evaluate_dataset
 
 METRICS = (HEADLINE, RECALL, "coverage@10")
 TABLE_WIDTH = 120
-"""Room for the widest table; narrower, its cells would be broken where the output is no terminal."""
+"""Minimum width of the tables, in characters. Below it, cells would wrap where the output is not a
+terminal."""
 
 
 @click.command()
@@ -28,20 +29,20 @@ TABLE_WIDTH = 120
     type=click.Choice(["temporal", "strong"]),
     default="temporal",
     show_default=True,
-    help="temporal: later moments of everybody. strong: people whom training has never seen.",
+    help="temporal: later moments of all users. strong: users that training has not seen.",
 )
 @click.option(
     "--without",
     multiple=True,
     metavar="PART",
-    help="Train without this group of features (docs/features.md) or this source, written `source:als`;"
-    " may be given several times.",
+    help="Train without this group of features (docs/features.md) or this source, written `source:als`."
+    " Repeat the option for several parts.",
 )
 @click.option(
     "--ablate",
     "with_ablations",
     is_flag=True,
-    help="Also train without each group of features, and without each source, and show what it is worth.",
+    help="Also train without each group of features, and without each source; show the contributions.",
 )
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures here.")
 @click.option("--html", "html_file", type=click.Path(path_type=Path), help="Write a page with plots here.")
@@ -57,8 +58,8 @@ def evaluate(
 ) -> None:
     """Compare the ranker with every baseline on a data set.
 
-    Trains on one part of the ratings and asks about another, as docs/evaluation.md describes. Nothing is
-    registered, and nothing has to be.
+    Trains on one part of the ratings and tests on another, as docs/evaluation.md describes. It needs no
+    registered model and registers none.
     """
     lines = StepLines()
     try:
@@ -66,7 +67,7 @@ def evaluate(
             settings_of(data_dir, dataset, tmdb_file),
             Paths.from_environment(),
             lines.working,
-            protocol=cast(Protocol, protocol),
+            protocol=cast(ProtocolName, protocol),
             without=without,
             with_ablations=with_ablations,
         )
@@ -83,7 +84,7 @@ def evaluate(
     _print_ablations(console, stored.report.source_ablations, "the source")
 
 
-def _print(console: Console, report: EvaluationReport) -> None:
+def _print(console: Console, report: Report) -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("system")
     for metric in METRICS:
@@ -94,7 +95,7 @@ def _print(console: Console, report: EvaluationReport) -> None:
         table.add_row(name, *(escape(interval_text(figures[metric])) for metric in METRICS))
     console.print(table)
     best = report.best_source
-    difference = interval_text(report.differences[best], signed=True)
+    difference = interval_text(report.differences[HEADLINE][best], signed=True)
     what = f" after {report.split_time[:10]}" if report.split_time else " whom training has not seen"
     without = f" Trained without {', '.join(report.without)}." if report.without else ""
     console.print(
@@ -106,11 +107,11 @@ def _print(console: Console, report: EvaluationReport) -> None:
 
 
 def _print_ablations(console: Console, ablations: dict[str, Ablation], what: str) -> None:
-    """What matters most first: the whole ranker minus one trained without a part."""
+    """Prints the contribution of each part to the ranker, the largest in nDCG@10 first."""
     if not ablations:
         return
     table = Table(box=None, pad_edge=False)
-    for title in ("without", "features", HEADLINE, f"{what} is worth", f"{RECALL}, worth"):
+    for title in ("without", "features", HEADLINE, f"contribution of {what}", f"{RECALL}, contribution"):
         table.add_column(title, justify="right" if title == "features" else "left")
     for name in sorted(ablations, key=lambda name: -ablations[name].differences[HEADLINE].mean):
         part = ablations[name]
@@ -122,11 +123,3 @@ def _print_ablations(console: Console, ablations: dict[str, Ablation], what: str
         )
     console.print()
     console.print(table)
-
-
-def interval_text(interval: Interval, *, signed: bool = False) -> str:
-    """The mean with its 95 % interval; the mean alone where there is none."""
-    form = "+.4f" if signed else ".4f"
-    if interval.low == interval.high:
-        return f"{interval.mean:{form}}"
-    return f"{interval.mean:{form}} [{interval.low:{form}}, {interval.high:{form}}]"

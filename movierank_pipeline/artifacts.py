@@ -1,4 +1,4 @@
-"""What stands between assets and is no single table: kept as folders by `resources.FolderIOManager`."""
+"""Types that assets pass on in folders, by `FolderIOManager`: tables with facts about them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,32 +9,32 @@ import polars as pl
 
 
 class DatasetFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a set of ratings as a whole."""
+    """Facts about a set of ratings."""
 
     name: str
     ratings_are_simulated: bool
 
 
 class FeedbackFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a table of feedback reaches."""
+    """The extent of a table of feedback."""
 
     watermark: str | None
-    """The event store's: everything up to here is in the table."""
+    """Watermark of the event store: all events up to it are in the table."""
     forgotten_user_ids: list[int]
-    """Users who asked to be forgotten: nothing they rated in the data set may be used."""
+    """Users who asked to be forgotten. Their ratings in the data set are left out too."""
 
 
 class InteractionFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a stream of events is from, and how far it reaches."""
+    """The origin and the extent of a stream of events."""
 
     dataset: str
     ratings_are_simulated: bool
     feedback_through: str | None
-    """The event store's watermark."""
+    """Watermark of the event store."""
 
 
 class VersionFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a registered version is."""
+    """The number of a registered version and its MLflow run."""
 
     number: int
     run_id: str
@@ -69,7 +69,7 @@ class _TableWithFacts:
 
 @dataclass(frozen=True)
 class StoredRatings(_TableWithFacts):
-    """RATINGS and where they are from."""
+    """RATINGS with their origin."""
 
     facts_type = DatasetFacts
     facts: DatasetFacts
@@ -77,7 +77,7 @@ class StoredRatings(_TableWithFacts):
 
 @dataclass(frozen=True)
 class StoredFeedback(_TableWithFacts):
-    """FEEDBACK and how far it reaches."""
+    """FEEDBACK with its extent."""
 
     facts_type = FeedbackFacts
     facts: FeedbackFacts
@@ -85,7 +85,7 @@ class StoredFeedback(_TableWithFacts):
 
 @dataclass(frozen=True)
 class StoredInteractions(_TableWithFacts):
-    """INTERACTIONS, where they are from and how far they reach."""
+    """INTERACTIONS with their origin and extent."""
 
     facts_type = InteractionFacts
     facts: InteractionFacts

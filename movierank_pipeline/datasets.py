@@ -16,7 +16,7 @@ SAMPLE: Final = "sample"
 DOWNLOADED_BY_DEFAULT: Final = "ml-latest-small"
 DATASET_FILES: Final = {
     *RATINGS_FILES.values(),
-    *("movies.csv", "links.csv", "tags.csv", "movies.dat", "tags.dat", "users.dat", "u.item", "u.genre"),
+    *("movies.csv", "links.csv", "movies.dat", "users.dat", "u.item", "u.genre"),
     *("README.txt", INFO_FILE),
 }
 """What the readers of MovieLens editions look at; editions hold large files besides."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 from movierank_pipeline.defs.assets.enrichment import catalogue, tmdb_movies
-from movierank_pipeline.defs.assets.features import interactions, movie_features, user_features
+from movierank_pipeline.defs.assets.features import interactions, movie_features
 from movierank_pipeline.defs.assets.raw import feedback, movielens
 from movierank_pipeline.defs.assets.release import model_version, promotion
 from movierank_pipeline.defs.assets.serving import histories, recommendations
@@ -29,7 +29,7 @@ from movierank_pipeline.defs.provenance import code_version
 from movierank_pipeline.settings import Settings
 
 ASSETS = (
-    *(movielens, feedback, tmdb_movies, catalogue, interactions, movie_features, user_features),
+    *(movielens, feedback, tmdb_movies, catalogue, interactions, movie_features),
     *(retrievers, ranking_requests, training_set, ranker, evaluation, model_version, promotion),
     *(histories, recommendations),
 )
@@ -41,7 +41,7 @@ def build_defs(
 ) -> dg.Definitions:
     """All definitions, with some resources exchanged: `settings`, `parquet`, `folders`.
 
-    `settings` come from the environment unless given; Dagster's launchpad may change each of them.
+    `settings` come from the environment unless given; Dagster's launchpad can change each setting.
     """
     resources: dict[str, object] = {
         "settings": Settings.from_environment(),

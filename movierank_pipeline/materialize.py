@@ -1,4 +1,4 @@
-"""Running the asset graph in this process, with the history kept where the Dagster UI finds it."""
+"""Runs the asset graph in this process and records the run in the history of the Dagster UI."""
 
 import logging
 import os
@@ -27,7 +27,7 @@ _IN_PROCESS_FILE = "in_process.yaml"
 
 
 class Reporter(Protocol):
-    """Is told how a run goes on."""
+    """Receives the progress of a run."""
 
     def started(self, step: str) -> None: ...
     def said(self, step: str, message: str) -> None: ...
@@ -37,15 +37,15 @@ class Reporter(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run made."""
+    """The result of a run."""
 
     made: list[str]
     reused: list[str]
-    """Assets that were fresh and therefore left alone."""
+    """Assets that were fresh or not selected."""
     run_id: str | None
-    """Dagster's; None where nothing had to be made."""
+    """Id of the Dagster run; None where no asset was stale."""
     failed_checks: list[str] = field(default_factory=list)
-    """`asset: check`, those that only warn included."""
+    """Failed checks as `asset: check`, warnings included."""
 
 
 class CheckFailedError(MovierankError):
@@ -53,7 +53,7 @@ class CheckFailedError(MovierankError):
 
 
 def prepare_dagster_home(paths: Paths) -> Path:
-    """`DAGSTER_HOME` if set, else our own, made without telemetry and greetings."""
+    """`DAGSTER_HOME` if set, else our own folder, created with telemetry and greetings off."""
     if configured := os.environ.get("DAGSTER_HOME"):
         return Path(configured)
     home = paths.dagster_home
@@ -66,7 +66,7 @@ def prepare_dagster_home(paths: Paths) -> Path:
 
 @contextmanager
 def dagster_instance(paths: Paths) -> Iterator[dg.DagsterInstance]:
-    """The instance whose history the Dagster UI shows."""
+    """The Dagster instance whose history the UI shows."""
     home = prepare_dagster_home(paths)
     file = _IN_PROCESS_FILE if (home / _IN_PROCESS_FILE).is_file() else "dagster.yaml"
     with dg.DagsterInstance.from_config(str(home), file) as instance:
@@ -82,9 +82,10 @@ def materialize(
     everything: bool = False,
     min_new_events: int = 1,
 ) -> Outcome:
-    """Makes the stale assets, or `everything`, or those of a Dagster selection such as `ranker+`.
+    """Materialises the stale assets, or all with `everything`, or a Dagster selection such as `ranker+`.
 
-    Raises what an asset raised, and CheckFailedError where a blocking check failed.
+    Raises the exception of a failed asset, CheckFailedError where a blocking check failed, and ConfigError
+    for a `select` that is no selection. See `plan` for `min_new_events`.
     """
     failed: list[str] = []
     blocked: list[str] = []
@@ -127,13 +128,13 @@ def _selected(select: str, definitions: dg.Definitions) -> list[str]:
             f"{select!r} selects no assets: {error}",
             expected="a Dagster selection, such as `ranker` or `key:ranker+`",
         ) from error
-    # Assets that one step makes are made together.
+    # Assets of one step are materialised together.
     together = {other for key in keys for other in graph.get(key).execution_set_asset_keys}
     return [key.to_user_string() for key in graph.toposorted_asset_keys if key in keys | together]
 
 
 def _logger(reporter: Reporter, failed: list[str], blocked: list[str]) -> dg.LoggerDefinition:
-    """Dagster's console logger, which passes on what people want to know and drops the rest."""
+    """A Dagster console logger that passes the start, end, checks and messages of steps to `reporter`."""
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:

@@ -1,8 +1,10 @@
 """Ranking metrics over many requests at once, with binary relevance.
 
-Input is a matrix of hits: `hits[r, p]` says whether place p (best first) of request r's list is a target;
-`n_relevant[r]` counts all targets of the request, found or not. A request without targets has no value
-(NaN). All metrics are in [0, 1]. Definitions are those of trec_eval, cut at k.
+Input is a matrix of hits [n_requests, depth]: `hits[r, p]` says whether the movie at rank p, from 0, of
+request r's list is a target. `n_relevant[r]` counts all targets of the request, in the list or not. A request
+without targets has the value NaN. All values per request are in [0, 1]. Definitions are those of trec_eval,
+cut at k.
+
 """
 
 from collections.abc import Sequence
@@ -15,14 +17,15 @@ Hits = NDArray[np.bool_]
 
 
 def hits_of(ranked: NDArray[np.int64], targets: Sequence[NDArray[np.int64]]) -> Hits:
-    """[n_requests, depth] from ranked rows (-1 pads short lists) and each request's target rows.
+    """Hits [n_requests, depth] of ranked rows, best first (-1 pads short lists), given each request's
+    targets.
 
-    Raises ValueError if a list holds a movie twice: it would be counted twice.
+    Raises ValueError if a list holds a movie twice.
     """
     if not ranked.size:
         return np.zeros(ranked.shape, np.bool_)
     wanted = np.concatenate(targets)
-    # Rows of different requests never share a key; padding becomes the same unknown row everywhere.
+    # Each request has its own range of keys, so one `isin` compares all requests at once.
     stride = max(int(ranked.max()), int(wanted.max(initial=0))) + 2
     keys = ranked + np.arange(len(ranked))[:, None] * stride
     owner = np.repeat(np.arange(len(targets)), [len(rows) for rows in targets])
@@ -34,7 +37,7 @@ def hits_of(ranked: NDArray[np.int64], targets: Sequence[NDArray[np.int64]]) -> 
 
 
 def ndcg(hits: Hits, n_relevant: NDArray[np.int64], k: int) -> NDArray[np.float64]:
-    """Discounted gain 1/log2(place + 1) over that of min(k, n_relevant) hits in the first places."""
+    """Sum of 1/log2(rank + 1) over the hits at ranks 1 to k, divided by the sum for a perfect list."""
     discount = 1.0 / np.log2(np.arange(2, k + 2))
     gained = hits[:, :k] @ discount[: hits.shape[1]]
     ideal = np.concatenate([[0.0], np.cumsum(discount)])[np.minimum(n_relevant, k)]
@@ -42,46 +45,47 @@ def ndcg(hits: Hits, n_relevant: NDArray[np.int64], k: int) -> NDArray[np.float6
 
 
 def precision(hits: Hits, n_relevant: NDArray[np.int64], k: int) -> NDArray[np.float64]:
-    """Targets among the first k places, over k."""
+    """Number of targets in the first k ranks, divided by k."""
     return np.where(n_relevant > 0, hits[:, :k].sum(axis=1) / k, np.nan)
 
 
 def recall(hits: Hits, n_relevant: NDArray[np.int64], k: int) -> NDArray[np.float64]:
-    """Targets among the first k places, over all targets."""
+    """Number of targets in the first k ranks, divided by the number of all targets."""
     return _ratio(hits[:, :k].sum(axis=1), n_relevant)
 
 
 def average_precision(hits: Hits, n_relevant: NDArray[np.int64], k: int) -> NDArray[np.float64]:
-    """Precision at each target among the first k places, summed, over all targets."""
+    """Sum of the precision at each target in the first k ranks, divided by the number of all targets."""
     cut = hits[:, :k]
     precisions = np.cumsum(cut, axis=1) / np.arange(1, cut.shape[1] + 1)
     return _ratio((precisions * cut).sum(axis=1), n_relevant)
 
 
 def reciprocal_rank(hits: Hits, n_relevant: NDArray[np.int64]) -> NDArray[np.float64]:
-    """One over the place of the first target; 0 if none is in the list."""
+    """One divided by the rank, from 1, of the first target; 0 if no target is in the list."""
     found = hits.any(axis=1)
     return np.where(n_relevant > 0, found / (np.argmax(hits, axis=1) + 1.0), np.nan)
 
 
 def mean_by_group(values: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Per distinct group in ascending order, the mean of its values that are not NaN; NaN if it has none."""
-    _, number = np.unique(groups, return_inverse=True)
+    """The mean of the values of each distinct group, in ascending order. NaN is ignored; all NaN gives
+    NaN."""
+    _, group = np.unique(groups, return_inverse=True)
     usable = ~np.isnan(values)
-    n = np.bincount(number, usable)
-    return _ratio(np.bincount(number, np.where(usable, values, 0.0)), n)
+    n = np.bincount(group, usable)
+    return _ratio(np.bincount(group, np.where(usable, values, 0.0)), n)
 
 
 def coverage(ranked: NDArray[np.int64], n_movies: int, k: int) -> float:
-    """The share of the catalogue that is in anybody's first k places."""
+    """The number of distinct movies in the first k ranks of all lists, divided by `n_movies`."""
     shown = np.unique(ranked[:, :k])
     return float((shown >= 0).sum() / n_movies) if n_movies else float("nan")
 
 
 def novelty(ranked: NDArray[np.int64], popularity: NDArray[np.floating], k: int) -> float:
-    """Mean self-information -log2(share of all events) of the movies shown, in bits (Zhou et al. 2010).
+    """Mean self-information -log2(share of all events) of the listed movies, in bits (Zhou et al. 2010).
 
-    A movie without events counts as if it had one.
+    `popularity` counts events per movie; 0 counts as 1. NaN without a listed movie.
     """
     shown = ranked[:, :k]
     shown = shown[shown >= 0]
@@ -96,7 +100,7 @@ def intra_list_diversity(
 ) -> NDArray[np.float64]:
     """Per request, one minus the mean cosine of all pairs of its first k movies; NaN below two movies.
 
-    `vectors` [n_movies, d] has rows of length 1 (0 where nothing is known).
+    `vectors` [n_movies, d] has rows of length 1, or 0 for a movie without known values.
     """
     out = np.full(len(ranked), np.nan)
     for request, rows in enumerate(ranked[:, :k]):

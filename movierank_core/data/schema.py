@@ -27,8 +27,6 @@ MOVIES = _schema(
 LINKS = _schema({"movie_id": pl.Int64, "imdb_id": pl.String, "tmdb_id": pl.Int64})
 """One row per movie; `imdb_id` as `tt0114709`."""
 
-TAGS = _schema({"user_id": pl.Int64, "movie_id": pl.Int64, "tag": pl.String, "timestamp": TIMESTAMP})
-
 FEEDBACK = _schema(
     {
         "event_id": pl.String,

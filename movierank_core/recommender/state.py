@@ -168,17 +168,20 @@ def fit_state(
     as_of: int,
     config: ModelConfig,
     progress: Callable[[str], None] | None = None,
+    *,
+    movies: MovieState | None = None,
 ) -> RankingState:
     """The state from the events of `data` strictly before `as_of` (seconds since 1970).
 
-    Later events are not looked at, so what they hold cannot change the result. Without events the
-    personal sources score 0 everywhere and popularity is 0.
+    Later events are not read, so they cannot change the result. Without events the personal sources score 0
+    everywhere and popularity is 0. `movies` is the result of `fit_movie_state` where it is at hand; else it
+    is fitted here.
     """
-    past = data.before(as_of).standing().without_idle_users()
+    past = events_before(data, as_of)
     presence = past.presence().without_idle_users()
     return RankingState(
         sources=fit_sources(FitContext(presence, catalogue, as_of, config), progress),
-        movies=MovieState.fit(past, catalogue, as_of),
+        movies=MovieState.fit(past, catalogue, as_of) if movies is None else movies,
         as_of=as_of,
         n_per_source=config.n_per_source,
         n_candidates=config.n_candidates,
@@ -186,3 +189,13 @@ def fit_state(
         min_movie_events=config.min_movie_events,
         n_little_known=config.n_little_known,
     )
+
+
+def fit_movie_state(data: InteractionArrays, catalogue: Catalogue, as_of: int) -> MovieState:
+    """The movie part of `fit_state` alone, without fitting candidate sources."""
+    return MovieState.fit(events_before(data, as_of), catalogue, as_of)
+
+
+def events_before(data: InteractionArrays, as_of: int) -> InteractionArrays:
+    """The events that stand among those strictly before `as_of`, without users who have none."""
+    return data.before(as_of).standing().without_idle_users()

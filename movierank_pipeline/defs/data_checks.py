@@ -17,18 +17,19 @@ from movierank_pipeline.ingest.tmdb.metadata import HOW_TO_GET_MORE
 from movierank_pipeline.settings import Settings
 
 MIN_TMDB_SHARE = 0.9
-"""Films with a TMDB id, below which cards stay without facts; a warning."""
+"""Minimum share of movies with a TMDB id; below it the check warns."""
 MIN_COVERED_MOVIES = 0.9
 MIN_COVERED_RATINGS = 0.95
-"""Films and ratings with facts from TMDB, below which there is a warning."""
+"""Minimum shares of movies and of ratings with facts from TMDB; below them the check warns."""
 MAX_SUSPICIOUS = 0.01
-"""Films whose TMDB facts look like those of another one, above which there is a warning."""
+"""Maximum share of movies with the TMDB facts of another movie, by title or year; above it the check
+warns."""
 N_WORST = 20
-"""Of them, so many are listed."""
+"""Number of suspicious links that are listed."""
 
 
 def ratings_out_of_range(ratings: pl.DataFrame) -> int:
-    """Ratings that are not 0.5 to 5 in steps of a half."""
+    """Number of ratings that are not 0.5 to 5 in steps of a half; null counts."""
     rating = pl.col("rating")
     is_valid = rating.is_between(0.5, 5.0) & ((rating * 2).round() == rating * 2)
     return int(ratings.select((~is_valid.fill_null(False)).sum()).item())
@@ -38,7 +39,7 @@ def ratings_out_of_range(ratings: pl.DataFrame) -> int:
     specs=[
         dg.AssetCheckSpec("schema", asset="ratings", description="Columns and types are those of RATINGS."),
         dg.AssetCheckSpec(
-            "unique_keys", asset="ratings", description="A user rates a film once: the last rating counts."
+            "unique_keys", asset="ratings", description="Each user and movie has at most one rating."
         ),
         dg.AssetCheckSpec("rating_range", asset="ratings", description="Half stars from 0.5 to 5."),
     ],
@@ -64,11 +65,11 @@ def ratings_checks(ratings: StoredRatings) -> Iterator[dg.AssetCheckResult]:
 @dg.asset_check(
     asset="catalogue",
     name="tmdb_links",
-    description=f"At least {MIN_TMDB_SHARE:.0%} of the films have a TMDB id; a warning, for cards without"
-    " facts still work.",
+    description=f"At least {MIN_TMDB_SHARE:.0%} of the movies have a TMDB id. Only a warning: movies without"
+    " facts can be ranked too.",
 )
 def tmdb_links(catalogue: pl.DataFrame) -> dg.AssetCheckResult:
-    """How much of the catalogue can be enriched."""
+    """Warns where too few movies can be enriched."""
     share = 1 - catalogue["tmdb_id"].null_count() / max(1, catalogue.height)
     return dg.AssetCheckResult(
         passed=share >= MIN_TMDB_SHARE, severity=dg.AssetCheckSeverity.WARN, metadata={"share": share}
@@ -79,11 +80,11 @@ def tmdb_links(catalogue: pl.DataFrame) -> dg.AssetCheckResult:
     asset="catalogue",
     name="tmdb_coverage",
     additional_ins={"ratings": dg.AssetIn("ratings")},
-    description=f"Facts from TMDB for at least {MIN_COVERED_MOVIES:.0%} of the films and"
-    f" {MIN_COVERED_RATINGS:.0%} of the ratings, where there is a key or a file; a warning.",
+    description=f"At least {MIN_COVERED_MOVIES:.0%} of movies and {MIN_COVERED_RATINGS:.0%} of ratings"
+    " have facts from TMDB. Only a warning, and only with an API key or a metadata file.",
 )
 def tmdb_coverage(catalogue: pl.DataFrame, ratings: StoredRatings, settings: Settings) -> dg.AssetCheckResult:
-    """What people see of the films: those that are rated most matter most."""
+    """Warns where too few movies, or too few ratings, have facts from TMDB."""
     of_movies, of_ratings = coverage(catalogue, ratings.frame)
     sources = metadata_settings(settings, Paths.from_environment())
     has_source = sources.access is not None or sources.metadata_file is not None
@@ -91,7 +92,7 @@ def tmdb_coverage(catalogue: pl.DataFrame, ratings: StoredRatings, settings: Set
     return dg.AssetCheckResult(
         passed=not has_source or (of_movies >= MIN_COVERED_MOVIES and of_ratings >= MIN_COVERED_RATINGS),
         severity=dg.AssetCheckSeverity.WARN,
-        description=None if has_source else f"No source of TMDB's facts: {HOW_TO_GET_MORE}.",
+        description=None if has_source else f"There is no source of TMDB facts: {HOW_TO_GET_MORE}.",
         metadata={
             "share_of_movies": of_movies,
             "share_of_ratings": of_ratings,
@@ -104,13 +105,13 @@ def tmdb_coverage(catalogue: pl.DataFrame, ratings: StoredRatings, settings: Set
     asset="catalogue",
     name="tmdb_mismatches",
     additional_ins={name: dg.AssetIn(name) for name in ("movies", "tmdb_movies")},
-    description=f"At most {MAX_SUSPICIOUS:.0%} of the films with facts have a TMDB title unlike theirs, or a"
-    f" year more than {MAX_YEARS_APART} off: stale or mistaken links; a warning.",
+    description=f"At most {MAX_SUSPICIOUS:.0%} of the movies with facts differ in title, or in year by"
+    f" more than {MAX_YEARS_APART}. Such links are stale or wrong. Only a warning.",
 )
 def tmdb_mismatches(
     catalogue: pl.DataFrame, movies: pl.DataFrame, tmdb_movies: pl.DataFrame
 ) -> dg.AssetCheckResult:
-    """Links that may lead to another film, the worst of them by name."""
+    """Warns of links that may lead to another movie, and lists the worst."""
     found = suspicious_links(movies, catalogue, tmdb_movies)
     share = found.height / max(1, catalogue["metadata_source"].count())
     return dg.AssetCheckResult(
@@ -125,10 +126,12 @@ def tmdb_mismatches(
 
 
 @dg.asset_check(
-    asset="catalogue", name="unique_keys", description="A film has one row, and rows are sorted by movie_id."
+    asset="catalogue",
+    name="unique_keys",
+    description="One row per movie, sorted by movie_id.",
 )
 def catalogue_keys(catalogue: pl.DataFrame) -> dg.AssetCheckResult:
-    """Row numbers of the model rely on it."""
+    """Fails where catalogue rows are out of order, since models refer to movies by row."""
     n_wrong = int((np.diff(catalogue["movie_id"].to_numpy()) <= 0).sum())
     return dg.AssetCheckResult(passed=n_wrong == 0, metadata={"out_of_order": n_wrong})
 

@@ -1,4 +1,4 @@
-"""What an asset says about itself in the Dagster UI: rows, time range, columns, a few rows, plots."""
+"""Metadata of assets in the Dagster UI: row count, time range, columns, a preview and plots."""
 
 import base64
 from typing import Any
@@ -7,11 +7,13 @@ import dagster as dg
 import polars as pl
 
 PREVIEW_ROWS = 5
+"""Number of rows in a preview."""
 CELL_LENGTH = 60
+"""Maximum length of a preview cell, in characters."""
 
 
 def describe(frame: pl.DataFrame, time_column: str | None = None, **more: Any) -> dict[str, Any]:
-    """Metadata of a table; `time_column` gives the range of times where the table is not empty."""
+    """Metadata of a table, with the range of `time_column` where it is given and the table has rows."""
     metadata: dict[str, Any] = {
         "dagster/row_count": frame.height,
         "dagster/column_schema": dg.TableSchema(
@@ -28,14 +30,14 @@ def describe(frame: pl.DataFrame, time_column: str | None = None, **more: Any) -
 
 
 def markdown_table(frame: pl.DataFrame) -> str:
-    """All rows of a small table; long cells are cut."""
+    """All rows of a small table as Markdown; long cells are cut."""
     lines = [f"| {' | '.join(frame.columns)} |", f"|{'---|' * frame.width}"]
     lines += [f"| {' | '.join(_cell(value) for value in row)} |" for row in frame.iter_rows()]
     return "\n".join(lines)
 
 
 def plot(png: bytes, alt: str) -> dg.MarkdownMetadataValue:
-    """A PNG as metadata, inside the Markdown itself so that it shows wherever the UI runs."""
+    """A PNG as metadata. The data are inside the Markdown, so the UI needs no access to files."""
     return dg.MetadataValue.md(f"![{alt}](data:image/png;base64,{base64.b64encode(png).decode('ascii')})")
 
 

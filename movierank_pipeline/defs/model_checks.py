@@ -12,7 +12,7 @@ from movierank_pipeline.evaluation.stored import StoredEvaluation
 from movierank_pipeline.promotion.gate import POPULARITY
 from movierank_pipeline.settings import Settings
 from movierank_pipeline.training.parity import compare_training_rows, sample_requests
-from movierank_pipeline.training.ranker import TrainedRanker
+from movierank_pipeline.training.trained_ranker import TrainedRanker
 from movierank_pipeline.training.training_set import TrainingSet
 
 

@@ -1,8 +1,9 @@
-"""What an asset was made from, as one fingerprint, and which assets have to be made again.
+"""Fingerprints of the inputs of assets, and the assets that are stale.
 
-A fingerprint covers the code, the settings and files that an asset reads, and the fingerprints of the
-assets before it. Each materialisation keeps it as Dagster's data version; an asset is fresh if the
-fingerprint it would get now is the one it has, and what it wrote is still there.
+A fingerprint covers the code, the settings and files that an asset reads, and the fingerprints of its
+upstream assets. Each materialisation stores it as Dagster's data version. An asset is fresh if its
+fingerprint has not changed and its output still exists.
+
 """
 
 import functools
@@ -40,12 +41,12 @@ _LIBRARIES: Final = ("implicit", "lightgbm", "numba", "numpy", "polars")
 
 @functools.cache
 def code_version() -> str:
-    """Of everything that can change a result: our code and the numeric libraries."""
+    """A hash of everything that can change a result: our code and the versions of the numeric libraries."""
     digest = hashlib.sha256()
     for initial in (movierank_core.__file__, movierank_pipeline.__file__):
         folder = Path(str(initial)).parent
         for path in sorted(folder.rglob("*")):
-            if path.is_file() and path.suffix in {".py", ".tsv"}:
+            if path.is_file() and path.suffix in {".py", ".tsv", ".j2"}:
                 digest.update(f"{path.relative_to(folder).as_posix()}\0".encode())
                 digest.update(path.read_bytes())
     for name in _LIBRARIES:
@@ -80,7 +81,7 @@ def _tmdb(settings: Settings, paths: Paths) -> object:
             found, gone = cache.known(now)
             answers = [len(found), len(gone), cache.newest()]
             if sources.access is not None and cache.failed():
-                answers.append(now.strftime("%Y-%m-%d %H"))  # Worth another try, from time to time.
+                answers.append(now.strftime("%Y-%m-%d %H"))  # Failed requests are repeated hourly.
             if sources.access is not None and cache.n_refreshed(now) < sources.refreshes_a_day:
                 answers.append(bool(cache.to_refresh(now)))
     file = None if sources.metadata_file is None else _file(sources.metadata_file)
@@ -91,18 +92,24 @@ def _model(settings: Settings, paths: Paths) -> object:
     return msgspec.to_builtins(settings.model_parameters)
 
 
+def _fit_moments(settings: Settings, paths: Paths) -> object:
+    config = settings.model_parameters
+    return [config.split_quantile, config.training_origins]
+
+
 def _ranker(settings: Settings, paths: Paths) -> object:
     tuned_by = [settings.tune_seconds, importlib.metadata.version("optuna")] if settings.tune_seconds else []
     return [_model(settings, paths), *tuned_by]
 
 
 _READS: Final[dict[str, Callable[[Settings, Paths], object]]] = {
-    **dict.fromkeys(("ratings", "movies", "links", "tags"), _dataset),
+    **dict.fromkeys(("ratings", "movies", "links"), _dataset),
     "feedback": _events,
     "tmdb_movies": _tmdb,
     **dict.fromkeys(
         ("retrievers", "ranking_requests", "training_set", "evaluation", "model_version"), _model
     ),
+    "movie_features": _fit_moments,
     "ranker": _ranker,
     "promotion": lambda settings, paths: [
         settings.promotion_policy,
@@ -110,11 +117,11 @@ _READS: Final[dict[str, Callable[[Settings, Paths], object]]] = {
     ],
     "recommendations": lambda settings, paths: settings.recommendations_k,
 }
-"""What an asset reads besides the assets before it."""
+"""By asset: the settings and files that it reads, besides its upstream assets."""
 
 
 def fingerprint(asset: str, settings: Settings, paths: Paths, upstream: Mapping[str, str]) -> str:
-    """The fingerprint of `asset` if it were made now from assets with the fingerprints `upstream`."""
+    """The fingerprint that `asset` would get now, given the fingerprints of its upstream assets."""
     return _fingerprint(asset, _reads(asset, settings, paths), upstream)
 
 
@@ -130,7 +137,7 @@ def _fingerprint(asset: str, reads: object, upstream: Mapping[str, str]) -> str:
 def fingerprint_of_step(
     context: dg.AssetExecutionContext, asset: str, settings: Settings, paths: Paths
 ) -> str:
-    """The fingerprint of the asset that is being made, from what the assets before it were made from."""
+    """The fingerprint of the asset in materialisation, given the stored ones of its upstream assets."""
     upstream = {}
     for key in context.assets_def.asset_deps[dg.AssetKey(asset)]:
         upstream[key.to_user_string()] = stored_fingerprint(context.instance, key) or "never made"
@@ -138,7 +145,7 @@ def fingerprint_of_step(
 
 
 def stored_fingerprint(instance: dg.DagsterInstance, key: dg.AssetKey) -> str | None:
-    """The fingerprint of the latest materialisation, None where there is none."""
+    """The fingerprint of the latest materialisation; None without one."""
     event = instance.get_latest_materialization_event(key)
     if event is None or event.asset_materialization is None:
         return None
@@ -147,12 +154,12 @@ def stored_fingerprint(instance: dg.DagsterInstance, key: dg.AssetKey) -> str | 
 
 @dataclass(frozen=True)
 class Plan:
-    """Which assets of a graph are fresh."""
+    """The fresh and the stale assets of a graph."""
 
     fingerprints: dict[str, str]
-    """Of every asset as it should be, those before it first."""
+    """The current fingerprint of each asset, upstream assets first."""
     stale: list[str]
-    """Assets that have to be made again, those before others first."""
+    """Assets to materialise, upstream assets first."""
 
     @property
     def fresh(self) -> list[str]:
@@ -167,10 +174,10 @@ def plan(
     *,
     min_new_events: int = 1,
 ) -> Plan:
-    """Compares what every asset would be made from now with what it was made from.
+    """Compares the current fingerprint of each asset with the stored one.
 
-    Fewer new feedback events than `min_new_events` count as none: the service knows of them anyway. A user
-    who asked to be forgotten always counts.
+    Fewer new feedback events than `min_new_events` count as none, since the service already uses them. A
+    forgotten user always counts.
     """
     graph = definitions.resolve_asset_graph()
     fingerprints: dict[str, str] = {}
@@ -186,7 +193,7 @@ def plan(
             name, fingerprints, paths
         ):
             stale.append(name)
-    # Assets that one step makes are made together.
+    # Assets of one step are materialised together.
     together = [
         {key.to_user_string() for key in graph.get(dg.AssetKey(name)).execution_set_asset_keys}
         for name in stale
@@ -196,14 +203,14 @@ def plan(
 
 
 def _watermark_if_recent(paths: Paths, min_new_events: int) -> str | None:
-    """How far the asset `feedback` reaches, unless it lacks `min_new_events` or somebody's forgetting."""
+    """The watermark of the asset `feedback`; None if it lacks `min_new_events` events or a forgotten user."""
     folder = paths.assets / "feedback"
     if not folder.is_dir():
         return None
     try:
         facts = StoredFeedback.load(folder).facts
     except (OSError, ValueError, pl.exceptions.PolarsError):
-        return None  # Damaged; the asset that reads it says so.
+        return None  # Damaged: the asset that reads it raises DataError.
     before = Watermark.parse(facts.watermark)
     with closing(open_event_store(events_url(paths))) as store:
         now, forgotten = store.watermark(), store.forgotten_users()
@@ -213,7 +220,7 @@ def _watermark_if_recent(paths: Paths, min_new_events: int) -> str | None:
 
 
 def _is_there(name: str, fingerprints: Mapping[str, str], paths: Paths) -> bool:
-    """Whether what the last materialisation made still exists outside Dagster's records."""
+    """Whether the output of the last materialisation still exists outside Dagster's records."""
     match name:
         case "model_version":
             versions = Registry(connect(paths)).versions()
@@ -222,9 +229,9 @@ def _is_there(name: str, fingerprints: Mapping[str, str], paths: Paths) -> bool:
                 for version in versions
             )
         case "promotion":
-            # A person may have moved the alias since, and is right; but somebody must serve.
+            # A person may have moved the alias since, which is no staleness. A missing alias is.
             return Registry(connect(paths)).by_alias(PRODUCTION) is not None
         case "histories":
             return (paths.histories / CURRENT).is_file()
         case _:
-            return any((paths.assets / place).exists() for place in (name, f"{name}.parquet"))
+            return any((paths.assets / file).exists() for file in (name, f"{name}.parquet"))

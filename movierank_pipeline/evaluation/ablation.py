@@ -1,19 +1,17 @@
-"""What each part of the ranker is worth: it is trained again without the part and asked the same.
+"""How much each part contributes: the ranker is trained again without it and answers the same requests.
 
 A part is a group of features, or a candidate source, written `source:als`. Without a group the candidates
-stay the same, and the ranker knows less of them. Without a source that proposes nothing either, so the
-candidates are others, and the training rows with them.
+stay the same, and the ranker has fewer features. Without a source that source proposes nothing either, so the
+candidates and the training rows differ.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 
 from movierank_core.config import ModelConfig
 from movierank_core.errors import ConfigError
 from movierank_core.features.feature import DEFAULT_WITHOUT, SOURCE_PREFIX
 from movierank_core.features.registry import all_features, feature_list
 from movierank_core.retrieval.registry import source_types
-from movierank_pipeline.evaluation.answers import Answers, answer
 from movierank_pipeline.evaluation.compare import (
     HEADLINE,
     MAIN,
@@ -21,31 +19,31 @@ from movierank_pipeline.evaluation.compare import (
     paired_differences,
     system_intervals,
 )
-from movierank_pipeline.evaluation.evaluate import Ablation, model_on, values_of
-from movierank_pipeline.evaluation.holdout import HoldOut, Progress
-from movierank_pipeline.training.ranker import TrainedRanker, train_ranker
+from movierank_pipeline.evaluation.evaluate import values_of
+from movierank_pipeline.evaluation.experiment import Experiment, Stage, answers_to, model_on
+from movierank_pipeline.evaluation.protocols.protocol import Progress
+from movierank_pipeline.evaluation.report import Ablation
+from movierank_pipeline.training.ranker import train_ranker
+from movierank_pipeline.training.trained_ranker import TrainedRanker
 from movierank_pipeline.training.training_set import TrainingSet
 
-Step = Callable[[str], AbstractContextManager[Callable[[str], None]]]
-"""Opens a step by name; inside it, the function it gives says how the step goes on."""
-
 MakeRows = Callable[[tuple[str, ...], Progress], TrainingSet]
-"""Training rows without some parts."""
+"""Makes training rows without some parts."""
 
 
 def feature_groups(without: Sequence[str] = ()) -> list[str]:
-    """The groups that a ranker reads, in the order of the features, less those `without`."""
+    """The feature groups that a ranker reads, in the order of the features, except those in `without`."""
     return list(dict.fromkeys(feature.group for feature in feature_list((*DEFAULT_WITHOUT, *without))))
 
 
 def source_parts(without: Sequence[str] = ()) -> list[str]:
-    """The candidate sources that propose, as they are written in `without`, less those named there."""
+    """The candidate sources as `without` names them (`source:als`), except those in `without`."""
     parts = [f"{SOURCE_PREFIX}{name}" for name in source_types()]
     return [part for part in parts if part not in without]
 
 
 def require_parts(without: Sequence[str]) -> tuple[str, ...]:
-    """`without` if these are groups of features or sources and others are left, else ConfigError."""
+    """`without` unchanged. Raises ConfigError for an unknown part, and where no feature or source is left."""
     groups = list(dict.fromkeys(feature.group for feature in all_features()))
     sources = source_parts()
     for part in without:
@@ -69,41 +67,34 @@ def require_parts(without: Sequence[str]) -> tuple[str, ...]:
 
 
 def ablate_groups(
-    rows: TrainingSet,
-    holdout: HoldOut,
-    answers: Answers,
-    config: ModelConfig,
-    step: Step,
-    *,
-    without: tuple[str, ...] = (),
+    whole: Experiment, config: ModelConfig, stage: Stage, *, without: tuple[str, ...] = ()
 ) -> dict[str, Ablation]:
-    """For each group of features a ranker of the training rows `rows` without it, beside the one with it.
+    """For each feature group, a ranker without it beside the ranker of `whole`, on the same training rows.
 
-    `answers` are those of the ranker trained without `without` alone.
+    `whole` was trained without `without`. A group without which no feature is left is skipped.
     """
     found = {}
     for group in feature_groups(without):
         if not feature_groups((*without, group)):
             continue
-        with step(f"without {group}") as say:
-            ranker = train_ranker(rows, config, say, without=(*without, group))
-            found[group] = _worth(group, ranker, holdout, answers, config, say)
+        with stage(f"without {group}") as progress:
+            ranker = train_ranker(whole.rows, config, progress, without=(*without, group))
+            found[group] = _ablation(group, ranker, whole, config, progress)
     return found
 
 
 def ablate_sources(
     make_rows: MakeRows,
-    holdout: HoldOut,
-    answers: Answers,
+    whole: Experiment,
     config: ModelConfig,
-    step: Step,
+    stage: Stage,
     *,
     without: tuple[str, ...] = (),
 ) -> dict[str, Ablation]:
-    """For each source a ranker of training rows to which it proposed nothing, beside the one with it.
+    """For each source, a ranker of training rows without its proposals beside the ranker of `whole`.
 
-    Newcomers are answered by recent popularity, whether or not it is among the sources. `answers` are those
-    of the ranker trained without `without` alone.
+    Empty histories get recent popularity, whether or not it is among the sources. `whole` was trained without
+    `without`. A source without which no source or feature is left is skipped.
     """
     found = {}
     for part in source_parts(without):
@@ -111,21 +102,23 @@ def ablate_sources(
         if not source_parts(less) or not feature_groups(less):
             continue
         name = part.removeprefix(SOURCE_PREFIX)
-        with step(f"without {name}") as say:
-            ranker = train_ranker(make_rows(less, say), config, say, without=less)
-            found[name] = _worth(name, ranker, holdout, answers, config, say)
+        with stage(f"without {name}") as progress:
+            ranker = train_ranker(make_rows(less, progress), config, progress, without=less)
+            found[name] = _ablation(name, ranker, whole, config, progress)
     return found
 
 
-def _worth(
-    part: str, ranker: TrainedRanker, holdout: HoldOut, answers: Answers, config: ModelConfig, say: Progress
+def _ablation(
+    part: str, ranker: TrainedRanker, whole: Experiment, config: ModelConfig, progress: Progress
 ) -> Ablation:
-    """What the ranker without a part answers, beside `answers`, which are with it."""
-    theirs = answer(model_on(holdout, ranker), holdout.ask(), seed=config.seed, only_main=True, progress=say)
-    values = {MAIN: values_of(answers)[MAIN], part: values_of(theirs)[MAIN]}
-    differences = paired_differences(values, answers.user_ids, config.seed)
+    """The figures of `ranker`, which lacks `part`, and the lead of `whole` over it."""
+    model = model_on(whole.holdout, ranker)
+    answers = answers_to(whole.holdout, model, config, progress, only_main=True)
+    values = {MAIN: values_of(whole.answers)[MAIN], part: values_of(answers)[MAIN]}
+    user_ids = whole.answers.user_ids
+    differences = paired_differences(values, user_ids, config.seed)
     return Ablation(
         n_features=len(ranker.features),
-        metrics=system_intervals({part: values[part]}, answers.user_ids, config.seed)[part],
+        metrics=system_intervals({part: values[part]}, user_ids, config.seed)[part],
         differences={metric: differences[metric][part] for metric in (HEADLINE, RECALL)},
     )

@@ -1,4 +1,4 @@
-"""Every system that is compared, on the same questions: the ranker, each source, their fusion, chance."""
+"""Every compared system on the same requests: the ranker, each source, their fusion, and random order."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,48 +12,56 @@ from movierank_core.recommender.model import RankingModel
 from movierank_core.recommender.scored import Scored
 from movierank_core.retrieval.fusion import fuse, proposals_of
 from movierank_pipeline.evaluation.compare import MAIN
-from movierank_pipeline.evaluation.holdout import Question
 from movierank_pipeline.ranking_metrics import Hits, hits_of
+from movierank_pipeline.training.requests import Request
 
 DEPTH: Final = 100
-"""Places judged of every list."""
+"""Ranks of each list that are judged."""
 TOP: Final = 10
-"""Places of which the movies are kept."""
+"""Default number of ranks of which the movies are kept."""
 FUSED: Final = "fused"
 RANDOM: Final = "random"
 _BLOCK: Final = 1000
-"""Requests whose whole lists are held at a time."""
+"""Maximum number of requests whose complete lists are held at a time."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What every system answered to the same requests."""
+    """The answers of every system to the same requests."""
 
     hits: dict[str, Hits]
-    """Per system [n_requests, DEPTH]: whether a place, best first, holds a target."""
+    """Per system [n_requests, DEPTH]: whether the movie at a rank is a target. The first rank is the best."""
     top: dict[str, NDArray[np.int64]]
-    """Per system [n_requests, TOP] catalogue rows, -1 where a list is shorter."""
+    """Per system [n_requests, n_top] catalogue rows; -1 pads shorter lists."""
     n_relevant: NDArray[np.int64]
     """Targets per request, found or not."""
     user_ids: NDArray[np.int64]
     history_lengths: NDArray[np.int64]
     predicted: NDArray[np.float64]
-    """The main system's scores of movies that the user went on to rate, over all requests."""
+    """The main system's scores of movies that the user rated later, over all requests."""
     liked: NDArray[np.bool_]
-    """Whether they liked them."""
+    """Whether the user liked these movies."""
 
 
 def answer(
     model: RankingModel,
-    questions: Iterable[Question],
+    requests: Iterable[Request],
     *,
     seed: int,
     only_main: bool = False,
+    with_fused: bool = True,
+    pool: NDArray[np.bool_] | None = None,
+    n_top: int = TOP,
     progress: Callable[[str], None] | None = None,
 ) -> Answers:
-    """Puts the questions to the serving code, and, unless `only_main`, to the systems beside it."""
+    """Answers `requests` by the serving code and, unless `only_main`, by the baselines.
+
+    The random baseline permutes the eligible rows of `pool`, by default the movies with an event.
+    """
     rng = np.random.default_rng(seed)
-    names = [MAIN] if only_main else [MAIN, *model.state.sources, FUSED, RANDOM]
+    pool = model.state.is_known if pool is None else pool
+    baselines = [*model.state.sources, *([FUSED] if with_fused else []), RANDOM]
+    names = [MAIN] if only_main else [MAIN, *baselines]
     hits: dict[str, list[Hits]] = {name: [] for name in names}
     top: dict[str, list[NDArray[np.int64]]] = {name: [] for name in names}
     lists: dict[str, list[NDArray[np.int64]]] = {name: [] for name in names}
@@ -62,28 +70,31 @@ def answer(
     predicted, liked = [np.zeros(0)], [np.zeros(0, np.bool_)]
 
     def close_block() -> None:
+        """Judges the lists of a block and drops them, which bounds memory."""
         for name in names:
             ranked = np.full((len(targets), DEPTH), -1, np.int64)
-            for request, rows in enumerate(lists[name]):
-                ranked[request, : len(rows)] = rows
+            for index, rows in enumerate(lists[name]):
+                ranked[index, : len(rows)] = rows
             hits[name].append(hits_of(ranked, targets))
-            top[name].append(ranked[:, :TOP].copy())
+            top[name].append(ranked[:, :n_top].copy())
             lists[name].clear()
         targets.clear()
 
-    for number, question in enumerate(questions):
-        if progress is not None and number and number % 500 == 0:
-            progress(f"{number} requests answered")
-        scored = model.score(question.history, as_of=question.as_of)
+    for n_answered, request in enumerate(requests):
+        if progress is not None and n_answered and n_answered % 500 == 0:
+            progress(f"{n_answered} requests answered")
+        scored = model.score(request.history, as_of=request.as_of)
         lists[MAIN].append(scored.listed[:DEPTH])
         if not only_main:
-            for name, rows in _others(model, scored, rng).items():
-                lists[name].append(rows[:DEPTH])
-        targets.append(question.targets)
-        n_relevant.append(len(question.targets))
-        user_ids.append(question.user_id)
+            found = _baselines(model, scored, pool, rng, with_fused=with_fused)
+            for name in baselines:
+                lists[name].append(found[name][:DEPTH])
+        targets.append(request.targets)
+        n_relevant.append(len(request.targets))
+        user_ids.append(request.user_id)
         lengths.append(len(scored.query))
-        ratings = np.array([question.ratings.get(row, np.nan) for row in scored.rows.tolist()], np.float64)
+        later = request.later_ratings
+        ratings = np.array([later.get(row, np.nan) for row in scored.rows.tolist()], np.float64)
         is_rated = ~np.isnan(ratings)
         predicted.append(scored.probabilities[is_rated])
         liked.append(ratings[is_rated] >= LIKE_THRESHOLD)
@@ -101,15 +112,19 @@ def answer(
     )
 
 
-def _others(model: RankingModel, scored: Scored, rng: np.random.Generator) -> dict[str, NDArray[np.int64]]:
-    """The lists of every system but the ranker: each source's own, their fusion, chance."""
+def _baselines(
+    model: RankingModel,
+    scored: Scored,
+    pool: NDArray[np.bool_],
+    rng: np.random.Generator,
+    *,
+    with_fused: bool,
+) -> dict[str, NDArray[np.int64]]:
+    """The lists of all systems except the ranker, best rows first."""
     eligible = model.eligible(scored.query)
     proposals = {
         name: proposals_of(source, source.scores(scored.query), eligible, model.state.n_per_source)
         for name, source in model.state.sources.items()
     }
-    return {
-        **proposals,
-        FUSED: fuse(proposals, model.state.fusion, DEPTH).rows,
-        RANDOM: rng.permutation(np.flatnonzero(eligible & model.state.is_known)),
-    }
+    fused = {FUSED: fuse(proposals, model.state.fusion, DEPTH).rows} if with_fused else {}
+    return {**proposals, **fused, RANDOM: rng.permutation(np.flatnonzero(eligible & pool))}

@@ -1,4 +1,4 @@
-"""Percentile bootstrap over users (Efron 1979): how far a mean may be off, given who happened to be asked."""
+"""Percentile bootstrap over users (Efron 1979): intervals of means over a random sample of users."""
 
 from functools import lru_cache
 from typing import Final
@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 N_RESAMPLES: Final = 2000
+"""Number of bootstrap resamples."""
 _CHUNK: Final = 16_000_000
-"""Counts held at a time, 8 bytes each. Fewer are also kept for the next call, which is often about another
-metric of the same users."""
+"""Maximum number of counts held at a time, 8 bytes each. A smaller matrix is cached for the next call,
+which is often about another metric of the same users."""
 
 
 class Interval(msgspec.Struct, frozen=True):
@@ -25,18 +26,18 @@ class Difference(Interval, frozen=True):
     """The mean difference between two systems, paired by user, with its interval."""
 
     relative: float
-    """The mean difference as a share of the other system's mean; NaN where that is 0 or nobody asked."""
+    """The mean difference as a share of the other system's mean; NaN where that mean is 0 or unknown."""
     relative_low: float
-    """The same of the lower bound."""
+    """The lower bound as the same share."""
 
 
 def bootstrap_interval(
     values: NDArray[np.float64], seed: int, n_resamples: int = N_RESAMPLES, level: float = 0.95
 ) -> Interval:
-    """The mean of one value per user, users with NaN left out, and its interval.
+    """The mean of `values`, one per user, with its interval. Users with NaN are left out.
 
-    The same seed and number of users give the same resamples, so that two systems are compared on the
-    same draws; for their difference, pass the paired differences.
+    The same seed and number of users give the same resamples, so two systems are compared on the same draws.
+    For their difference, pass the paired differences.
     """
     return bootstrap_intervals(values[:, None], seed, n_resamples, level)[0]
 
@@ -44,7 +45,7 @@ def bootstrap_interval(
 def bootstrap_intervals(
     columns: NDArray[np.float64], seed: int, n_resamples: int = N_RESAMPLES, level: float = 0.95
 ) -> list[Interval]:
-    """The interval of every column of [n_users, n], on the same resamples; see `bootstrap_interval`."""
+    """The interval of each column of [n_users, n], on the same resamples. See `bootstrap_interval`."""
     known = ~np.isnan(columns)
     if not columns.shape[1]:
         return []
@@ -74,5 +75,5 @@ def _counts(n: int, seed: int, n_resamples: int) -> NDArray[np.float64]:
 
 
 def _draw(rng: np.random.Generator, n: int, n_resamples: int) -> NDArray[np.float64]:
-    """[n_resamples, n]: how often each of n users is in each resample."""
+    """[n_resamples, n]: the number of times that each of n users is in each resample."""
     return rng.multinomial(n, np.full(n, 1 / n), n_resamples).astype(np.float64)

@@ -1,10 +1,10 @@
-"""From what every system got per request to means with intervals, and to differences paired by user.
+"""From one value per request to means with intervals, and to differences paired by user.
 
-Nothing here knows how requests were made or answered: `compare` takes hits alone.
+Nothing here depends on how requests were made or answered.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,44 +25,11 @@ HEADLINE: Final = "ndcg@10"
 RECALL: Final = "recall@100"
 
 Values = Mapping[str, Mapping[str, NDArray[np.float64]]]
-"""One value per request (NaN: it has no targets), by metric, by system."""
-
-
-class Comparison(NamedTuple):
-    """Every system's figures, and the main system's lead over the others."""
-
-    systems: dict[str, dict[str, Interval]]
-    """By system, then metric."""
-    differences: dict[str, dict[str, Difference]]
-    """By metric, then system: the main one minus that system."""
-
-
-def compare(
-    hits: Mapping[str, Hits],
-    n_relevant: NDArray[np.int64],
-    user_ids: NDArray[np.int64],
-    *,
-    seed: int,
-    k: int = 10,
-    main: str = MAIN,
-) -> Comparison:
-    """Judges systems by their hits on the same requests.
-
-    `hits` has per system [n_requests, depth], best place first, `depth` at least 100 for recall@100;
-    `n_relevant` counts each request's targets, found or not. Requests are averaged per user before users
-    are averaged; intervals are 95 %, over users.
-    """
-    values = {name: request_values(of_system, n_relevant, k) for name, of_system in hits.items()}
-    return Comparison(
-        systems=system_intervals(values, user_ids, seed),
-        differences=paired_differences(
-            values, user_ids, seed, main=main, metrics=(f"ndcg@{k}", f"recall@{k}", RECALL)
-        ),
-    )
+"""One value per request, by metric, by system. NaN: the request has no target."""
 
 
 def request_values(hits: Hits, n_relevant: NDArray[np.int64], k: int = 10) -> dict[str, NDArray[np.float64]]:
-    """Per metric one value per request."""
+    """Per metric one value per request; `hits` are [n_requests, depth], at least 100 deep for recall@100."""
     return {
         f"ndcg@{k}": ndcg(hits, n_relevant, k),
         f"precision@{k}": precision(hits, n_relevant, k),
@@ -76,7 +43,7 @@ def request_values(hits: Hits, n_relevant: NDArray[np.int64], k: int = 10) -> di
 def system_intervals(
     values: Values, user_ids: NDArray[np.int64], seed: int
 ) -> dict[str, dict[str, Interval]]:
-    """Mean and interval of every metric of every system."""
+    """Mean and 95 % interval of every metric of every system. Requests are averaged per user first."""
     keys = [(name, metric) for name, of_system in values.items() for metric in of_system]
     found = bootstrap_intervals(
         _means_by_user([values[name][metric] for name, metric in keys], user_ids), seed
@@ -95,9 +62,9 @@ def paired_differences(
     main: str = MAIN,
     metrics: Sequence[str] = (HEADLINE, RECALL),
 ) -> dict[str, dict[str, Difference]]:
-    """Per metric and other system, `main` minus that system: the mean over users, with its interval.
+    """By metric, then other system: `main` minus that system, as a mean over users with its 95 % interval.
 
-    A user's differences are averaged over their requests first, so that who asks often counts once.
+    A user's differences are averaged over their requests first, so each user has the same weight.
     """
     others = [name for name in values if name != main]
     pairs = [(metric, name) for metric in metrics for name in others]

@@ -1,6 +1,6 @@
 """Plots of an evaluation as PNG bytes. Input is plain data, in the shapes of the evaluation report's JSON.
 
-A value of None is one that nobody has, such as a slice without users: it is left out. matplotlib is
+None is an unknown value, such as that of a slice without users; it is left out. matplotlib is
 imported when the first plot is drawn, and no global state of it is touched.
 """
 
@@ -34,9 +34,9 @@ def importance_plot(importance: Mapping[str, float], n_features: int = 25) -> by
 
 
 def reliability_plot(table: Sequence[Mapping[str, float]]) -> bytes:
-    """Predicted probability against the share that came true, from the rows of a reliability table.
+    """Predicted probability against the observed share, from the rows of a reliability table.
 
-    The diagonal is perfect calibration; the area of a point grows with the number of predictions.
+    The diagonal is perfect calibration. The area of a point grows with the number of predictions.
     """
     figure, axes = _canvas(width=5.2, height=5.0)
     axes.plot([0, 1], [0, 1], color=_MUTED, linewidth=1, linestyle="--")
@@ -60,13 +60,13 @@ def systems_plot(systems: Systems, metric: str = "ndcg@10", highlight: str = "mo
     }
     order = sorted(known, key=lambda name: _number(known[name], "mean"))
     figure, axes = _canvas(height=1.0 + 0.3 * max(1, len(order)))
-    for place, name in enumerate(order):
+    for line, name in enumerate(order):
         interval = known[name]
         color = _ACCENT if name == highlight else _MUTED
         axes.plot(
-            [_number(interval, "low"), _number(interval, "high")], [place, place], color=color, linewidth=2
+            [_number(interval, "low"), _number(interval, "high")], [line, line], color=color, linewidth=2
         )
-        axes.plot([_number(interval, "mean")], [place], marker="o", color=color)
+        axes.plot([_number(interval, "mean")], [line], marker="o", color=color)
     axes.set_yticks(range(len(order)), order)
     axes.set_xlim(left=0)
     axes.set_xlabel(f"{metric}, with its 95 % interval over users")
@@ -75,16 +75,16 @@ def systems_plot(systems: Systems, metric: str = "ndcg@10", highlight: str = "mo
 
 
 def differences_plot(differences: Mapping[str, Interval], metric: str = "ndcg@10") -> bytes:
-    """The ranker minus every other system with its interval, the nearest on top; right of 0 it leads."""
+    """The ranker minus each other system with its interval, smallest difference on top."""
     known = {name: interval for name, interval in differences.items() if interval["mean"] is not None}
     order = sorted(known, key=lambda name: -_number(known[name], "mean"))
     figure, axes = _canvas(height=1.0 + 0.3 * max(1, len(order)))
     axes.axvline(0, color=_MUTED, linewidth=1, linestyle="--")
-    for place, name in enumerate(order):
+    for line, name in enumerate(order):
         low, high = _number(known[name], "low"), _number(known[name], "high")
         color = _MUTED if low <= 0 <= high else _ACCENT
-        axes.plot([low, high], [place, place], color=color, linewidth=2)
-        axes.plot([_number(known[name], "mean")], [place], marker="o", color=color)
+        axes.plot([low, high], [line, line], color=color, linewidth=2)
+        axes.plot([_number(known[name], "mean")], [line], marker="o", color=color)
     axes.set_yticks(range(len(order)), order)
     axes.set_xlabel(f"{metric} of the ranker minus that of the system, paired by user, 95 % interval")
     _clean(axes, grid="x")
@@ -100,8 +100,8 @@ def slices_plot(
 ) -> bytes:
     """`metric` by slice (history length, shortest first), one line per system.
 
-    Besides `highlight`, the systems `always` and those that are best on average over the slices, `n_others`
-    in all.
+    The lines are `highlight` and `n_others` more: the systems `always` first, then those with the highest
+    mean over the slices.
     """
     labels = list(slices)
     names = list(dict.fromkeys(name for systems in slices.values() for name in systems))
@@ -128,7 +128,7 @@ def slices_plot(
 
 
 def _strength(means: Mapping[str, Sequence[float | None]], name: str) -> float:
-    """The mean over the slices that have a value; below all others without any."""
+    """The mean over the slices with a value; -1 without any."""
     known = [value for value in means[name] if value is not None]
     return sum(known) / len(known) if known else -1.0
 
@@ -143,9 +143,9 @@ def _number(interval: Interval, bound: str) -> float:
 
 
 def _line(axes: "Axes", values: Sequence[float | None], name: str, color: str, width: float) -> None:
-    known = [(place, value) for place, value in enumerate(values) if value is not None]
+    known = [(column, value) for column, value in enumerate(values) if value is not None]
     axes.plot(
-        [place for place, _ in known],
+        [column for column, _ in known],
         [value for _, value in known],
         color=color,
         linewidth=width,

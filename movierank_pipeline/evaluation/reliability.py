@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say: the reliability table and the expected calibration error."""
+"""Calibration of probabilities: the reliability table and the expected calibration error."""
 
 import numpy as np
 import polars as pl
@@ -13,39 +13,41 @@ RELIABILITY = pl.Schema(
         "observed": pl.Float64,
     }
 )
-"""One row per bin that holds anything, ascending: its bounds, how many predictions, their mean, and the
-share of them that came true."""
+"""One row per non-empty bin, ascending: bounds, number of predictions, mean prediction, and observed
+share."""
 
 
 def reliability_table(p: ArrayLike, y: ArrayLike, n_bins: int = 10) -> pl.DataFrame:
     """RELIABILITY of the probabilities `p` against the outcomes `y`, in `n_bins` bins of equal width.
 
-    A bin holds its lower bound and not its upper one; the last holds 1. Raises ValueError for
+    A bin includes its lower bound and excludes its upper one; the last bin includes 1. Raises ValueError for
     probabilities outside [0, 1].
     """
     probability, outcome = np.asarray(p, np.float64), np.asarray(y, np.float64)
     if not ((probability >= 0) & (probability <= 1)).all():
         raise ValueError("probabilities must lie in [0, 1]")
     edges = np.linspace(0.0, 1.0, n_bins + 1)
-    number = np.searchsorted(edges[1:-1], probability, side="right")
-    n = np.bincount(number, minlength=n_bins)
+    bin_of = np.searchsorted(edges[1:-1], probability, side="right")
+    n = np.bincount(bin_of, minlength=n_bins)
     used = n > 0
     return pl.DataFrame(
         {
             "p_low": edges[:-1][used],
             "p_high": edges[1:][used],
             "n": n[used],
-            "mean_p": np.bincount(number, probability, n_bins)[used] / n[used],
-            "observed": np.bincount(number, outcome, n_bins)[used] / n[used],
+            "mean_p": np.bincount(bin_of, probability, n_bins)[used] / n[used],
+            "observed": np.bincount(bin_of, outcome, n_bins)[used] / n[used],
         },
         schema=RELIABILITY,
     )
 
 
 def expected_calibration_error(p: ArrayLike, y: ArrayLike, n_bins: int = 10) -> float:
-    """The mean gap between predicted and observed share over bins of equal width, weighted by their size.
+    """Mean |mean prediction - observed share| over bins of equal width, weighted by their number of
+    predictions.
 
-    Naeini et al. 2015. In [0, 1]; NaN without predictions. Raises ValueError like `reliability_table`.
+    Formula: Naeini et al. 2015. In [0, 1]; NaN without predictions. Raises ValueError for probabilities
+    outside [0, 1].
     """
     table = reliability_table(p, y, n_bins)
     if table.is_empty():

@@ -8,7 +8,7 @@ import msgspec
 import polars as pl
 
 from movierank_core.recommender.state import RankingState
-from movierank_pipeline.evaluation.evaluate import EvaluationReport
+from movierank_pipeline.evaluation.html_report import render_html
 from movierank_pipeline.evaluation.plots import (
     differences_plot,
     importance_plot,
@@ -16,31 +16,31 @@ from movierank_pipeline.evaluation.plots import (
     slices_plot,
     systems_plot,
 )
-from movierank_pipeline.evaluation.report import render_html
+from movierank_pipeline.evaluation.report import Report
 
 
 @dataclass(frozen=True)
 class StoredEvaluation:
-    """The report with its plots and its page, drawn once, and what it takes to ask another model the same."""
+    """The report with its plots and page, and the test requests with the state that answered them."""
 
-    report: EvaluationReport
+    report: Report
     plots: dict[str, bytes]
     """PNG by name."""
     html: str
     requests: pl.DataFrame
-    """REQUESTS with what the ranker got for each: see `evaluate.scored_requests`."""
+    """REQUESTS with the ranker's figures for each: see `evaluate.scored_requests`."""
     state: RankingState
-    """The one that the ranker was judged on."""
+    """The test state, for evaluating another model on the same requests."""
 
     @classmethod
     def of(
         cls,
-        report: EvaluationReport,
+        report: Report,
         importance: dict[str, float],
         requests: pl.DataFrame,
         state: RankingState,
     ) -> Self:
-        """`importance` is each feature's share of the ranker's gain."""
+        """Draws plots and page. `importance` is each feature's share of the ranker's gain."""
         plain = msgspec.json.decode(report.to_json())
         return cls(
             report,
@@ -61,7 +61,7 @@ class StoredEvaluation:
 
     def save(self, folder: Path) -> None:
         (folder / "plots").mkdir(parents=True)
-        # JSON has no NaN, which stands for "nobody asked".
+        # JSON has no NaN, so the report is also kept as MessagePack.
         (folder / "report.msgpack").write_bytes(msgspec.msgpack.encode(self.report))
         (folder / "evaluation.json").write_bytes(self.report.to_json())
         (folder / "report.html").write_text(self.html, "utf-8")
@@ -73,7 +73,7 @@ class StoredEvaluation:
     @classmethod
     def load(cls, folder: Path) -> Self:
         return cls(
-            msgspec.msgpack.decode((folder / "report.msgpack").read_bytes(), type=EvaluationReport),
+            msgspec.msgpack.decode((folder / "report.msgpack").read_bytes(), type=Report),
             {path.stem: path.read_bytes() for path in sorted((folder / "plots").glob("*.png"))},
             (folder / "report.html").read_text("utf-8"),
             pl.read_parquet(folder / "requests.parquet"),

@@ -13,7 +13,8 @@ from movierank_core.config import GateLimits
 from movierank_core.errors import MovierankError
 from movierank_pipeline.evaluation.bootstrap import Difference, Interval
 from movierank_pipeline.evaluation.compare import HEADLINE, MAIN
-from movierank_pipeline.evaluation.evaluate import EvaluationReport
+from movierank_pipeline.evaluation.interval_text import interval_text
+from movierank_pipeline.evaluation.report import Report
 from movierank_pipeline.promotion.bundle_checks import BundleFacts
 from movierank_pipeline.promotion.incumbent import Incumbent
 from movierank_pipeline.release.registry import GATE_REASON_TAG, GATE_VERDICT_TAG, PROVISIONAL, REFUSED
@@ -81,7 +82,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def require_better_than_popularity(report: EvaluationReport) -> None:
+def require_better_than_popularity(report: Report) -> None:
     """Raises GateError unless the ranker's mean nDCG@10 is above that of overall popularity."""
     ours, theirs = report.systems[MAIN][HEADLINE].mean, report.systems[POPULARITY][HEADLINE].mean
     if not ours > theirs:
@@ -93,7 +94,7 @@ def require_better_than_popularity(report: EvaluationReport) -> None:
 
 
 def judge(
-    report: EvaluationReport,
+    report: Report,
     incumbent: Incumbent | None,
     bundle: BundleFacts,
     limits: GateLimits | None = None,
@@ -142,24 +143,24 @@ def _not_below_production(incumbent: Incumbent, limits: GateLimits) -> Check:
     bound = difference.relative_low if not math.isnan(difference.relative_low) else difference.low
     return Check(
         rule,
-        f"{_text(difference)} on {incumbent.ndcg.mean:.4f}: lower bound {bound:+.1%}",
+        f"{_lead(difference)} on {incumbent.ndcg.mean:.4f}: lower bound {bound:+.1%}",
         needed,
         bound > -limits.production_margin,
     )
 
 
-def _above(report: EvaluationReport, system: str, meaning: str) -> Check:
-    difference = report.differences[system]
+def _above(report: Report, system: str, meaning: str) -> Check:
+    difference = report.differences[HEADLINE][system]
     return Check(
         f"above {meaning} ({system})",
-        f"{_text(difference)} on {report.systems[system][HEADLINE].mean:.4f}",
+        f"{_lead(difference)} on {report.systems[system][HEADLINE].mean:.4f}",
         "lower bound above 0",
         difference.low > 0,
         may_be_unproven=difference.mean > 0,
     )
 
 
-def _slices(report: EvaluationReport, incumbent: Incumbent | None, limits: GateLimits) -> list[Check]:
+def _slices(report: Report, incumbent: Incumbent | None, limits: GateLimits) -> list[Check]:
     """One check per history length: against production if it has the slice, else against the best source.
 
     Users without a history are compared with recent popularity, since personal sources score 0 for them.
@@ -170,7 +171,7 @@ def _slices(report: EvaluationReport, incumbent: Incumbent | None, limits: GateL
             other, difference = f"version {incumbent.number}", incumbent.slices[label]
         else:
             other = report.recent_popularity if label == "0" else report.best_source
-            difference = part.differences[other]
+            difference = part.differences[HEADLINE][other]
         share = difference.relative
         is_judged = part.n_users >= limits.min_slice_users
         # NaN means that the other system scores 0 in this slice, so the ranker cannot be worse.
@@ -179,7 +180,7 @@ def _slices(report: EvaluationReport, incumbent: Incumbent | None, limits: GateL
         checks.append(
             Check(
                 f"history of {label}, against {other}",
-                f"{_text(difference)}{shown}, {part.n_users} users",
+                f"{_lead(difference)}{shown}, {part.n_users} users",
                 f"at most {limits.slice_drop:.0%} lower"
                 + ("" if is_judged else f" (applies from {limits.min_slice_users} users)"),
                 is_kept if is_judged else None,
@@ -188,7 +189,7 @@ def _slices(report: EvaluationReport, incumbent: Incumbent | None, limits: GateL
     return checks
 
 
-def _calibration(report: EvaluationReport, limits: GateLimits) -> Check:
+def _calibration(report: Report, limits: GateLimits) -> Check:
     error = report.expected_calibration_error
     return Check(
         "scores are probabilities",
@@ -223,19 +224,20 @@ def _bundle(bundle: BundleFacts, limits: GateLimits) -> list[Check]:
     ]
 
 
-def _reason(outcome: str, checks: list[Check], report: EvaluationReport, incumbent: Incumbent | None) -> str:
+def _reason(outcome: str, checks: list[Check], report: Report, incumbent: Incumbent | None) -> str:
     failed = [
         f"{check.rule}: {check.measured}, needed {check.needed}" for check in checks if check.passed is False
     ]
     against = (
         ""
         if incumbent is None or incumbent.difference is None
-        else f"{_text(incumbent.difference)} against {incumbent.alias}, "
+        else f"{_lead(incumbent.difference)} against {incumbent.alias}, "
     )
+    leads = report.differences[HEADLINE]
     lead = (
         f"{HEADLINE} {report.systems[MAIN][HEADLINE].mean:.4f}, {against}"
-        f"{_text(report.differences[report.recent_popularity])} against recent popularity,"
-        f" {_text(report.differences[report.best_source])} against the best source, {report.best_source}"
+        f"{_lead(leads[report.recent_popularity])} against recent popularity,"
+        f" {_lead(leads[report.best_source])} against the best source, {report.best_source}"
     )
     if outcome == PASSED:
         return f"{lead}."
@@ -252,7 +254,7 @@ def _reason(outcome: str, checks: list[Check], report: EvaluationReport, incumbe
     return f"Not met: {'; '.join(failed)}."
 
 
-def _figures(report: EvaluationReport, incumbent: Incumbent | None, bundle: BundleFacts) -> dict[str, float]:
+def _figures(report: Report, incumbent: Incumbent | None, bundle: BundleFacts) -> dict[str, float]:
     """Every finite number, under names that MLflow accepts as tags."""
     figures = {"ndcg_at_10": report.systems[MAIN][HEADLINE].mean}
     for name, system in (
@@ -261,7 +263,7 @@ def _figures(report: EvaluationReport, incumbent: Incumbent | None, bundle: Bund
         ("best_source", report.best_source),
     ):
         figures[f"ndcg_at_10_{name}"] = report.systems[system][HEADLINE].mean
-        figures |= _bounds(f"difference_to_{name}", report.differences[system])
+        figures |= _bounds(f"difference_to_{name}", report.differences[HEADLINE][system])
     if incumbent is not None:
         figures["production_version"] = incumbent.number
         if incumbent.ndcg is not None and incumbent.difference is not None:
@@ -272,7 +274,7 @@ def _figures(report: EvaluationReport, incumbent: Incumbent | None, bundle: Bund
     for label, part in report.slices.items():
         name = f"history_{label.replace('+', '_or_more')}"
         figures[f"{name}_users"] = part.n_users
-        figures[f"{name}_to_best_source"] = part.differences[report.best_source].relative
+        figures[f"{name}_to_best_source"] = part.differences[HEADLINE][report.best_source].relative
         if incumbent is not None and label in incumbent.slices:
             figures[f"{name}_to_production"] = incumbent.slices[label].relative
     figures["expected_calibration_error"] = report.expected_calibration_error
@@ -286,5 +288,5 @@ def _bounds(name: str, difference: Difference) -> dict[str, float]:
     return {name: difference.mean, f"{name}_low": difference.low, f"{name}_high": difference.high}
 
 
-def _text(interval: Interval) -> str:
-    return f"{interval.mean:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}]"
+def _lead(interval: Interval) -> str:
+    return interval_text(interval, signed=True)

@@ -30,9 +30,9 @@ from movierank_pipeline.evaluation.answers import answer
 from movierank_pipeline.evaluation.bootstrap import Difference, Interval
 from movierank_pipeline.evaluation.compare import HEADLINE, MAIN, paired_differences, system_intervals
 from movierank_pipeline.evaluation.evaluate import slice_masks, values_of
-from movierank_pipeline.evaluation.holdout import temporal_questions
 from movierank_pipeline.evaluation.stored import StoredEvaluation
 from movierank_pipeline.promotion.bundle_checks import read_registered
+from movierank_pipeline.training.requests import replay
 
 TRAINING_ONLY: Final = frozenset(
     {
@@ -105,8 +105,9 @@ def judge_production(
         served.calibration,
     )
     requests = evaluation.requests
-    questions = temporal_questions(requests, data, catalogue)
-    answers = answer(model, questions, seed=config.seed, only_main=True, progress=progress)
+    answers = answer(
+        model, replay(requests, data, catalogue), seed=config.seed, only_main=True, progress=progress
+    )
     return compare_with_incumbent(
         number,
         recommender.manifest.dataset,

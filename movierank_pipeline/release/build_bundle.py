@@ -15,9 +15,8 @@ from movierank_core.manifest import IMAGE_BASE_URL, Manifest
 from movierank_core.recommender.state import RankingState
 from movierank_pipeline.artifacts import InteractionFacts
 from movierank_pipeline.evaluation.compare import MAIN
-from movierank_pipeline.evaluation.evaluate import EvaluationReport
-from movierank_pipeline.evaluation.summary import summary_of
-from movierank_pipeline.training.ranker import TrainedRanker
+from movierank_pipeline.evaluation.report import Report
+from movierank_pipeline.training.trained_ranker import TrainedRanker
 
 
 def pack_bundle(
@@ -27,7 +26,7 @@ def pack_bundle(
     catalogue: Catalogue,
     state: RankingState,
     ranker: TrainedRanker,
-    report: EvaluationReport,
+    report: Report,
     facts: InteractionFacts,
     config: ModelConfig,
     image_base_url: str = IMAGE_BASE_URL,
@@ -48,7 +47,7 @@ def pack_bundle(
         n_users=len(data.user_ids),
         n_interactions=len(data),
         metrics={metric: interval.mean for metric, interval in report.systems[MAIN].items()},
-        evaluation=summary_of(report),
+        evaluation=report.summary(),
         config=msgspec.to_builtins(config),
         seed=config.seed,
         image_base_url=image_base_url,

@@ -25,12 +25,12 @@ from movierank_core.errors import BundleError
 from movierank_core.manifest import GOLDEN, GoldenRequest, Manifest
 from movierank_core.mlflow_store import BUNDLE_IN_MODEL, MODEL_NAME
 from movierank_core.paths import Paths
-from movierank_pipeline.evaluation.compare import HEADLINE, MAIN, RECALL
-from movierank_pipeline.evaluation.evaluate import EvaluationReport
+from movierank_pipeline.evaluation.compare import MAIN
+from movierank_pipeline.evaluation.report import Report
 from movierank_pipeline.release.mlflow_client import experiment_id
 from movierank_pipeline.release.model_card import model_card
 from movierank_pipeline.release.registry import Registry, Version
-from movierank_pipeline.training.ranker import Trial
+from movierank_pipeline.training.trained_ranker import Trial
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -48,7 +48,7 @@ class Release:
     bundle: Path
     """Folder that is logged as the version; not modified."""
     manifest: Manifest
-    report: EvaluationReport
+    report: Report
     config: ModelConfig
     training_metrics: dict[str, float]
     data_from: str
@@ -140,7 +140,7 @@ def version_bundle(paths: Paths, number: int) -> Iterator[Path]:
         yield Path(folder, BUNDLE_IN_MODEL)
 
 
-def metrics_of(report: EvaluationReport) -> dict[str, float]:
+def metrics_of(report: Report) -> dict[str, float]:
     """The report's figures under names that MLflow accepts (no `@`).
 
     The ranker's figures have no prefix (`ndcg_at_10`, with `_low` and `_high`). Other systems have their name
@@ -155,7 +155,7 @@ def metrics_of(report: EvaluationReport) -> dict[str, float]:
             metrics[name] = interval.mean
             if interval.low < interval.high:
                 metrics[f"{name}_low"], metrics[f"{name}_high"] = interval.low, interval.high
-    for metric, differences in ((HEADLINE, report.differences), (RECALL, report.recall_differences)):
+    for metric, differences in report.differences.items():
         for system, difference in differences.items():
             name = f"ahead_of_{system}/{_metric_name(metric)}"
             metrics |= {name: difference.mean, f"{name}_low": difference.low, f"{name}_high": difference.high}

@@ -4,10 +4,12 @@ import math
 
 from movierank_core.manifest import Manifest
 from movierank_core.mlflow_store import MODEL_NAME
-from movierank_pipeline.evaluation.bootstrap import Interval
 from movierank_pipeline.evaluation.compare import HEADLINE, RECALL
-from movierank_pipeline.evaluation.evaluate import EvaluationReport
+from movierank_pipeline.evaluation.interval_text import interval_text
+from movierank_pipeline.evaluation.report import Report
 
+DIGITS = 3
+"""Decimal places of the figures in the tables."""
 SHOWN = (HEADLINE, "recall@10", RECALL, "mrr", "coverage@10", "novelty@10")
 
 SIMULATED = """\
@@ -25,7 +27,7 @@ TMDB = (
 )
 
 
-def model_card(manifest: Manifest, report: EvaluationReport, data_from: str, data_until: str) -> str:
+def model_card(manifest: Manifest, report: Report, data_from: str, data_until: str) -> str:
     """The model card as Markdown. All figures come from `report`, with 95 % intervals over users."""
     simulated = f"\n{SIMULATED}" if manifest.ratings_are_simulated else ""
     return f"""\
@@ -99,46 +101,41 @@ Bundle format {manifest.format_version}, {len(manifest.features)} features, writ
 """
 
 
-def _systems_table(report: EvaluationReport) -> str:
+def _systems_table(report: Report) -> str:
     shown = [metric for metric in SHOWN if any(metric in figures for figures in report.systems.values())]
     lines = [f"| system | {' | '.join(shown)} |", f"|---|{'---|' * len(shown)}"]
     for system, figures in report.systems.items():
-        cells = [_interval(figures[metric]) if metric in figures else "" for metric in shown]
+        cells = [
+            interval_text(figures[metric], digits=DIGITS) if metric in figures else "" for metric in shown
+        ]
         lines.append(f"| {system} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _baselines(report: EvaluationReport) -> list[str]:
+def _baselines(report: Report) -> list[str]:
     """The best source and recent popularity; one entry if they are the same system."""
     return list(dict.fromkeys((report.best_source, report.recent_popularity)))
 
 
-def _differences_table(report: EvaluationReport) -> str:
+def _differences_table(report: Report) -> str:
     lines = [f"| minus | {HEADLINE} | {RECALL} |", "|---|---|---|"]
     for name in _baselines(report):
         cells = [
-            _interval(differences[name], signed=True) if name in differences else ""
-            for differences in (report.differences, report.recall_differences)
+            interval_text(differences[name], digits=DIGITS, signed=True) if name in differences else ""
+            for differences in (report.differences[HEADLINE], report.differences[RECALL])
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _slices_table(report: EvaluationReport) -> str:
+def _slices_table(report: Report) -> str:
     systems = list(dict.fromkeys(name for part in report.slices.values() for name in part.systems))
     baselines = _baselines(report)
     columns = ["nDCG@10", "requests", "people", *systems, *(f"against {name}" for name in baselines)]
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for label, part in report.slices.items():
         cells = [f"{part.systems[name][HEADLINE].mean:.3f}" for name in systems]
-        leads = [part.differences[name].relative for name in baselines]
+        leads = [part.differences[HEADLINE][name].relative for name in baselines]
         cells += ["–" if math.isnan(lead) else f"{lead:+.1%}" for lead in leads]
         lines.append(f"| {label} | {part.n_requests:,} | {part.n_users:,} | {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def _interval(interval: Interval, *, signed: bool = False) -> str:
-    sign = "+" if signed else ""
-    if interval.low == interval.high:
-        return f"{interval.mean:{sign}.3f}"
-    return f"{interval.mean:{sign}.3f} [{interval.low:{sign}.3f}, {interval.high:{sign}.3f}]"

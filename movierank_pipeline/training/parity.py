@@ -13,8 +13,8 @@ from movierank_core.data.interactions import InteractionArrays
 from movierank_core.data.timestamps import to_epoch
 from movierank_core.recommender.model import candidate_rows
 from movierank_core.recommender.state import fit_state
-from movierank_pipeline.training.ranker import TrainedRanker
 from movierank_pipeline.training.requests import episode_moments
+from movierank_pipeline.training.trained_ranker import TrainedRanker
 from movierank_pipeline.training.training_set import TrainingSet
 
 N_SAMPLED_REQUESTS: Final = 20

@@ -1,4 +1,4 @@
-"""States that several training sets are made of, fitted once."""
+"""A cache of fitted states for training sets that are built from the same episodes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,16 +7,16 @@ from movierank_core.recommender.state import RankingState
 
 
 class FittedStates:
-    """Keeps states in a folder, where there is one; they come back memory-mapped, and score the same.
+    """Keeps states in a folder where one is given. They come back memory-mapped and give the same scores.
 
-    For training sets of the same data and configuration: a state is known by its name alone.
+    The key is the name alone, so one cache serves one data set and one configuration.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
 
     def get(self, name: str, fit: Callable[[], RankingState]) -> RankingState:
-        """The state of that name; fitted where it is not there yet."""
+        """The cached state `name`, fitted on a cache miss. Without a folder it is fitted at each call."""
         if self._folder is None:
             return fit()
         place = self._folder / name

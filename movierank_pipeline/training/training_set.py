@@ -1,11 +1,11 @@
-"""Training rows: for each replayed request its candidates, their features and whether they were liked."""
+"""Training rows: the candidates of each replayed request, their features, and whether they were liked."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 import polars as pl
@@ -13,36 +13,38 @@ from numpy.typing import NDArray
 
 from movierank_core.config import ModelConfig
 from movierank_core.data.catalogue import Catalogue
-from movierank_core.data.history import History
 from movierank_core.data.interactions import InteractionArrays
-from movierank_core.data.timestamps import to_epoch
 from movierank_core.features.feature import SOURCE_PREFIX
+from movierank_core.features.movie_state import MovieState
 from movierank_core.features.registry import feature_list
 from movierank_core.recommender.model import candidate_rows
 from movierank_core.recommender.state import RankingState, fit_state
 from movierank_pipeline.training.fusion_weights import measure_fusion
-from movierank_pipeline.training.requests import episode_moments
+from movierank_pipeline.training.requests import Request, fit_moments, replay
+from movierank_pipeline.training.stage_times import StageTimes
 from movierank_pipeline.training.state_cache import FittedStates
 
-REQUEST_KEYS = {
+REQUEST_KEYS: Final = {
     "request_id": pl.Int64,
     "episode": pl.Int32,
     "role": pl.String,
     "user_id": pl.Int64,
     "as_of": pl.Int64,
 }
-KEYS = (*REQUEST_KEYS, "movie_id", "label", "rating", "like_share")
-"""What a row carries besides its features."""
+KEYS: Final = (*REQUEST_KEYS, "movie_id", "label", "rating", "like_share")
+"""The columns of a training row besides its features."""
+FIT: Final = "fit sources"
+ROWS: Final = "training rows"
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """What a ranker is trained on."""
+    """The rows that a ranker is trained on."""
 
     frame: pl.DataFrame
-    """KEYS and the features; one row per candidate, grouped by request, best-fused first."""
+    """KEYS and the features: one row per candidate, grouped by request, highest fused score first."""
     fusion: dict[str, float]
-    """The weights of the sources that these candidates were fused with; serving has to use the same."""
+    """The source weights that fused these candidates. Serving uses the same weights."""
 
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True)
@@ -55,6 +57,81 @@ class TrainingSet:
         return cls(pl.read_parquet(folder / "rows.parquet"), fusion)
 
 
+class Episode(NamedTuple):
+    """Training requests that one fitted state answers."""
+
+    name: str
+    """Key of the state in a cache of fitted states."""
+    title: str
+    """Shown as progress."""
+    data: InteractionArrays
+    as_of: int
+    """The state is fitted on the events of `data` strictly before this moment, in seconds since 1970."""
+    requests: Callable[[RankingState], Iterable[Request]]
+    """The requests, given the state."""
+    movies: MovieState | None = None
+    """The movie state at `as_of` where it is at hand; else it is fitted with the sources."""
+
+
+def temporal_episodes(
+    data: InteractionArrays,
+    requests: pl.DataFrame,
+    catalogue: Catalogue,
+    config: ModelConfig,
+    movies: Mapping[int, MovieState] | None = None,
+) -> Iterator[Episode]:
+    """One episode per origin, with the `train` and `validation` requests of `requests` (REQUESTS).
+
+    The later ratings of a request end at the next origin. `movies` are movie states by fit moment.
+    """
+    moments = fit_moments(data, config)
+    training = requests.filter(pl.col("role") != "test")
+    for (key,), group in training.group_by("episode", maintain_order=True):
+        episode = int(str(key))
+        stop = moments[episode + 1]
+        yield Episode(
+            name=f"origin-{episode}",
+            title=f"origin {episode}: {len(group)} requests",
+            data=data,
+            as_of=moments[episode],
+            requests=lambda state, group=group, stop=stop: replay(group, data, catalogue, stop),  # type: ignore[misc]
+            movies=(movies or {}).get(moments[episode]),
+        )
+
+
+def training_rows(
+    episodes: Iterable[Episode],
+    catalogue: Catalogue,
+    config: ModelConfig,
+    progress: Callable[[str], None] | None = None,
+    *,
+    without: tuple[str, ...] = (),
+    states: FittedStates | None = None,
+    times: StageTimes | None = None,
+) -> TrainingSet:
+    """One row per candidate of every request of `episodes`, grouped by request.
+
+    `label` is 1 where the movie is a target. `rating` is the user's later rating, null without one. A
+    training request keeps its `training_depth` best-fused candidates, liked or not. Dropping negatives alone
+    would teach the ranker that low-ranked movies are liked more often than they are (docs/why.md). Training
+    requests without a target among these rows are left out, and so are reserved little-rated movies, which
+    are hardly ever targets. Validation requests keep all candidates, as in serving. The fusion weights are
+    measured on the requests of the first episode. Sources among `without` (`source:als`) propose nothing.
+    """
+    states = states or FittedStates()
+    times = times or StageTimes()
+    rows = TrainingRows(catalogue, config, without)
+    for episode in episodes:
+        if progress is not None:
+            progress(f"training rows of {episode.title}")
+        fit = partial(fit_state, episode.data, catalogue, episode.as_of, config, movies=episode.movies)
+        state = states.get(episode.name, fit)
+        times.lap(FIT)
+        rows.add(state, list(episode.requests(state)))
+        times.lap(ROWS)
+    return rows.training_set()
+
+
 def build_training_set(
     data: InteractionArrays,
     requests: pl.DataFrame,
@@ -65,79 +142,24 @@ def build_training_set(
     without: tuple[str, ...] = (),
     states: FittedStates | None = None,
 ) -> TrainingSet:
-    """One row per candidate of every `train` and `validation` request, grouped by request.
-
-    `label` is 1 where the movie is a target. `rating` is what the user went on to rate it, null if they
-    did not. A training request keeps its `training_depth` best-fused candidates, liked or not: thinning out
-    negatives alone, as is often done, tells the ranker that low-ranked movies are liked more than they
-    are (docs/why.md). Training requests none of whose rows is a target teach nothing and are left out.
-    Little-known movies that are candidates in any case are not kept: hardly ever could they be targets.
-    Validation requests keep all candidates, as in serving. How much each source weighs in the fusion is
-    measured on the requests of the first origin; the sources among `without` (`source:als`) propose nothing.
-    """
-    states = states or FittedStates()
-    moments = [to_epoch(moment) for moment in episode_moments(data, config)]
-    users = {int(user_id): number for number, user_id in enumerate(data.user_ids)}
-    rows = TrainingRows(catalogue, config, without)
-    wanted = requests.filter(pl.col("role") != "test")
-    for (episode,), group in wanted.group_by("episode", maintain_order=True):
-        if progress is not None:
-            progress(f"training rows of origin {episode}: {len(group)} requests")
-        fit = partial(fit_state, data, catalogue, moments[int(str(episode))], config)
-        state = states.get(f"origin-{episode}", fit)
-        examples = []
-        for request in group.iter_rows(named=True):
-            user = users[request["user_id"]]
-            as_of = to_epoch(request["as_of"])
-            examples.append(
-                Example(
-                    Request(
-                        request["request_id"], request["episode"], request["role"], request["user_id"], as_of
-                    ),
-                    data.history(user, as_of),
-                    catalogue.rows_of(request["targets"]),
-                    data.ratings_between(user, as_of, moments[request["episode"] + 1]),
-                )
-            )
-        rows.add(state, examples)
-    return rows.training_set()
-
-
-class Request(NamedTuple):
-    """The keys that every row of one request carries."""
-
-    request_id: int
-    episode: int
-    role: str
-    user_id: int
-    as_of: int
-    """Seconds since 1970, exclusive."""
-
-
-class Example(NamedTuple):
-    """A request with its answer."""
-
-    request: Request
-    history: History
-    targets: NDArray[np.int64]
-    """Catalogue rows."""
-    later_ratings: dict[int, float]
-    """What the user rated afterwards, by catalogue row."""
+    """`training_rows` of the `train` and `validation` requests of `plan_requests`."""
+    episodes = temporal_episodes(data, requests, catalogue, config)
+    return training_rows(episodes, catalogue, config, progress, without=without, states=states)
 
 
 class TrainingRows:
-    """Collects the rows of one request after another; see `build_training_set` for what is kept."""
+    """Collects the rows of one request after another. See `training_rows` for the rows that are kept."""
 
     def __init__(self, catalogue: Catalogue, config: ModelConfig, without: tuple[str, ...] = ()) -> None:
-        """The sources among `without` (`source:als`) propose nothing."""
+        """Sources among `without` (`source:als`) propose nothing."""
         self._silent = [
             part.removeprefix(SOURCE_PREFIX) for part in without if part.startswith(SOURCE_PREFIX)
         ]
         self._catalogue = catalogue
         self._depth = config.training_depth
-        self._features = feature_list(without=())  # Those that a ranker leaves out as well.
+        self._features = feature_list(without=())  # Groups that are off by default are included.
         self._fusion: dict[str, float] | None = None
-        self._requests: list[Request] = []
+        self._requests: list[tuple[object, ...]] = []
         self._sizes: list[int] = []
         self._like_shares: list[float] = []
         self._movie_ids: list[NDArray[np.int64]] = []
@@ -145,31 +167,28 @@ class TrainingRows:
         self._ratings: list[NDArray[np.float32]] = []
         self._matrices: list[NDArray[np.float32]] = []
 
-    def add(self, state: RankingState, examples: list[Example]) -> None:
-        """Add requests to one state. The first call also settles the weights of the fusion."""
+    def add(self, state: RankingState, requests: list[Request]) -> None:
+        """Adds requests that `state` answers. The first call also measures the fusion weights."""
         if self._fusion is None:
             measured = measure_fusion(
-                state,
-                self._catalogue,
-                ((each.history, each.request.as_of, each.targets) for each in examples),
+                state, self._catalogue, ((each.history, each.as_of, each.targets) for each in requests)
             )
             self._fusion = {**measured, **dict.fromkeys(self._silent, 0.0)}
         state = state.with_fusion(self._fusion)
-        for example in examples:
-            self._add(state, example)
+        for request in requests:
+            self._add(state, request)
 
-    def _add(self, state: RankingState, example: Example) -> None:
-        request = example.request
-        found = candidate_rows(state, self._catalogue, example.history, request.as_of, self._features)
+    def _add(self, state: RankingState, request: Request) -> None:
+        found = candidate_rows(state, self._catalogue, request.history, request.as_of, self._features)
         depth = len(found.matrix)
         if request.role == "train":
             depth = min(self._depth, found.candidates.n_fused)
         rows = found.candidates.rows[:depth]
-        is_target = np.isin(rows, example.targets)
+        is_target = np.isin(rows, request.targets)
         if request.role == "train" and not is_target.any():
             return
-        later = example.later_ratings
-        self._requests.append(request)
+        later = request.later_ratings
+        self._requests.append(tuple(getattr(request, key) for key in REQUEST_KEYS))
         self._sizes.append(len(rows))
         self._like_shares.append(found.query.like_share)
         self._movie_ids.append(self._catalogue.movie_ids[rows])
@@ -178,14 +197,14 @@ class TrainingRows:
         self._matrices.append(found.matrix[:depth])
 
     def training_set(self) -> TrainingSet:
-        """All that was added; the collector is empty afterwards."""
+        """The collected rows. The collector is empty afterwards."""
         sizes = np.array(self._sizes, np.int64)
         keys = pl.DataFrame(self._requests, schema=REQUEST_KEYS, orient="row")
-        position = np.repeat(np.arange(len(sizes)), sizes)
+        request_of_row = np.repeat(np.arange(len(sizes)), sizes)
         features = [feature.name for feature in self._features]
         matrix = np.concatenate([np.zeros((0, len(features)), np.float32), *self._matrices])
         self._matrices.clear()
-        frame = keys[position].with_columns(
+        frame = keys[request_of_row].with_columns(
             pl.from_epoch("as_of", "s").dt.cast_time_unit("us").dt.replace_time_zone("UTC"),
             pl.Series("movie_id", np.concatenate([np.zeros(0, np.int64), *self._movie_ids])),
             pl.Series("label", np.concatenate([np.zeros(0, np.bool_), *self._labels]).astype(np.int8)),

@@ -1,9 +1,9 @@
-"""A search for better parameters of the ranker, for as long as it may take.
+"""A search for better parameters of the ranker within a time budget.
 
-A trial is a whole training, judged by its nDCG@10 on the validation requests, which lie inside the training
-period; no test request is looked at. The first trial has the parameters that are configured, and they stay
-unless another trial is better. The best of many trials looks better on the validation requests than it is,
-the more so the fewer these are; whether it may serve is for the gate, on other requests.
+A trial is a complete training. Its score is nDCG@10 on the validation requests, which lie inside the training
+period; no test request is read. The first trial has the configured parameters, and they stay unless another
+trial scores higher. The best of many trials looks better on validation requests than it is, most of all where
+these are few. The gate decides on other requests whether the ranker may serve.
 """
 
 import math
@@ -17,7 +17,8 @@ import msgspec
 
 from movierank_core.config import ModelConfig
 from movierank_core.errors import DataError
-from movierank_pipeline.training.ranker import TrainedRanker, Trial, train_ranker
+from movierank_pipeline.training.ranker import train_ranker
+from movierank_pipeline.training.trained_ranker import TrainedRanker, Trial
 from movierank_pipeline.training.training_set import TrainingSet
 
 if TYPE_CHECKING:
@@ -26,19 +27,19 @@ if TYPE_CHECKING:
 Progress = Callable[[str], None] | None
 
 MAX_TRIALS: Final = 200
-"""More would fit the noise of the validation requests."""
+"""Maximum number of trials. More would fit the noise of the validation requests."""
 RANDOM_TRIALS: Final = 8
-"""Trials before the sampler goes by the earlier ones, and before any is ended early."""
+"""Number of random trials before the sampler models earlier trials, and before a trial can be pruned."""
 METRIC: Final = "validation_ndcg@10"
 
 
 class Bounds(NamedTuple):
-    """What a parameter may be, both ends included; a configured value outside widens them."""
+    """Inclusive bounds of a parameter. A configured value outside widens them."""
 
     low: int | float
     high: int | float
     is_log: bool
-    """Whether steps are factors."""
+    """Whether the parameter is sampled on a log scale."""
 
 
 SEARCHED: Final[dict[str, Bounds]] = {
@@ -48,9 +49,9 @@ SEARCHED: Final[dict[str, Bounds]] = {
     "feature_fraction": Bounds(0.2, 0.8, False),
     "ranker_l2": Bounds(0.5, 100.0, True),
 }
-"""Fields of `ModelConfig`. What a request costs grows with the number of trees, which is not searched, and
-with their leaves: with 31 instead of 15, scoring takes as long, and the reasons for 25 movies 5 ms instead
-of 2.5."""
+"""The searched fields of `ModelConfig`. The number of trees is not searched, because the cost of a request
+grows with it. The cost of reasons grows with the number of leaves: with 31 instead of 15 leaves, the
+reasons for 25 movies take 5 ms instead of 2.5 ms, and scoring takes equally long."""
 
 
 def tune_ranker(
@@ -62,12 +63,12 @@ def tune_ranker(
     without: tuple[str, ...] = (),
     max_trials: int = MAX_TRIALS,
 ) -> TrainedRanker:
-    """The best ranker that is found within `seconds`; with 0, the one of `config`, without a search.
+    """The best ranker found within `seconds`; with 0, the ranker of `config`, without a search.
 
-    A trial that is under way when the time is up is finished. How many there are depends on the machine;
-    what the n-th is, on the rows and `config` alone, whose seed is the search's too. Trials are drawn by
-    TPE (Bergstra et al. 2011). One whose first model is below the median of the earlier ones' is ended
-    there, which saves half its time. Raises DataError where there are too few requests.
+    A running trial is finished when the time is up. The number of trials depends on the machine. The n-th
+    trial depends on the rows and on `config` alone, whose seed also seeds the search. Trials are drawn by TPE
+    (Bergstra et al. 2011). A trial is pruned where its first model scores below the median of the earlier
+    ones, which saves half its time. Raises DataError where there are too few requests.
     """
     if seconds <= 0:
         return train_ranker(training_set, config, progress, without=without)
@@ -88,7 +89,7 @@ def tune_ranker(
         ranker, trial = attempt(
             msgspec.structs.replace(config, **draw.params),
             _numbered(progress, len(trials) + 1),
-            is_hopeless=partial(_is_hopeless, draw),
+            is_pruned=partial(_is_pruned, draw),
         )
         trials.append(trial)
         _tell(study, draw, trial)
@@ -98,30 +99,30 @@ def tune_ranker(
     return replace(best, trials=tuple(trials), metrics={**best.metrics, **figures})
 
 
-class _HopelessError(Exception):
-    """The trial is not worth its second half."""
+class _PrunedError(Exception):
+    """The trial is pruned after its first model."""
 
 
 def _attempt(
     training_set: TrainingSet,
     config: ModelConfig,
-    say: Progress,
+    progress: Progress,
     *,
     without: tuple[str, ...],
-    is_hopeless: Callable[[float], bool] = lambda ndcg: False,
+    is_pruned: Callable[[float], bool] = lambda ndcg: False,
 ) -> tuple[TrainedRanker | None, Trial]:
-    """One training; without its ranker where `is_hopeless` says so of its first model's nDCG@10."""
+    """One training. The ranker is None where `is_pruned` is true for the first model's nDCG@10."""
     began = time.monotonic()
     firsts: list[float] = []
 
-    def judge(number: int, ndcg: float) -> None:
+    def judge(index: int, ndcg: float) -> None:
         firsts.append(ndcg)
-        if number == 0 and is_hopeless(ndcg):
-            raise _HopelessError
+        if index == 0 and is_pruned(ndcg):
+            raise _PrunedError
 
     try:
-        ranker = train_ranker(training_set, config, say, without=without, after_model=judge)
-    except _HopelessError:
+        ranker = train_ranker(training_set, config, progress, without=without, after_model=judge)
+    except _PrunedError:
         ranker = None
     trial = Trial(
         parameters={name: getattr(config, name) for name in SEARCHED},
@@ -129,8 +130,8 @@ def _attempt(
         first_ndcg=firsts[0],
         seconds=time.monotonic() - began,
     )
-    if say is not None:
-        say("ended early" if trial.ndcg is None else f"validation nDCG@10 {trial.ndcg:.4f}")
+    if progress is not None:
+        progress("pruned" if trial.ndcg is None else f"validation nDCG@10 {trial.ndcg:.4f}")
     return ranker, trial
 
 
@@ -149,7 +150,7 @@ def _distribution(name: str, config: ModelConfig) -> "optuna.distributions.BaseD
 def _study(
     seed: int, first: Trial, distributions: "dict[str, optuna.distributions.BaseDistribution]"
 ) -> "optuna.Study":
-    """A search that knows its first trial."""
+    """A search whose first trial is `first`."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -169,7 +170,7 @@ def _study(
     return study
 
 
-def _is_hopeless(draw: "optuna.Trial", ndcg: float) -> bool:
+def _is_pruned(draw: "optuna.Trial", ndcg: float) -> bool:
     draw.report(ndcg, step=0)
     return draw.should_prune()
 

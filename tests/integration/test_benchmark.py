@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from movierank_cli.benchmark import benchmark
-from movierank_pipeline.evaluation.benchmark import is_continuation
+from movierank_pipeline.evaluation.protocols.given_split import is_continuation
 from tests.support.world import World, make_world
 
 SOURCES = {
@@ -58,6 +58,7 @@ def test_the_report_has_the_promised_shape_and_beats_chance(tmp_path: Path, is_l
         low, high = report["intervals"]["movierank"][metric]
         assert low <= report["systems"]["movierank"][metric] <= high
         assert set(report["differences"][metric]) == {"random", *SOURCES}
+    assert set(report["differences"]) == {"ndcg@10", "recall@10", "recall@100"}
     assert report["n_users"] == 150
     assert set(report["seconds"]) == {"fit", "rank"}
     assert report["peak_memory_mb"] > 0

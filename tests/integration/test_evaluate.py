@@ -44,10 +44,10 @@ def test_ablation_shows_what_each_group_of_features_and_each_source_is_worth(tin
             assert difference["mean"] == pytest.approx(whole[metric]["mean"] - without[metric]["mean"])
             assert difference["low"] <= difference["mean"] <= difference["high"]
     assert report["ablations"]["retrieval"]["differences"]["ndcg@10"]["low"] > 0
-    assert "the group is worth" in printed
-    assert "the source is worth" in printed
-    assert "<h2>What each group of features is worth</h2>" in page
-    assert "<h2>What each candidate source is worth</h2>" in page
+    assert "contribution of the group" in printed
+    assert "contribution of the source" in printed
+    assert "<h2>Contribution of each group of features</h2>" in page
+    assert "<h2>Contribution of each candidate source</h2>" in page
     assert not list((tiny.parent / ".movierank").glob(".states-*"))
 
 

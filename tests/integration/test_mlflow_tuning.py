@@ -15,7 +15,7 @@ from movierank_pipeline.release.log_run import Release, log_release
 from movierank_pipeline.release.mlflow_client import connect, experiment_id
 from movierank_pipeline.release.registry import Registry
 from movierank_pipeline.settings import Settings
-from movierank_pipeline.training.ranker import Trial
+from movierank_pipeline.training.trained_ranker import Trial
 from tests.support.tiny_pipeline import run
 
 TRIALS = (

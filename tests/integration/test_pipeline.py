@@ -24,7 +24,8 @@ from movierank_pipeline.defs.assets import training as training_assets
 from movierank_pipeline.defs.io_managers import ParquetIOManager
 from movierank_pipeline.defs.provenance import plan
 from movierank_pipeline.evaluation.bootstrap import Difference, Interval
-from movierank_pipeline.evaluation.evaluate import EvaluationReport, report_of
+from movierank_pipeline.evaluation.evaluate import report_of
+from movierank_pipeline.evaluation.report import Report
 from movierank_pipeline.materialize import CheckFailedError, dagster_instance
 from movierank_pipeline.promotion.gate import GateError
 from movierank_pipeline.release.mlflow_client import connect
@@ -34,8 +35,8 @@ from tests.support.tiny_pipeline import Recorder, prove, run
 from tests.support.waiting import exit_code, wait_for
 
 ALL = [
-    *("ratings", "movies", "links", "tags", "feedback", "tmdb_movies", "catalogue", "interactions"),
-    *("movie_features", "user_features", "retrievers", "ranking_requests", "training_set", "ranker"),
+    *("ratings", "movies", "links", "feedback", "tmdb_movies", "catalogue", "interactions"),
+    *("movie_features", "retrievers", "ranking_requests", "training_set", "ranker"),
     *("evaluation", "model_version", "promotion", "histories", "recommendations"),
 ]
 
@@ -58,7 +59,7 @@ def materialization(asset: str) -> dg.AssetMaterialization:
 
 def test_every_asset_is_made_and_every_check_passes(finished: tuple[Path, Recorder]) -> None:
     recorder = finished[1]
-    assert set(ALL) - {"ratings", "movies", "links", "tags"} <= set(recorder.steps)
+    assert set(ALL) - {"ratings", "movies", "links"} <= set(recorder.steps)
     assert recorder.checks == dict.fromkeys(
         [
             "ratings: schema",
@@ -131,8 +132,8 @@ def planned() -> list[str]:
 def test_other_model_settings_leave_the_data_alone(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOVIERANK_MODEL_N_TREES", "25")
     assert set(ALL) - set(planned()) == {
-        *("ratings", "movies", "links", "tags", "feedback", "tmdb_movies", "catalogue", "interactions"),
-        *("movie_features", "user_features", "histories"),
+        *("ratings", "movies", "links", "feedback", "tmdb_movies", "catalogue", "interactions"),
+        *("movie_features", "histories"),
     }
 
 
@@ -169,8 +170,8 @@ def stop(*args: object, **kwargs: object) -> None:
 
 
 def test_an_asset_whose_file_is_gone_is_made_again_alone(root: Path) -> None:
-    (Paths.from_environment().assets / "user_features.parquet").unlink()
-    assert run().made == ["user_features"]
+    (Paths.from_environment().assets / "recommendations.parquet").unlink()
+    assert run().made == ["recommendations"]
 
 
 def test_a_lost_ranker_is_made_again_with_what_comes_after_it(root: Path) -> None:
@@ -260,15 +261,15 @@ def test_the_manual_policy_leaves_the_promotion_to_a_person(
 def with_ranker_at(share: float, of: str) -> object:
     """`report_of`, but for the ranker's nDCG@10, which is `share` of that of `of`."""
 
-    def report_with(*args: object) -> EvaluationReport:
+    def report_with(*args: object) -> Report:
         report = report_of(*args)  # type: ignore[arg-type]
         other = report.best_source if of == "best" else of
         mean = share * report.systems[other]["ndcg@10"].mean
         report.systems["movierank"]["ndcg@10"] = Interval(mean, mean, mean)
-        for name in report.differences:
+        for name in report.differences["ndcg@10"]:
             theirs = report.systems[name]["ndcg@10"].mean
             lead = mean - theirs
-            report.differences[name] = Difference(lead, lead, lead, lead / theirs, lead / theirs)
+            report.differences["ndcg@10"][name] = Difference(lead, lead, lead, lead / theirs, lead / theirs)
         return report
 
     return report_with

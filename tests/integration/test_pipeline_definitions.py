@@ -23,9 +23,9 @@ from tests.support.tiny_pipeline import environment, write_tiny_ratings
 from tests.support.waiting import PATIENCE_SECONDS, exit_code, wait_for
 
 GROUPS = {
-    "raw": {"ratings", "movies", "links", "tags", "feedback"},
+    "raw": {"ratings", "movies", "links", "feedback"},
     "enrichment": {"tmdb_movies", "catalogue"},
-    "features": {"interactions", "movie_features", "user_features"},
+    "features": {"interactions", "movie_features"},
     "retrieval": {"retrievers"},
     "training": {"ranking_requests", "training_set"},
     "model": {"ranker", "evaluation", "model_version", "promotion"},
@@ -50,6 +50,18 @@ def test_assets_are_in_their_groups_with_descriptions_and_kinds() -> None:
     assert [spec.key for spec in specs if not spec.description or not spec.kinds] == []
     assert {spec.code_version for spec in specs} != {None}
     assert [spec.key for spec in specs if spec.owners] == []
+
+
+def test_every_asset_is_read_by_another_one_or_is_an_output() -> None:
+    graph = build_defs().resolve_asset_graph()
+    unread = {key.to_user_string() for key in graph.get_all_asset_keys() if not graph.get(key).child_keys}
+    assert unread == {"promotion", "histories", "recommendations"}
+
+
+def test_movie_states_are_read_wherever_a_state_is_fitted() -> None:
+    graph = build_defs().resolve_asset_graph()
+    readers = {key.to_user_string() for key in graph.get(dg.AssetKey("movie_features")).child_keys}
+    assert readers == {"retrievers", "training_set", "evaluation"}
 
 
 def test_the_job_takes_everything_and_the_automations_are_off() -> None:

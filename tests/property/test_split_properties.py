@@ -11,10 +11,13 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from movierank_core.data.schema import RATINGS
-from movierank_pipeline.evaluation.split import split_at_random, split_by_time, split_last, split_users
+from movierank_pipeline.evaluation.protocols.split import (
+    split_at_random,
+    split_last,
+    split_users,
+)
 
 SPLITS: dict[str, Callable[[pl.DataFrame, int], tuple[pl.DataFrame, ...]]] = {
-    "time": lambda ratings, seed: split_by_time(ratings, seed % 11 / 10),
     "last": lambda ratings, seed: split_last(ratings, seed % 3 + 1),
     "random": lambda ratings, seed: split_at_random(ratings, seed % 11 / 10, np.random.default_rng(seed)),
     "by user": lambda ratings, seed: split_at_random(
@@ -53,15 +56,6 @@ def test_every_row_is_in_one_part_and_in_order(name: str, ratings: pl.DataFrame,
     assert_frame_equal(pl.concat(parts).sort("rating"), ratings)
     for part in parts:
         assert part["rating"].is_sorted()
-
-
-@settings(max_examples=60, deadline=None)
-@given(ratings=ratings_frames(), quantile=st.floats(0, 1))
-def test_training_rows_are_strictly_before_test_rows(ratings: pl.DataFrame, quantile: float) -> None:
-    train, test = split_by_time(ratings, quantile)
-    assert len(test)
-    if len(train):
-        assert max(train["timestamp"].to_list()) < min(test["timestamp"].to_list())
 
 
 @settings(max_examples=60, deadline=None)

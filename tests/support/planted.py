@@ -12,8 +12,9 @@ from movierank_core.recommender.model import RankingModel
 from movierank_core.recommender.state import fit_state
 from movierank_pipeline.evaluation.answers import Answers
 from movierank_pipeline.evaluation.compare import HEADLINE, MAIN
-from movierank_pipeline.evaluation.evaluate import EvaluationReport, report_of, values_of
-from movierank_pipeline.evaluation.holdout import HoldOut
+from movierank_pipeline.evaluation.evaluate import report_of, values_of
+from movierank_pipeline.evaluation.protocols.protocol import HoldOut
+from movierank_pipeline.evaluation.report import Report
 from movierank_pipeline.promotion.incumbent import Incumbent, compare_with_incumbent
 from tests.support.lightgbm_models import BY_HAND
 from tests.support.world import CONFIG, World
@@ -67,7 +68,7 @@ def _by_request(quality: Quality, users_per_slice: int) -> NDArray[np.float64]:
     return np.repeat(of_slices, users_per_slice)[:, None]
 
 
-def report_on(world: World, answers: Answers) -> EvaluationReport:
+def report_on(world: World, answers: Answers) -> Report:
     """What the evaluation says of answers; the state and the trees below them do not matter."""
     catalogue: Catalogue = world.catalogue
     state = fit_state(world.data, catalogue, int(world.data.timestamps.max()), CONFIG)
@@ -79,7 +80,8 @@ def report_on(world: World, answers: Answers) -> EvaluationReport:
         catalogue=catalogue,
         state=state,
         requests=world.interactions.head(0),
-        ask=lambda: iter(()),
+        replay=lambda: iter(()),
+        pool=state.is_known,
         unknown_like_share=0.1,
     )
     return report_of(holdout, model, answers, CONFIG)

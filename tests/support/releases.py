@@ -8,11 +8,14 @@ from typing import TypeVar
 from movierank_core.data.timestamps import from_epoch
 from movierank_core.recommender.state import fit_state
 from movierank_pipeline.artifacts import InteractionFacts
-from movierank_pipeline.evaluation.evaluate import evaluate_temporal
+from movierank_pipeline.evaluation.evaluate import report_of
+from movierank_pipeline.evaluation.experiment import answers_to, model_on
+from movierank_pipeline.evaluation.protocols.temporal import temporal_holdout
 from movierank_pipeline.release.build_bundle import pack_bundle
 from movierank_pipeline.release.log_run import Release
-from movierank_pipeline.training.ranker import TrainedRanker, train_ranker
+from movierank_pipeline.training.ranker import train_ranker
 from movierank_pipeline.training.requests import plan_requests
+from movierank_pipeline.training.trained_ranker import TrainedRanker
 from movierank_pipeline.training.training_set import TrainingSet, build_training_set
 from tests.support.made_once import made_once
 from tests.support.world import CONFIG, World, make_world
@@ -63,7 +66,9 @@ def _stored(path: Path, kind: type[T]) -> T:
 def make_release(folder: Path, world: World, trained: Training) -> Release:
     data, catalogue = world.data, world.catalogue
     ranker = trained.ranker
-    report = evaluate_temporal(data, catalogue, ranker, CONFIG)
+    holdout = temporal_holdout(data, catalogue, CONFIG)
+    model = model_on(holdout, ranker)
+    report = report_of(holdout, model, answers_to(holdout, model, CONFIG), CONFIG)
     last = int(data.timestamps.max())
     manifest = pack_bundle(
         folder / "packed",

@@ -10,8 +10,9 @@ from movierank_core.data.schema import RATINGS
 from movierank_pipeline.artifacts import DatasetFacts, StoredRatings
 from movierank_pipeline.defs.data_checks import catalogue_keys, ratings_checks, tmdb_links
 from movierank_pipeline.training.parity import compare_training_rows, sample_requests
-from movierank_pipeline.training.ranker import TrainedRanker, train_ranker
+from movierank_pipeline.training.ranker import train_ranker
 from movierank_pipeline.training.requests import plan_requests
+from movierank_pipeline.training.trained_ranker import TrainedRanker
 from movierank_pipeline.training.training_set import TrainingSet, build_training_set
 from tests.support.releases import training
 from tests.support.world import CONFIG, World, make_catalogue

@@ -23,8 +23,8 @@ from movierank_core.reranking.filters import Filters, broken_rules
 from movierank_core.retrieval.query import Query
 from movierank_core.retrieval.sources.item_to_item import ItemToItem
 from movierank_pipeline.release.build_bundle import lightgbm_scores
-from movierank_pipeline.training.ranker import TrainedRanker
 from movierank_pipeline.training.requests import episode_moments
+from movierank_pipeline.training.trained_ranker import TrainedRanker
 from movierank_pipeline.training.training_set import TrainingSet
 from tests.support.releases import training
 from tests.support.world import CONFIG, World

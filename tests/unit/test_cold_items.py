@@ -26,10 +26,10 @@ from movierank_core.reranking.cold_items import SLOT_SPACING, fill_cold_item_slo
 from movierank_core.reranking.filters import Filters
 from movierank_pipeline.evaluation.answers import answer
 from movierank_pipeline.evaluation.compare import MAIN
-from movierank_pipeline.evaluation.holdout import Question
 from movierank_pipeline.release.build_bundle import lightgbm_scores
-from movierank_pipeline.training.ranker import TrainedRanker, train_ranker
-from movierank_pipeline.training.requests import episode_moments, plan_requests
+from movierank_pipeline.training.ranker import train_ranker
+from movierank_pipeline.training.requests import Request, episode_moments, plan_requests
+from movierank_pipeline.training.trained_ranker import TrainedRanker
 from movierank_pipeline.training.training_set import build_training_set
 from tests.support.world import CONFIG, World, make_catalogue
 
@@ -286,8 +286,8 @@ def test_places_are_reserved_among_fused_candidates_as_well(
 
 def test_evaluation_sees_the_list_that_is_served(recommender: Recommender, history: History) -> None:
     row = claims(recommender.model, history)[0]
-    question = Question(3, LATE, history, np.array([row]), {})
-    answers = answer(recommender.model, iter([question]), seed=1, only_main=True)
+    request = Request(3, LATE, history, np.array([row]), {})
+    answers = answer(recommender.model, iter([request]), seed=1, only_main=True)
     assert np.flatnonzero(answers.hits[MAIN][0]).tolist() == [19]
 
 

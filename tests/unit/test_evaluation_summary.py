@@ -6,15 +6,14 @@ import msgspec
 
 from movierank_core.manifest import Estimate, Manifest, ReliabilityBin
 from movierank_pipeline.evaluation.bootstrap import Interval
-from movierank_pipeline.evaluation.evaluate import EvaluationReport
-from movierank_pipeline.evaluation.summary import summary_of
+from movierank_pipeline.evaluation.report import Report
 from tests.support.service import FakeRecommender
 
 NOBODY = Interval(math.nan, math.nan, math.nan)
 
 
-def report(**changes: object) -> EvaluationReport:
-    whole = EvaluationReport(
+def report(**changes: object) -> Report:
+    whole = Report(
         protocol="temporal",
         split_time="2015-01-01T00:00:00+00:00",
         n_requests=30,
@@ -40,7 +39,7 @@ def report(**changes: object) -> EvaluationReport:
 
 
 def test_every_system_keeps_its_figures_with_their_intervals() -> None:
-    summary = summary_of(report())
+    summary = report().summary()
     assert summary.systems == {
         "movierank": {"ndcg@10": Estimate(0.2, 0.1, 0.3)},
         "ease": {"ndcg@10": Estimate(0.15, 0.1, 0.2)},
@@ -50,7 +49,7 @@ def test_every_system_keeps_its_figures_with_their_intervals() -> None:
 
 
 def test_what_nobody_has_is_absent_and_can_be_written_and_read() -> None:
-    summary = summary_of(report(expected_calibration_error=math.nan, calibration=[]))
+    summary = report(expected_calibration_error=math.nan, calibration=[]).summary()
     assert (summary.expected_calibration_error, summary.reliability) == (None, [])
     manifest = msgspec.structs.replace(FakeRecommender().manifest, evaluation=summary)
     assert msgspec.json.decode(msgspec.json.encode(manifest), type=Manifest) == manifest

@@ -8,7 +8,7 @@ import pytest
 
 from movierank_core.config import GateLimits
 from movierank_pipeline.evaluation.bootstrap import Interval
-from movierank_pipeline.evaluation.evaluate import EvaluationReport
+from movierank_pipeline.evaluation.report import Report
 from movierank_pipeline.promotion.bundle_checks import BundleFacts
 from movierank_pipeline.promotion.gate import GateError, Verdict, judge, require_better_than_popularity
 from movierank_pipeline.promotion.incumbent import Incumbent
@@ -183,7 +183,7 @@ def test_every_reason_to_refuse_is_named(world: World) -> None:
         assert f"{rule}: " in verdict.reason
 
 
-def with_ranker_at(report: EvaluationReport, mean: float) -> EvaluationReport:
+def with_ranker_at(report: Report, mean: float) -> Report:
     systems = {**report.systems, "movierank": {"ndcg@10": Interval(mean, mean, mean)}}
     systems["popularity"] = {"ndcg@10": Interval(0.1, 0.1, 0.1)}
     return msgspec.structs.replace(report, systems=systems)

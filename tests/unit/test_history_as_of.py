@@ -1,6 +1,6 @@
 """Whoever asks for a history as of a moment gets what was known then, whatever was said of a movie since."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import polars as pl
 import pytest
@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 from movierank_core.data.history import EVENT_TYPES, UNDO, Event, History, rating_of
 from movierank_core.data.interactions import InteractionArrays
 from movierank_core.data.schema import INTERACTIONS
-from movierank_core.data.timestamps import epoch_seconds
-from movierank_pipeline.exports.feature_tables import user_table
 from tests.support.world import World, make_catalogue
 
 CHANGED_MIND = [Event(10, "rating", 100, 2.0), Event(20, "rating", 110, 4.0), Event(10, "rating", 200, 5.0)]
@@ -76,19 +74,3 @@ def test_a_table_of_events_gives_the_history_of_any_moment(
     )
     if events:
         assert rows_of(data.history(0, as_of)) == rows_of(History.from_events(events, as_of=as_of))
-
-
-def test_the_table_of_users_knows_what_was_known_then(world: World) -> None:
-    """The same as from a table without anything later, though everybody rates a movie again."""
-    again = world.interactions.group_by("user_id", maintain_order=True).first()
-    later = again.select(INTERACTIONS.names()).with_columns(
-        pl.col("timestamp") + timedelta(days=100), rating=pl.lit(0.5, pl.Float32)
-    )
-    everything = pl.concat([world.interactions, later]).sort("user_id", "timestamp", maintain_order=True)
-    last = world.interactions.select(epoch_seconds("timestamp")).to_series().max()
-    assert isinstance(last, int)
-    now, then = (
-        user_table(InteractionArrays.from_frame(frame, world.catalogue), world.catalogue, last + 1)
-        for frame in (everything, world.interactions)
-    )
-    assert now.equals(then)

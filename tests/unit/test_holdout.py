@@ -9,15 +9,20 @@ from movierank_core.data.interactions import InteractionArrays
 from movierank_core.errors import DataError
 from movierank_core.features.registry import feature_list
 from movierank_core.recommender.state import RankingState
-from movierank_pipeline.evaluation import strong
-from movierank_pipeline.evaluation.answers import RANDOM, answer
+from movierank_pipeline.evaluation.answers import RANDOM
 from movierank_pipeline.evaluation.compare import MAIN
-from movierank_pipeline.evaluation.evaluate import evaluate_temporal, model_on, report_of
-from movierank_pipeline.evaluation.holdout import strong_holdout, temporal_holdout
-from movierank_pipeline.evaluation.strong import strong_split, strong_training_set
-from movierank_pipeline.training.ranker import TrainedRanker, train_ranker
+from movierank_pipeline.evaluation.evaluate import report_of
+from movierank_pipeline.evaluation.experiment import answers_to, model_on
+from movierank_pipeline.evaluation.protocols import strong
+from movierank_pipeline.evaluation.protocols.protocol import HoldOut
+from movierank_pipeline.evaluation.protocols.strong import strong_episodes, strong_holdout, strong_split
+from movierank_pipeline.evaluation.protocols.temporal import temporal_holdout
+from movierank_pipeline.evaluation.report import Report
+from movierank_pipeline.training import training_set as rows_module
+from movierank_pipeline.training.ranker import train_ranker
 from movierank_pipeline.training.requests import plan_requests
-from movierank_pipeline.training.training_set import build_training_set
+from movierank_pipeline.training.trained_ranker import TrainedRanker
+from movierank_pipeline.training.training_set import build_training_set, training_rows
 from tests.support.releases import training
 from tests.support.world import CONFIG, World
 
@@ -27,23 +32,28 @@ def ranker() -> TrainedRanker:
     return training().ranker
 
 
+def report_on(holdout: HoldOut, ranker: TrainedRanker) -> Report:
+    model = model_on(holdout, ranker)
+    return report_of(holdout, model, answers_to(holdout, model, CONFIG), CONFIG)
+
+
 def arrays_of(state: RankingState) -> list[np.ndarray]:
     tables = [*(source.arrays() for source in state.sources.values()), state.movies.arrays()]
     return [array for arrays in tables for array in arrays.values()]
 
 
-def test_a_temporal_question_has_the_history_before_it_and_the_ratings_after(world: World) -> None:
+def test_a_temporal_request_has_the_history_before_it_and_the_ratings_after(world: World) -> None:
     holdout = temporal_holdout(world.data, world.catalogue, CONFIG)
-    questions = list(holdout.ask())
-    assert [question.user_id for question in questions] == holdout.requests["user_id"].to_list()
+    requests = list(holdout.replay())
+    assert [request.user_id for request in requests] == holdout.requests["user_id"].to_list()
     seconds = pl.col("timestamp").dt.epoch("s")
-    for question in questions:
-        own = world.ratings.filter(pl.col("user_id") == question.user_id)
-        before, after = own.filter(seconds < question.as_of), own.filter(seconds >= question.as_of)
-        assert set(question.history.movie_ids) == set(before["movie_id"])
+    for request in requests:
+        own = world.ratings.filter(pl.col("user_id") == request.user_id)
+        before, after = own.filter(seconds < request.as_of), own.filter(seconds >= request.as_of)
+        assert set(request.history.movie_ids) == set(before["movie_id"])
         later = dict(zip(world.catalogue.rows_of(after["movie_id"]), after["rating"], strict=True))
-        assert question.ratings == later
-        assert all(later[row] >= 4 for row in question.targets)
+        assert request.later_ratings == later
+        assert all(later[row] >= 4 for row in request.targets)
 
 
 def test_the_strong_state_knows_nothing_of_the_people_who_ask(world: World) -> None:
@@ -64,21 +74,21 @@ def test_the_strong_state_knows_nothing_of_the_people_who_ask(world: World) -> N
         np.testing.assert_array_equal(mine, theirs)
 
 
-def test_a_strong_question_gives_four_fifths_and_asks_for_the_likes_among_the_rest(world: World) -> None:
+def test_a_strong_request_gives_four_fifths_and_asks_for_the_likes_among_the_rest(world: World) -> None:
     split = strong_split(world.interactions, CONFIG)
     holdout = strong_holdout(split, world.catalogue, CONFIG)
-    questions = list(holdout.ask())
-    assert [question.user_id for question in questions] == holdout.requests["user_id"].to_list()
-    assert {question.as_of for question in questions} == {int(world.data.timestamps.max()) + 1}
+    requests = list(holdout.replay())
+    assert [request.user_id for request in requests] == holdout.requests["user_id"].to_list()
+    assert {request.as_of for request in requests} == {int(world.data.timestamps.max()) + 1}
     n_shown = n_hidden = 0
-    for question, targets in zip(questions, holdout.requests["targets"], strict=True):
-        own = world.ratings.filter(pl.col("user_id") == question.user_id)
-        hidden = own.filter(~pl.col("movie_id").is_in(question.history.movie_ids.tolist()))
-        assert set(question.ratings) == set(world.catalogue.rows_of(hidden["movie_id"]))
+    for request, targets in zip(requests, holdout.requests["targets"], strict=True):
+        own = world.ratings.filter(pl.col("user_id") == request.user_id)
+        hidden = own.filter(~pl.col("movie_id").is_in(request.history.movie_ids.tolist()))
+        assert set(request.later_ratings) == set(world.catalogue.rows_of(hidden["movie_id"]))
         liked = world.catalogue.rows_of(hidden.filter(pl.col("rating") >= 4)["movie_id"])
-        assert set(question.targets) == {row for row in liked if holdout.state.is_known[row]}
-        assert set(question.targets) == set(world.catalogue.rows_of(targets))
-        n_shown, n_hidden = n_shown + len(question.history), n_hidden + len(hidden)
+        assert set(request.targets) == {row for row in liked if holdout.state.is_known[row]}
+        assert set(request.targets) == set(world.catalogue.rows_of(targets))
+        n_shown, n_hidden = n_shown + len(request.history), n_hidden + len(hidden)
     assert n_hidden / (n_shown + n_hidden) == pytest.approx(0.2, abs=0.03)
 
 
@@ -88,7 +98,7 @@ def test_likes_of_movies_that_only_the_held_out_know_are_counted_but_not_asked_f
     unknown = split._replace(train=split.train.filter(pl.col("movie_id") != movie))
     holdout = strong_holdout(unknown, world.catalogue, CONFIG)
     row = world.catalogue.row_of(movie)
-    assert all(row not in question.targets for question in holdout.ask())
+    assert all(row not in request.targets for request in holdout.replay())
     assert holdout.unknown_like_share > strong_holdout(split, world.catalogue, CONFIG).unknown_like_share
 
 
@@ -96,15 +106,15 @@ def test_sources_behind_a_strong_training_row_never_saw_its_user(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fitted: list[set[int]] = []
-    original = strong.fit_state
+    original = rows_module.fit_state
 
-    def record(data: InteractionArrays, *arguments: object) -> RankingState:
+    def record(data: InteractionArrays, *arguments: object, **more: object) -> RankingState:
         fitted.append(set(data.user_ids.tolist()))
-        return original(data, *arguments)  # type: ignore[arg-type]
+        return original(data, *arguments, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(strong, "fit_state", record)
+    monkeypatch.setattr(rows_module, "fit_state", record)
     split = strong_split(world.interactions, CONFIG)
-    rows = strong_training_set(split.train, world.catalogue, CONFIG).frame
+    rows = training_rows(strong_episodes(split.train, world.catalogue, CONFIG), world.catalogue, CONFIG).frame
     assert len(fitted) == strong.N_FOLDS
     for (episode,), of_fold in rows.group_by("episode"):
         assert fitted[int(str(episode))].isdisjoint(of_fold["user_id"])
@@ -116,7 +126,9 @@ def test_sources_behind_a_strong_training_row_never_saw_its_user(
 
 def test_no_more_people_ask_in_training_than_there_may_be_requests(world: World) -> None:
     few = msgspec.structs.replace(CONFIG, max_training_requests=24)
-    rows = strong_training_set(world.interactions, world.catalogue, few).frame
+    rows = training_rows(
+        strong_episodes(world.interactions, world.catalogue, few), world.catalogue, few
+    ).frame
     assert 10 < rows["request_id"].n_unique() <= 24
     assert rows["request_id"].n_unique() == rows["user_id"].n_unique()
 
@@ -125,16 +137,15 @@ def test_too_few_people_cannot_be_held_out(world: World) -> None:
     with pytest.raises(DataError) as refused:
         strong_split(world.interactions.filter(pl.col("user_id") < 10), CONFIG)
     assert str(refused.value) == (
-        "There are 9 users. Expected: at least 40, to hold some of them out. Remedy: use a larger data set,"
+        "There are 9 users. Expected: at least 40, to hold some users out. Remedy: use a larger data set,"
         " or the protocol `temporal`"
     )
 
 
 def test_both_protocols_give_reports_of_the_same_shape(world: World, ranker: TrainedRanker) -> None:
-    temporal = evaluate_temporal(world.data, world.catalogue, ranker, CONFIG)
+    temporal = report_on(temporal_holdout(world.data, world.catalogue, CONFIG), ranker)
     holdout = strong_holdout(strong_split(world.interactions, CONFIG), world.catalogue, CONFIG)
-    model = model_on(holdout, ranker)
-    strong_report = report_of(holdout, model, answer(model, holdout.ask(), seed=1), CONFIG)
+    strong_report = report_on(holdout, ranker)
     assert strong_report.split_time == ""
     assert list(temporal.systems) == list(strong_report.systems)
     assert set(strong_report.systems[MAIN]) - set(temporal.systems[MAIN]) == {
@@ -153,11 +164,11 @@ def test_both_protocols_give_reports_of_the_same_shape(world: World, ranker: Tra
 
 
 def test_a_slice_compares_the_same_people(world: World, ranker: TrainedRanker) -> None:
-    report = evaluate_temporal(world.data, world.catalogue, ranker, CONFIG)
+    report = report_on(temporal_holdout(world.data, world.catalogue, CONFIG), ranker)
     for part in report.slices.values():
         for metric, differences in (
-            ("ndcg@10", part.differences),
-            ("recall@100", part.recall_differences),
+            ("ndcg@10", part.differences["ndcg@10"]),
+            ("recall@100", part.differences["recall@100"]),
         ):
             for name, difference in differences.items():
                 ours, theirs = part.systems[MAIN][metric].mean, part.systems[name][metric].mean

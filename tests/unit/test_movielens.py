@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from movierank_core.data.schema import LINKS, MOVIES, RATINGS, TAGS
+from movierank_core.data.schema import LINKS, MOVIES, RATINGS
 from movierank_pipeline.ingest.movielens.reader import (
     read_dataset,
     read_links,
@@ -13,7 +13,6 @@ from movierank_pipeline.ingest.movielens.reader import (
     read_movies_csv,
     read_ratings,
     read_ratings_csv,
-    read_tags,
 )
 from tests.support.data import test_data
 
@@ -45,7 +44,6 @@ def csv_folder(tmp_path: Path) -> Path:
             "ratings.csv": RATINGS_CSV,
             "movies.csv": MOVIES_CSV,
             "links.csv": "movieId,imdbId,tmdbId\n31,0112346,9087\n10,0113189,\n",
-            "tags.csv": 'userId,movieId,tag,timestamp\n2,31,"witty, warm",1445714994\n2,10,,1445714995\n',
         },
     )
 
@@ -64,8 +62,6 @@ def test_csv_edition_is_read_into_the_four_tables(csv_folder: Path) -> None:
     ]
     assert dataset.links.schema == LINKS
     assert dataset.links.rows() == [(10, "tt0113189", None), (31, "tt0112346", 9087), (40, None, None)]
-    assert dataset.tags.schema == TAGS
-    assert dataset.tags.rows() == [(2, 31, "witty, warm", at(1445714994))]
 
 
 def test_files_in_the_only_subfolder_are_found(csv_folder: Path) -> None:
@@ -86,12 +82,10 @@ def test_a_file_without_a_last_line_end_is_whole(tmp_path: Path) -> None:
     assert read_ratings_csv(path).frame.height == 2
 
 
-def test_links_and_tags_may_be_absent(tmp_path: Path) -> None:
+def test_links_may_be_absent(tmp_path: Path) -> None:
     folder = write(tmp_path, {"ratings.csv": RATINGS_CSV, "movies.csv": MOVIES_CSV})
     assert read_links(folder).rows() == [(10, None, None), (31, None, None), (40, None, None)]
     assert read_links(folder).schema == LINKS
-    assert read_tags(folder).schema == TAGS
-    assert read_tags(folder).is_empty()
 
 
 def test_zero_ids_and_eight_digit_imdb_ids(tmp_path: Path) -> None:
@@ -125,23 +119,20 @@ def test_ml_1m_is_latin_1_with_double_colons(tmp_path: Path) -> None:
         (1193, "La Cité: the Film", 1995, ["Drama"]),
     ]
     assert dataset.links.null_count().rows() == [(0, 2, 2)]
-    assert dataset.tags.is_empty()
 
 
-def test_ml_10m_is_utf_8_with_half_stars_and_tags(tmp_path: Path) -> None:
+def test_ml_10m_is_utf_8_with_half_stars(tmp_path: Path) -> None:
     folder = write(
         tmp_path / "ml-10M100K",
         {
             "ratings.dat": "1::122::4.5::838985046\n",
             "movies.dat": "122::Cité des enfants perdus, La (1995)::Adventure|Sci-Fi\n",
-            "tags.dat": "15::4973::excellent: yes!::1215184630\n",
         },
     )
     dataset = read_dataset(folder)
     assert dataset.name == "ml-10m"
     assert dataset.ratings.rows() == [(1, 122, 4.5, at(838985046))]
     assert dataset.movies["title"].to_list() == ["La Cité des enfants perdus"]
-    assert dataset.tags.rows() == [(15, 4973, "excellent: yes!", at(1215184630))]
 
 
 def test_ml_100k_has_tabs_and_genre_flags(tmp_path: Path) -> None:
@@ -256,7 +247,7 @@ def test_published_movies_of_ml_32m_are_read_alone() -> None:
 def test_published_ml_latest_small_is_read_whole() -> None:
     folder = test_data("ml-latest-small")
     dataset = read_dataset(folder)
-    assert (dataset.ratings.height, dataset.movies.height, dataset.tags.height) == (100_836, 9_742, 3_683)
+    assert (dataset.ratings.height, dataset.movies.height) == (100_836, 9_742)
     assert dataset.ratings["user_id"].n_unique() == 610
     assert dataset.n_duplicate_ratings == 0
     assert dataset.links["tmdb_id"].null_count() == 8

@@ -13,7 +13,6 @@ from movierank_pipeline.ingest.movielens.reader import (
     read_movies,
     read_ratings,
     read_ratings_csv,
-    read_tags,
 )
 
 HEADER = "userId,movieId,rating,timestamp\n"
@@ -86,9 +85,7 @@ def test_missing_movies(path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("name", "read"), [("movies.csv", read_movies), ("links.csv", read_links), ("tags.csv", read_tags)]
-)
+@pytest.mark.parametrize(("name", "read"), [("movies.csv", read_movies), ("links.csv", read_links)])
 def test_empty_file_beside_the_ratings(path: Path, name: str, read: Callable[[Path], object]) -> None:
     path.write_text(HEADER + "1,1,1,1\n")
     path.with_name("movies.csv").write_text("movieId,title,genres\n1,A (1990),Drama\n")
@@ -263,16 +260,6 @@ def test_bad_link(path: Path) -> None:
         f"Line 2 of {links} has the imdbId `tt0114709`, which is not a whole number. "
         f"Expected: a whole number from 0, or nothing. {CORRECT}"
     )
-
-
-def test_bad_tag_timestamp(path: Path) -> None:
-    path.write_text(HEADER + "1,1,1,1\n")
-    tags = path.with_name("tags.csv")
-    tags.write_text("userId,movieId,tag,timestamp\n1,1,fun,soon\n")
-    with pytest.raises(
-        DataError, match=r"^Line 2 of .*tags\.csv has the timestamp `soon`, which is not a whole"
-    ):
-        read_tags(path.parent)
 
 
 @pytest.mark.parametrize(

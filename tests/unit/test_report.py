@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from movierank_pipeline.evaluation.html_report import render_html
 from movierank_pipeline.evaluation.plots import (
     differences_plot,
     importance_plot,
@@ -14,7 +15,6 @@ from movierank_pipeline.evaluation.plots import (
     slices_plot,
     systems_plot,
 )
-from movierank_pipeline.evaluation.report import render_html
 
 
 def interval(mean: float | None, spread: float = 0.02) -> dict[str, float | None]:
@@ -142,7 +142,7 @@ def test_facts_differences_and_slices_are_shown() -> None:
 
 
 def test_parts_are_shown_by_their_worth() -> None:
-    table = render_html(REPORT).partition("<h2>What each group of features is worth</h2>")[2]
+    table = render_html(REPORT).partition("<h2>Contribution of each group of features</h2>")[2]
     assert "<td>movie</td><td>39</td><td>0.1500<small>0.1300 to 0.1700</small></td><td>+0.0500" in table
     assert table.index("<td>movie</td>") < table.index("<td>user</td>")
 

@@ -164,7 +164,6 @@ def test_written_sample_is_read_back(sample: Dataset, tmp_path: Path) -> None:
         "links.csv",
         "movies.csv",
         "ratings.csv",
-        "tags.csv",
         "tmdb_movies.parquet",
     ]
     read = read_dataset(folder)

@@ -7,10 +7,9 @@ import polars as pl
 import pytest
 
 from movierank_core.data.schema import RATINGS
-from movierank_pipeline.evaluation.split import (
+from movierank_pipeline.evaluation.protocols.split import (
     frequent_likes,
     split_at_random,
-    split_by_time,
     split_last,
     split_users,
 )
@@ -30,14 +29,6 @@ def pairs(frame: pl.DataFrame) -> list[tuple[int, int]]:
 
 
 MANY = ratings_of([(user, movie, user * 50 + movie) for user in range(30) for movie in range(user % 13 + 1)])
-
-
-def test_time_is_cut_at_a_quantile_and_equal_times_stay_together() -> None:
-    ratings = ratings_of([(1, 1, 50), (1, 2, 10), (2, 1, 30), (2, 2, 50), (3, 3, 20)])
-    train, test = split_by_time(ratings, 0.6)
-    assert pairs(train) == [(1, 2), (2, 1), (3, 3)]
-    assert pairs(test) == [(1, 1), (2, 2)]
-    assert pairs(split_by_time(ratings, 0.5).test) == [(1, 1), (2, 1), (2, 2)]
 
 
 def test_the_last_row_of_each_user_is_held_out_and_ties_go_by_row() -> None:
@@ -104,6 +95,5 @@ def test_frequent_likes_are_the_likes_of_users_with_enough_of_them() -> None:
 
 def test_nothing_splits_into_nothing() -> None:
     empty = ratings_of([])
-    assert [len(part) for part in split_by_time(empty)] == [0, 0]
     assert [len(part) for part in split_last(empty)] == [0, 0]
     assert [len(part) for part in split_at_random(empty, 0.5, np.random.default_rng(1))] == [0, 0]

@@ -12,10 +12,9 @@ from movierank_core.data.interactions import InteractionArrays
 from movierank_core.data.schema import FEEDBACK, RATINGS
 from movierank_core.data.timestamps import from_epoch
 from movierank_core.recommender.state import RankingState, fit_state
-from movierank_pipeline.evaluation.holdout import temporal_questions
-from movierank_pipeline.evaluation.strong import strong_split
+from movierank_pipeline.evaluation.protocols.strong import strong_split
 from movierank_pipeline.ingest.interactions import build_interactions
-from movierank_pipeline.training.requests import draw_requests
+from movierank_pipeline.training.requests import draw_requests, replay
 from tests.support.world import CONFIG, START, World, make_catalogue, make_world
 
 Row = tuple[int, int, str, float | None, int]
@@ -85,8 +84,8 @@ def test_a_click_after_a_rating_changes_no_target_and_no_label(world: World) -> 
             role="test",
         )
         moments = {
-            (question.user_id, question.as_of): (question.targets.tolist(), question.ratings)
-            for question in temporal_questions(requests, data, world.catalogue)
+            (request.user_id, request.as_of): (request.targets.tolist(), request.later_ratings)
+            for request in replay(requests.with_columns(request_id=pl.lit(0)), data, world.catalogue)
         }
         tables.append(moments)
     plain, clicked = tables

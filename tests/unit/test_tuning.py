@@ -14,7 +14,8 @@ from movierank_core.config import ModelConfig
 from movierank_core.errors import DataError
 from movierank_pipeline.settings import Settings
 from movierank_pipeline.training import tuning
-from movierank_pipeline.training.ranker import TrainedRanker, train_ranker
+from movierank_pipeline.training.ranker import train_ranker
+from movierank_pipeline.training.trained_ranker import TrainedRanker
 from movierank_pipeline.training.training_set import TrainingSet
 from movierank_pipeline.training.tuning import METRIC, SEARCHED, tune_ranker
 from tests.support.releases import training

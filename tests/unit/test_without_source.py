@@ -11,11 +11,11 @@ from movierank_core.features.registry import feature_list
 from movierank_core.recommender.model import candidate_rows
 from movierank_core.recommender.state import RankingState, fit_state
 from movierank_core.retrieval.registry import source_types
-from movierank_pipeline.evaluation.strong import strong_training_set
+from movierank_pipeline.evaluation.protocols.strong import strong_episodes
 from movierank_pipeline.training.ranker import train_ranker
 from movierank_pipeline.training.requests import plan_requests
 from movierank_pipeline.training.state_cache import FittedStates
-from movierank_pipeline.training.training_set import TrainingSet, build_training_set
+from movierank_pipeline.training.training_set import TrainingSet, build_training_set, training_rows
 from tests.support.world import CONFIG, World
 
 
@@ -87,7 +87,13 @@ def test_people_whom_training_has_not_seen_are_asked_without_the_source_too(
 ) -> None:
     states, without = FittedStates(tmp_path), ("source:als",)
     made = [
-        strong_training_set(world.interactions, world.catalogue, CONFIG, without=without, states=each)
+        training_rows(
+            strong_episodes(world.interactions, world.catalogue, CONFIG),
+            world.catalogue,
+            CONFIG,
+            without=without,
+            states=each,
+        )
         for each in (states, states, None)
     ]
     assert made[0].fusion["als"] == 0

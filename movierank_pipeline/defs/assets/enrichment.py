@@ -1,4 +1,4 @@
-"""What TMDB knows of the films, and the catalogue that joins it to MovieLens."""
+"""Facts from TMDB, and the catalogue that joins them to MovieLens."""
 
 import dagster as dg
 import polars as pl
@@ -18,7 +18,7 @@ from movierank_pipeline.settings import Settings
 def tmdb_movies(
     context: dg.AssetExecutionContext, movies: pl.DataFrame, links: pl.DataFrame, settings: Settings
 ) -> dg.MaterializeResult[pl.DataFrame]:
-    """Facts of the films from TMDB: plot, people, runtime, language, poster, and today's votes."""
+    """Facts of each movie from TMDB: plot, people, runtime, language, poster, and the votes of today."""
     paths = Paths.from_environment()
     report = ProgressLines(context.log.info)
     metadata = read_metadata(movies, links, metadata_settings(settings, paths), report)
@@ -32,7 +32,7 @@ def tmdb_movies(
             image_base=metadata.image_base,
             **metadata.counts,
         ),
-        # After asking, so that it covers the answers that came.
+        # Computed after the requests to TMDB, so that it covers their responses.
         data_version=dg.DataVersion(fingerprint_of_step(context, "tmdb_movies", settings, paths)),
     )
 
@@ -45,7 +45,7 @@ def catalogue(
     tmdb_movies: pl.DataFrame,
     settings: Settings,
 ) -> dg.MaterializeResult[pl.DataFrame]:
-    """One row per film: MovieLens facts with what enrichment added. What the service shows."""
+    """One row per movie: facts from MovieLens and from enrichment. The service shows these."""
     frame = build_catalogue(movies, links, tmdb_movies)
     shares = frame.select(pl.col(CATALOGUE.names()).is_not_null().mean()).row(0, named=True)
     return dg.MaterializeResult(

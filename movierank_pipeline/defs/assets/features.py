@@ -1,4 +1,4 @@
-"""The stream of events, and what is known of every film and every user at its end."""
+"""The stream of events, and the states that features of movies are computed from."""
 
 import dagster as dg
 import polars as pl
@@ -14,9 +14,10 @@ from movierank_pipeline.artifacts import (
 )
 from movierank_pipeline.defs.metadata import describe
 from movierank_pipeline.defs.provenance import fingerprint_of_step
-from movierank_pipeline.exports.feature_tables import movie_table, user_table
 from movierank_pipeline.ingest.interactions import build_interactions
 from movierank_pipeline.settings import Settings
+from movierank_pipeline.training.movie_states import MovieStates, fit_movie_states, movie_table
+from movierank_pipeline.training.requests import fit_moments
 
 
 def events_and_catalogue(
@@ -28,7 +29,7 @@ def events_and_catalogue(
 
 
 def end_of(data: InteractionArrays) -> int:
-    """The first moment (seconds since 1970) that knows every event; 0 without events."""
+    """One second after the last event, in seconds since 1970; 0 without events."""
     return int(data.timestamps.max(initial=-1)) + 1
 
 
@@ -36,7 +37,8 @@ def end_of(data: InteractionArrays) -> int:
 def interactions(
     context: dg.AssetExecutionContext, ratings: StoredRatings, feedback: StoredFeedback, settings: Settings
 ) -> dg.MaterializeResult[StoredInteractions]:
-    """Ratings and feedback as one stream by user and time, without what was undone or forgotten."""
+    """Ratings and feedback as one stream by user and time. Withdrawn events and forgotten users are left
+    out."""
     forgotten = feedback.facts.forgotten_user_ids
     kept = ratings.frame.filter(~pl.col("user_id").is_in(forgotten)) if forgotten else ratings.frame
     frame = build_interactions(kept, feedback.frame)
@@ -60,39 +62,24 @@ def interactions(
     )
 
 
-@dg.asset(group_name="features", kinds={"numpy", "parquet"}, io_manager_key="parquet")
+@dg.asset(group_name="features", kinds={"numpy"}, io_manager_key="folders")
 def movie_features(
     context: dg.AssetExecutionContext,
     interactions: StoredInteractions,
     catalogue: pl.DataFrame,
     settings: Settings,
-) -> dg.MaterializeResult[pl.DataFrame]:
-    """What the model knows of every film at the end of the data: counts, means, recency."""
+) -> dg.MaterializeResult[MovieStates]:
+    """Each movie's counts, means and ages at every moment that training, evaluation and serving fit at."""
     data, movies = events_and_catalogue(interactions, catalogue)
-    frame = movie_table(data, movies, end_of(data))
+    end = end_of(data)
+    states = fit_movie_states(data, movies, [*fit_moments(data, settings.model_parameters), end])
+    frame = movie_table(states.by_moment[end], movies, end)
     return dg.MaterializeResult(
-        value=frame,
-        metadata=describe(frame, without_events=int((frame["n_events"] == 0).sum())),
+        value=states,
+        metadata=describe(
+            frame, moments=len(states.by_moment), without_events=int((frame["n_events"] == 0).sum())
+        ),
         data_version=dg.DataVersion(
             fingerprint_of_step(context, "movie_features", settings, Paths.from_environment())
-        ),
-    )
-
-
-@dg.asset(group_name="features", kinds={"numpy", "parquet"}, io_manager_key="parquet")
-def user_features(
-    context: dg.AssetExecutionContext,
-    interactions: StoredInteractions,
-    catalogue: pl.DataFrame,
-    settings: Settings,
-) -> dg.MaterializeResult[pl.DataFrame]:
-    """What a request at the end of the data would know of every user."""
-    data, movies = events_and_catalogue(interactions, catalogue)
-    frame = user_table(data, movies, end_of(data))
-    return dg.MaterializeResult(
-        value=frame,
-        metadata=describe(frame, "last_event"),
-        data_version=dg.DataVersion(
-            fingerprint_of_step(context, "user_features", settings, Paths.from_environment())
         ),
     )

@@ -1,4 +1,4 @@
-"""What comes from outside: the files of a MovieLens edition, and the events of our own users."""
+"""Inputs from outside: the files of a MovieLens edition, and the events of our own users."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -22,7 +22,7 @@ from movierank_pipeline.settings import Settings, events_url
             dagster_type=StoredRatings,
             io_manager_key="folders",
             kinds={"polars", "parquet"},
-            description="Who rated which film how, and when: one row per user and film, the last one counts.",
+            description="Ratings with their times: the last one of each user and movie.",
         ),
         **{
             name: dg.AssetOut(
@@ -32,9 +32,8 @@ from movierank_pipeline.settings import Settings, events_url
                 description=description,
             )
             for name, description in {
-                "movies": "Title, year and genres of every film of the edition.",
-                "links": "IMDb and TMDB ids of every film; null where the edition has none.",
-                "tags": "Words that users attached to films.",
+                "movies": "Title, year and genres of each movie of the edition.",
+                "links": "IMDb and TMDB ids of each movie; null where the edition has none.",
             }.items()
         },
     },
@@ -42,7 +41,7 @@ from movierank_pipeline.settings import Settings, events_url
     group_name="raw",
 )
 def movielens(context: dg.AssetExecutionContext, settings: Settings) -> Iterator[dg.MaterializeResult]:
-    """The files of one MovieLens edition, read together by one step."""
+    """Reads the files of one MovieLens edition in one step."""
     paths = Paths.from_environment()
     folder = dataset_folder(settings, paths)
     dataset = read_dataset(folder)
@@ -52,7 +51,6 @@ def movielens(context: dg.AssetExecutionContext, settings: Settings) -> Iterator
         "ratings": (ratings, "timestamp", StoredRatings(ratings, facts)),
         "movies": (dataset.movies, None, dataset.movies),
         "links": (dataset.links, None, dataset.links),
-        "tags": (dataset.tags, "timestamp", dataset.tags),
     }
     about = {
         "dataset": dataset.name,
@@ -71,7 +69,7 @@ def movielens(context: dg.AssetExecutionContext, settings: Settings) -> Iterator
 
 @dg.asset(group_name="raw", kinds={"polars", "parquet"}, io_manager_key="folders")
 def feedback(context: dg.AssetExecutionContext, settings: Settings) -> dg.MaterializeResult[StoredFeedback]:
-    """Clicks, likes, ratings and the rest that the service stored, and who asked to be forgotten."""
+    """The events that the service stored (clicks, likes, ratings and others), and the forgotten users."""
     paths = Paths.from_environment()
     version = fingerprint_of_step(context, "feedback", settings, paths)
     with closing(open_event_store(events_url(paths))) as store:

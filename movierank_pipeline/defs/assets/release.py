@@ -1,4 +1,4 @@
-"""A registered version of the model, and whether it may serve."""
+"""The registered version of a model, and the decision whether it serves."""
 
 import tempfile
 from pathlib import Path
@@ -27,7 +27,7 @@ from movierank_pipeline.release.mlflow_client import connect, experiment_id
 from movierank_pipeline.release.model_card import model_card
 from movierank_pipeline.release.registry import REFUSED, Registry
 from movierank_pipeline.settings import Settings
-from movierank_pipeline.training.ranker import TrainedRanker
+from movierank_pipeline.training.trained_ranker import TrainedRanker
 
 
 @dg.asset(group_name="model", kinds={"mlflow"}, io_manager_key="folders")
@@ -40,8 +40,8 @@ def model_version(
     evaluation: StoredEvaluation,
     settings: Settings,
 ) -> dg.MaterializeResult[VersionFacts]:
-    """The training as an MLflow run, and its bundle as a version of `movie-ranker`."""
-    # Dagster's blocking check does not guard a run of this asset alone.
+    """The training as an MLflow run, and its bundle as a registered version of `movie-ranker`."""
+    # Dagster's blocking check does not run when this asset is materialised alone.
     require_better_than_popularity(evaluation.report)
     paths = Paths.from_environment()
     data, movies = events_and_catalogue(interactions, catalogue)
@@ -113,10 +113,10 @@ def promotion(
 ) -> dg.MaterializeResult:
     """The gate's verdict on the version, and the alias it got: production, challenger or none.
 
-    The version in production is asked what the new one was asked, or, if that is in production already, the
-    one before it. A version that is refused gets no alias. One that passes serves at once under the policy
-    `auto`, and waits as the challenger under `manual`; so does, whatever the policy, one beside which
-    production could not be judged.
+    The incumbent answers the same test requests: the version in production, or the previous one where the
+    judged version is itself in production. A refused version gets no alias. A passed one serves at once under
+    the policy `auto`, and becomes the challenger under `manual`. An undecided one becomes the challenger
+    under both.
     """
     paths = Paths.from_environment()
     client = connect(paths)
@@ -137,7 +137,8 @@ def promotion(
     registry.set_verdict(number, {**verdict.tags(), "gate.policy": settings.promotion_policy})
     client.log_text(model_version.run_id, verdict.markdown(), "gate.md")
     if serves:
-        outcome = PRODUCTION  # Whatever the verdict: to take it away is for a person.
+        # A version in production keeps the alias, whatever the verdict; a person may roll back.
+        outcome = PRODUCTION
     elif verdict.may_serve and settings.promotion_policy == "auto":
         registry.promote(number, by="gate")
         outcome = PRODUCTION
@@ -170,12 +171,15 @@ def _judge_incumbent(
     bundle: BundleFacts,
     settings: Settings,
 ) -> Incumbent:
-    """Version `number` on the requests of `evaluation`, which belong to the version with `bundle`."""
+    """Evaluates version `number` on the test requests of `evaluation`, made with the version of `bundle`.
+
+    Raises DataError where the interactions have changed since that version was made.
+    """
     data, movies = events_and_catalogue(interactions, catalogue)
     if bundle.data_hash and data_hash(data) != bundle.data_hash:
         raise DataError(
-            "The interactions are not those that the version was made from and judged on",
-            remedy="run `movierank materialize`, which makes a version of them first",
+            "The interactions have changed since the version was made and evaluated",
+            remedy="run `movierank materialize`, which makes a version from the current ones first",
         )
     try:
         with version_bundle(Paths.from_environment(), number) as folder:

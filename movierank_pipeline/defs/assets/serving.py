@@ -1,4 +1,4 @@
-"""What is published for others to read: everybody's history, and everybody's best films."""
+"""Published outputs: the histories of all users, and the best movies for each user."""
 
 import dagster as dg
 import msgspec
@@ -13,14 +13,14 @@ from movierank_pipeline.defs.metadata import describe
 from movierank_pipeline.defs.provenance import fingerprint_of_step
 from movierank_pipeline.exports.recommendations import recommend_all
 from movierank_pipeline.settings import Settings
-from movierank_pipeline.training.ranker import TrainedRanker
+from movierank_pipeline.training.trained_ranker import TrainedRanker
 
 
 @dg.asset(group_name="serving", kinds={"numpy"})
 def histories(
     context: dg.AssetExecutionContext, interactions: StoredInteractions, settings: Settings
 ) -> dg.MaterializeResult:
-    """The snapshot of everybody's events that the service reads, model or no model."""
+    """The snapshot of all users' events that the service reads. It does not depend on a model."""
     paths = Paths.from_environment()
     manifest: HistoriesManifest = publish_histories(
         interactions.frame,
@@ -52,7 +52,7 @@ def recommendations(
     ranker: TrainedRanker,
     settings: Settings,
 ) -> dg.MaterializeResult[pl.DataFrame]:
-    """The best films of every user at the end of the data, for batch use."""
+    """The top movies of each user at the end of the data, for batch use."""
     data, movies = events_and_catalogue(interactions, catalogue)
     model = ranker.on(movies, retrievers)
     frame = recommend_all(model, data, end_of(data), settings.recommendations_k, context.log.info)

@@ -1,4 +1,4 @@
-"""Candidate sources, training rows, the ranker, and how good it is."""
+"""Candidate sources, training rows, the ranker and its evaluation."""
 
 import dagster as dg
 import polars as pl
@@ -9,17 +9,32 @@ from movierank_pipeline.artifacts import StoredInteractions
 from movierank_pipeline.defs.assets.features import end_of, events_and_catalogue
 from movierank_pipeline.defs.metadata import describe, plot
 from movierank_pipeline.defs.provenance import fingerprint_of_step
-from movierank_pipeline.evaluation.answers import answer
 from movierank_pipeline.evaluation.compare import HEADLINE, MAIN, RECALL
-from movierank_pipeline.evaluation.evaluate import model_on, report_of, scored_requests
-from movierank_pipeline.evaluation.holdout import temporal_holdout
+from movierank_pipeline.evaluation.evaluate import report_of, scored_requests
+from movierank_pipeline.evaluation.experiment import answers_to, model_on, rows_of
 from movierank_pipeline.evaluation.plots import importance_plot
+from movierank_pipeline.evaluation.protocols.protocol import Protocol
+from movierank_pipeline.evaluation.protocols.temporal import temporal_protocol
 from movierank_pipeline.evaluation.stored import StoredEvaluation
 from movierank_pipeline.settings import Settings
-from movierank_pipeline.training.ranker import TrainedRanker
+from movierank_pipeline.training.movie_states import MovieStates
 from movierank_pipeline.training.requests import episode_moments, plan_requests
-from movierank_pipeline.training.training_set import TrainingSet, build_training_set
+from movierank_pipeline.training.trained_ranker import TrainedRanker
+from movierank_pipeline.training.training_set import TrainingSet
 from movierank_pipeline.training.tuning import tune_ranker
+
+
+def _protocol(
+    interactions: StoredInteractions,
+    catalogue: pl.DataFrame,
+    ranking_requests: pl.DataFrame,
+    movie_features: MovieStates,
+    settings: Settings,
+) -> Protocol:
+    data, movies = events_and_catalogue(interactions, catalogue)
+    return temporal_protocol(
+        data, movies, settings.model_parameters, ranking_requests, movie_features.by_moment
+    )
 
 
 def _version(context: dg.AssetExecutionContext, asset: str, settings: Settings) -> dg.DataVersion:
@@ -31,11 +46,20 @@ def retrievers(
     context: dg.AssetExecutionContext,
     interactions: StoredInteractions,
     catalogue: pl.DataFrame,
+    movie_features: MovieStates,
     settings: Settings,
 ) -> dg.MaterializeResult[RankingState]:
-    """The candidate sources and film states that serve: fitted on all events."""
+    """The state that serves: candidate sources fitted on all events, with the movie states of their end."""
     data, movies = events_and_catalogue(interactions, catalogue)
-    state = fit_state(data, movies, end_of(data), settings.model_parameters, context.log.info)
+    end = end_of(data)
+    state = fit_state(
+        data,
+        movies,
+        end,
+        settings.model_parameters,
+        context.log.info,
+        movies=movie_features.by_moment[end],
+    )
     sizes = {
         name: sum(array.nbytes for array in source.arrays().values())
         for name, source in state.sources.items()
@@ -58,7 +82,7 @@ def ranking_requests(
     catalogue: pl.DataFrame,
     settings: Settings,
 ) -> dg.MaterializeResult[pl.DataFrame]:
-    """Replayed requests: who asked when, and which films they went on to like."""
+    """Replayed requests: users, moments and the movies that they went on to like."""
     data, movies = events_and_catalogue(interactions, catalogue)
     frame = plan_requests(data, movies, settings.model_parameters)
     by_role = frame.group_by("role").len().sort("role").rows()
@@ -80,11 +104,13 @@ def training_set(
     interactions: StoredInteractions,
     catalogue: pl.DataFrame,
     ranking_requests: pl.DataFrame,
+    movie_features: MovieStates,
     settings: Settings,
 ) -> dg.MaterializeResult[TrainingSet]:
-    """Every candidate of every training request with its features as of then, and whether it was liked."""
-    data, movies = events_and_catalogue(interactions, catalogue)
-    made = build_training_set(data, ranking_requests, movies, settings.model_parameters, context.log.info)
+    """The candidates of each training request, with their features at that moment and whether they were
+    liked."""
+    protocol = _protocol(interactions, catalogue, ranking_requests, movie_features, settings)
+    made = rows_of(protocol, context.log.info)
     frame = made.frame
     return dg.MaterializeResult(
         value=made,
@@ -123,15 +149,17 @@ def evaluation(
     context: dg.AssetExecutionContext,
     interactions: StoredInteractions,
     catalogue: pl.DataFrame,
+    ranking_requests: pl.DataFrame,
+    movie_features: MovieStates,
     ranker: TrainedRanker,
     settings: Settings,
 ) -> dg.MaterializeResult[StoredEvaluation]:
     """The ranker beside every baseline on requests after the split, by the temporal protocol."""
-    data, movies = events_and_catalogue(interactions, catalogue)
     config = settings.model_parameters
-    holdout = temporal_holdout(data, movies, config, context.log.info)
+    protocol = _protocol(interactions, catalogue, ranking_requests, movie_features, settings)
+    holdout = protocol.holdout(context.log.info)
     model = model_on(holdout, ranker)
-    answers = answer(model, holdout.ask(), seed=config.seed, progress=context.log.info)
+    answers = answers_to(holdout, model, config, context.log.info)
     report = report_of(holdout, model, answers, config)
     stored = StoredEvaluation.of(report, ranker.importance, scored_requests(holdout, answers), holdout.state)
     return dg.MaterializeResult(

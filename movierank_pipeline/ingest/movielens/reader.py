@@ -11,7 +11,7 @@ from typing import Final
 
 import polars as pl
 
-from movierank_core.data.schema import LINKS, MOVIES, RATINGS, TAGS, TIMESTAMP
+from movierank_core.data.schema import LINKS, MOVIES, RATINGS, TIMESTAMP
 from movierank_core.errors import DataError
 from movierank_pipeline.ingest.movielens.delimited import (
     Column,
@@ -45,16 +45,6 @@ _LINKS_CSV: Final = Layout(
     ",",
     has_header=True,
 )
-_TAGS_CSV: Final = Layout(
-    (
-        Column("userId", "id"),
-        Column("movieId", "id"),
-        Column("tag", "text"),
-        Column("timestamp", "timestamp"),
-    ),
-    ",",
-    has_header=True,
-)
 
 
 @dataclass(frozen=True)
@@ -77,7 +67,6 @@ class Dataset:
     movies: pl.DataFrame
     links: pl.DataFrame
     """One row for each movie, ids null where unknown."""
-    tags: pl.DataFrame
     n_duplicate_ratings: int = 0
     """Ratings replaced by a later one of the same user for the same movie."""
     seed: int | None = None
@@ -89,9 +78,8 @@ class Dataset:
 def read_dataset(folder: Path, now: datetime | None = None) -> Dataset:
     """All tables of the edition in `folder` or in its only subfolder.
 
-    Keeps ratings and tags of movies that are missing in the movies table. `now` (aware; default the current
-    time) bounds timestamps. Raises `DataError` for a missing or invalid file; only links and tags are
-    optional.
+    Keeps ratings of movies that are missing in the movies table. `now` (aware; default the current time)
+    bounds timestamps. Raises `DataError` for a missing or invalid file; only links are optional.
     """
     edition = find_edition(folder)
     ratings = read_ratings(folder, now)
@@ -101,7 +89,6 @@ def read_dataset(folder: Path, now: datetime | None = None) -> Dataset:
         ratings=ratings.frame,
         movies=read_movies(folder),
         links=read_links(folder),
-        tags=read_tags(folder, now),
         n_duplicate_ratings=ratings.n_duplicates,
         seed=edition.info.seed,
     )
@@ -214,31 +201,10 @@ def read_links_csv(path: Path) -> pl.DataFrame:
     ).match_to_schema(LINKS)
 
 
-def read_tags(folder: Path, now: datetime | None = None) -> pl.DataFrame:
-    """TAGS of the edition in `folder`, in file order, without empty tags; empty for editions without tags."""
-    edition = find_edition(folder)
-    path = edition.folder / ("tags.csv" if edition.format == "csv" else "tags.dat")
-    if edition.format == "tab" or not path.is_file():
-        return pl.DataFrame(schema=TAGS)
-    raw = read_delimited(path, _TAGS_CSV, now) if edition.format == "csv" else _tags_dat(path, now)
-    return raw.select(
-        pl.col("userId").alias("user_id"),
-        pl.col("movieId").alias("movie_id"),
-        pl.col("tag").str.strip_chars().alias("tag"),
-        (pl.col("timestamp") * 1_000_000).cast(TIMESTAMP).alias("timestamp"),
-    ).filter(pl.col("tag") != "")
-
-
 def _movies_dat(path: Path) -> pl.DataFrame:
     """Reads `movies.dat`: titles contain single colons; Latin-1 in ml-1m, UTF-8 in ml-10m."""
     return read_line_by_line(
         path, Layout(_MOVIES_CSV.columns, "::", has_header=False, encoding=_encoding(path))
-    )
-
-
-def _tags_dat(path: Path, now: datetime | None) -> pl.DataFrame:
-    return read_line_by_line(
-        path, Layout(_TAGS_CSV.columns, "::", has_header=False, encoding=_encoding(path)), now
     )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from movierank_core.atomic import atomic_write
-from movierank_core.data.schema import LINKS, MOVIES, RATINGS, TAGS, TIMESTAMP, TMDB_MOVIES
+from movierank_core.data.schema import LINKS, MOVIES, RATINGS, TIMESTAMP, TMDB_MOVIES
 from movierank_core.errors import ConfigError, DataError
 from movierank_pipeline.ingest.movielens.archive import disk_errors
 from movierank_pipeline.ingest.movielens.editions import INFO_FILE, DatasetInfo
@@ -107,7 +107,6 @@ def synthesize(
         ratings=ratings.match_to_schema(RATINGS),
         movies=table.select(MOVIES.names()).match_to_schema(MOVIES),
         links=links.match_to_schema(LINKS),
-        tags=pl.DataFrame(schema=TAGS),
         seed=seed,
         tmdb_movies=facts.filter(pl.col("tmdb_id").is_in(table["movie_id"].implode())),
     )
@@ -230,12 +229,6 @@ def _write_files(dataset: Dataset, folder: Path) -> None:
         pl.col("imdb_id").str.strip_prefix("tt").alias("imdbId"),
         pl.col("tmdb_id").alias("tmdbId"),
     ).write_csv(folder / "links.csv")
-    dataset.tags.select(
-        pl.col("user_id").alias("userId"),
-        pl.col("movie_id").alias("movieId"),
-        "tag",
-        pl.col("timestamp").dt.epoch("s"),
-    ).write_csv(folder / "tags.csv")
     if dataset.tmdb_movies is not None:
         dataset.tmdb_movies.write_parquet(folder / TMDB_FILE)
     info = DatasetInfo(

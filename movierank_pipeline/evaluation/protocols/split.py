@@ -1,7 +1,7 @@
-"""Ways to cut ratings into what a model may learn from and what it is judged by.
+"""Splits of a table of ratings into a training part and a test part.
 
-All take a RATINGS frame in any order (further columns ride along), keep the order of its rows, and give
-every row to exactly one part. The protocols that replay moments are in `ranking_requests`.
+All functions take a RATINGS frame in any order, with further columns allowed. They keep the order of the rows
+and give each row to exactly one part. Requests at moments are planned in `training.requests`.
 """
 
 from typing import NamedTuple
@@ -23,27 +23,19 @@ class UserSplit(NamedTuple):
 
     train: pl.DataFrame
     history: pl.DataFrame
-    """What the held-out users are known by."""
+    """The history of the held-out users."""
     targets: pl.DataFrame
-    """What is to be found for them."""
-
-
-def split_by_time(ratings: pl.DataFrame, quantile: float = 0.8) -> Split:
-    """Rows before the `quantile` of time, and rows at or after it. Equal times stay together."""
-    if ratings.is_empty():
-        return Split(ratings, ratings)
-    times = ratings["timestamp"].to_physical().to_numpy()
-    return _cut(ratings, times >= np.quantile(times, quantile, method="higher"))
+    """The hidden rows of the held-out users."""
 
 
 def split_last(ratings: pl.DataFrame, n_last: int = 1) -> Split:
-    """All but each user's `n_last` latest rows, and those; of equal times the later row is the later one.
+    """The `n_last` latest rows of each user are `test`; among equal times, later rows count as later.
 
-    Users with `n_last` rows or fewer stay in `train`: nothing would be known of them.
+    Users with `n_last` rows or fewer stay in `train`, since their history would be empty.
     """
     users, times = ratings["user_id"].to_numpy(), ratings["timestamp"].to_physical().to_numpy()
     order = np.lexsort((np.arange(len(ratings)), times, users))
-    from_end = _group_sizes(users[order]) - 1 - _places(users[order])
+    from_end = _group_sizes(users[order]) - 1 - _index_in_group(users[order])
     size = _group_sizes(users[order])
     in_test = np.zeros(len(ratings), np.bool_)
     in_test[order] = (from_end < n_last) & (size > n_last)
@@ -55,14 +47,14 @@ def split_at_random(
 ) -> Split:
     """A random share of the rows is `test`; with `by` (`user_id` or `movie_id`), of the rows of each.
 
-    Of n rows, round(n × (1 - test_share)) are for training, halves to the even number, as the published
-    75/25 split by movie does it (recommenders-team, `python_stratified_split`).
+    Of n rows, round(n × (1 - test_share)) are for training, with halves rounded to even. The published 75/25
+    split by movie rounds the same way (recommenders-team, `python_stratified_split`).
     """
     groups = np.zeros(len(ratings), np.int64) if by is None else ratings[by].to_numpy()
     order = np.lexsort((rng.permutation(len(ratings)), groups))
     n_train = np.round(_group_sizes(groups[order]) * (1 - test_share))
     in_test = np.zeros(len(ratings), np.bool_)
-    in_test[order] = _places(groups[order]) >= n_train
+    in_test[order] = _index_in_group(groups[order]) >= n_train
     return _cut(ratings, in_test)
 
 
@@ -71,9 +63,9 @@ def split_users(
 ) -> UserSplit:
     """Strong generalisation (Liang et al. 2018): `n_test_users` random users are held out.
 
-    Of each of them a random `history_share` is given as history and the rest is to be found; who has a
-    single row keeps it as history. Liang et al. use `frequent_likes` of the ratings. Raises ValueError
-    if no user would be left for training.
+    A random `history_share` of the rows of each is `history`, the others are `targets`. A single row is
+    history. Liang et al. use `frequent_likes` of the ratings. Raises ValueError if no user would be left for
+    training.
     """
     users = np.unique(ratings["user_id"].to_numpy())
     if n_test_users >= len(users):
@@ -88,7 +80,7 @@ def hold_out(
     *,
     history_share: float = 0.8,
 ) -> UserSplit:
-    """`split_users` for users who are named."""
+    """`split_users` for given users."""
     is_held_out = ratings["user_id"].is_in(pl.Series(user_ids).implode()).to_numpy()
     train, others = _cut(ratings, is_held_out)
     history, targets = split_at_random(others, 1 - history_share, rng, by="user_id")
@@ -96,7 +88,7 @@ def hold_out(
 
 
 def frequent_likes(ratings: pl.DataFrame, min_likes: int = 5) -> pl.DataFrame:
-    """The likes of users who have at least `min_likes`; the rows of Liang et al. 2018."""
+    """The likes of users with at least `min_likes` likes: the rows of Liang et al. 2018."""
     likes = ratings.filter(pl.col("rating") >= LIKE_THRESHOLD)
     return likes.filter(pl.len().over("user_id") >= min_likes)
 
@@ -106,7 +98,7 @@ def _cut(ratings: pl.DataFrame, in_test: NDArray[np.bool_]) -> Split:
 
 
 def _starts(groups: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Where a group of equal neighbours begins."""
+    """Whether a row is the first one of its group of equal neighbours."""
     return np.concatenate([np.ones(min(len(groups), 1), np.bool_), groups[1:] != groups[:-1]])
 
 
@@ -117,7 +109,7 @@ def _group_sizes(groups: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.repeat(sizes, sizes)
 
 
-def _places(groups: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Per row of sorted groups, its place 0, 1, … in its group."""
+def _index_in_group(groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Per row of sorted groups, its index 0, 1, … in its group."""
     is_start = _starts(groups)
     return np.arange(len(groups)) - np.flatnonzero(is_start)[np.cumsum(is_start) - 1]

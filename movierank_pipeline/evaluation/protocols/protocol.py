@@ -1,0 +1,65 @@
+"""The interface of an evaluation protocol: how events are hidden, and which requests ask for them.
+
+Everything else of an evaluation is the same for all protocols: see
+`movierank_pipeline.evaluation.experiment`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from movierank_core.config import ModelConfig
+from movierank_core.data.catalogue import Catalogue
+from movierank_core.recommender.state import RankingState
+from movierank_pipeline.training.requests import Request
+from movierank_pipeline.training.training_set import Episode
+
+Progress = Callable[[str], None] | None
+
+
+class Measures(NamedTuple):
+    """The figures that a protocol reports."""
+
+    k: int = 10
+    """Ranks that count for every figure except recall@100."""
+    is_deep: bool = False
+    """Adds recall@20, recall@50 and ndcg@100, the figures of Liang et al. 2018."""
+    is_brief: bool = False
+    """Only figures of published tables: no fused list, slices, novelty, diversity or calibration."""
+
+
+@dataclass(frozen=True)
+class HoldOut:
+    """The test part of a protocol. Any number of models can answer the same requests."""
+
+    protocol: str
+    split: int | None
+    """T, in seconds since 1970; None where time does not separate training from test."""
+    catalogue: Catalogue
+    state: RankingState
+    """Fitted on the events that the protocol allows."""
+    requests: pl.DataFrame
+    """REQUESTS, one row per test request."""
+    replay: Callable[[], Iterator[Request]]
+    """The test requests in the order of `requests`, made one at a time."""
+    pool: NDArray[np.bool_]
+    """Per catalogue row: the random baseline proposes from these rows, and coverage counts them."""
+    unknown_like_share: float
+    """Share of hidden likes on movies without an event in training. They are no targets."""
+    measures: Measures = field(default_factory=Measures)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One way to make training rows and a test from a set of events."""
+
+    catalogue: Catalogue
+    config: ModelConfig
+    episodes: Callable[[], Iterable[Episode]]
+    """Training requests with the states to fit for them."""
+    holdout: Callable[[Progress], HoldOut]
+    """Fits the test state, telling its progress, and gives the test."""
