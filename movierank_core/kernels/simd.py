@@ -1,11 +1,8 @@
-"""Vectors of 32 floats for compiled loops: one instruction does the work of many lanes.
+"""SIMD vectors of 32 single-precision floats for numba kernels.
 
-numba vectorises loops over arrays by itself, but has to ask first, each time, whether these overlap. Where
-a loop is as short as a page of results, that takes longer than the loop: by `Lanes` attribution takes a third
-of the time of loops of 32 steps. They hold single precision; products and sums may be fused.
-
-numba keeps compiled code by the file of the function that it compiled: after a change here, delete the
-`__pycache__` folders of those that use it.
+numba vectorises loops over arrays, but each such loop first tests whether its arrays overlap. In a loop over
+one page of results that test takes longer than the loop. Values of `Lanes` live in registers, so attribution
+with them takes a third of the time of loops of 32 steps. Products and sums may be fused.
 """
 
 import operator
@@ -22,7 +19,7 @@ _EVERYWHERE: Final = ir.Constant(ir.VectorType(ir.IntType(32), N_LANES), [0] * N
 
 
 class Lanes(types.Type):
-    """numba's type of such a vector; it lives in registers."""
+    """numba's type of a vector of 32 floats; it lives in registers."""
 
     def __init__(self) -> None:
         super().__init__(name="Lanes")
@@ -38,31 +35,31 @@ class _LanesModel(models.PrimitiveModel):
 
 
 @intrinsic
-def load(typing_context: Any, array: types.Array, place: types.Integer) -> Any:
-    """`array[place : place + 32]` of a contiguous float32 array; nobody looks whether it has so many."""
+def load(typing_context: Any, array: types.Array, start: types.Integer) -> Any:
+    """`array[start : start + 32]` of a contiguous float32 array; bounds are not checked."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
         return builder.load(_address(context, builder, signature, arguments), align=4)
 
-    return _LANES(array, place), generate
+    return _LANES(array, start), generate
 
 
 @intrinsic
-def store(typing_context: Any, array: types.Array, place: types.Integer, lanes: Lanes) -> Any:
-    """`array[place : place + 32] = lanes`, as careless as `load`."""
+def store(typing_context: Any, array: types.Array, start: types.Integer, lanes: Lanes) -> Any:
+    """`array[start : start + 32] = lanes`; bounds are not checked."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
         builder.store(arguments[2], _address(context, builder, signature, arguments), align=4)
         return context.get_dummy_value()
 
-    return types.void(array, place, lanes), generate
+    return types.void(array, start, lanes), generate
 
 
 @intrinsic
 def where_above(
     typing_context: Any, lanes: Lanes, limit: types.Float, above: types.Float, below: types.Float
 ) -> Any:
-    """`above` in every lane that is over `limit`, `below` in the others, in those that are NaN too."""
+    """`above` in every lane greater than `limit`, `below` in every other lane, NaN included."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
         lanes, limit, above, below = (arguments[0], *(_spread(builder, each) for each in arguments[1:]))
@@ -82,7 +79,7 @@ def spread(typing_context: Any, number: types.Float) -> Any:
 
 
 class BitLanes(types.Type):
-    """numba's type of 32 unsigned numbers of so many bits, each of which stands for a set."""
+    """numba's type of 32 bit sets, each an unsigned integer of `n_bits` bits."""
 
     def __init__(self, n_bits: int) -> None:
         super().__init__(name=f"BitLanes({n_bits})")
@@ -99,7 +96,7 @@ class _BitLanesModel(models.PrimitiveModel):
 def keep_where_above(
     typing_context: Any, sets: BitLanes, lanes: Lanes, limit: types.Float, kept: types.Integer
 ) -> Any:
-    """Where a lane is over `limit`, of its set what is in `kept` as well (uint32 or uint64, as the sets)."""
+    """Each set, intersected with `kept` (of the same width) where its lane is greater than `limit`."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
         sets, lanes, limit, kept = arguments
@@ -120,10 +117,10 @@ def spread_bits(typing_context: Any, bits: types.Integer) -> Any:
 
 
 @intrinsic
-def store_lowest(typing_context: Any, array: types.Array, place: types.Integer, sets: BitLanes) -> Any:
-    """`array[place : place + 32]` (uint32) = the number of the lowest bit of each set, none of them empty.
+def store_lowest(typing_context: Any, array: types.Array, start: types.Integer, sets: BitLanes) -> Any:
+    """`array[start : start + 32]` (uint32) = the index of the lowest bit of each set; no set may be empty.
 
-    The lowest bit alone is a power of two, so its number is the exponent of the same value as a float.
+    The lowest bit alone is a power of two, so its index is the exponent of the same value as a float.
     """
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
@@ -136,38 +133,7 @@ def store_lowest(typing_context: Any, array: types.Array, place: types.Integer, 
         builder.store(numbers, _address(context, builder, signature, arguments, words), align=4)
         return context.get_dummy_value()
 
-    return types.void(array, place, sets), generate
-
-
-@intrinsic
-def lanes_above(typing_context: Any, lanes: Lanes, limit: types.Float) -> Any:
-    """A number (uint32) whose bit k says whether lane k is over `limit`."""
-
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-        is_above = builder.fcmp_ordered(">", arguments[0], _spread(builder, arguments[1]))
-        return builder.bitcast(is_above, ir.IntType(N_LANES))
-
-    return types.uint32(lanes, types.float32), generate
-
-
-@intrinsic
-def first_lane(typing_context: Any, bits: types.Integer) -> Any:
-    """The place (uint32) of the lowest bit of a uint32 that is not 0."""
-
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.IntType(1)(1))
-
-    return types.uint32(types.uint32), generate
-
-
-@intrinsic
-def n_lanes(typing_context: Any, bits: types.Integer) -> Any:
-    """How many bits (uint32) of a uint32 are set."""
-
-    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
-        return builder.ctpop(arguments[0])
-
-    return types.uint32(types.uint32), generate
+    return types.void(array, start, sets), generate
 
 
 def _address(
@@ -184,7 +150,7 @@ def _spread(builder: ir.IRBuilder, number: Any) -> Any:
 
 
 def _define(python_operator: Callable[..., Any], instruction: str) -> None:
-    """Lets compiled code write an operator between two `Lanes`, or between them and a number."""
+    """Defines an operator in compiled code for two `Lanes`, or for `Lanes` and a float."""
 
     @intrinsic
     def combine(typing_context: Any, left: Lanes, right: Lanes) -> Any:

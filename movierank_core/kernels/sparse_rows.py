@@ -1,13 +1,11 @@
-"""Sparse rows as three arrays, and the two loops that every item-to-item source runs on them."""
+"""Sparse rows as three arrays, their weighted sum, and the strongest entries of a dense matrix."""
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from movierank_core.kernels.prefetch import LINE_BYTES, prefetch
 from movierank_core.kernels.top_k import best_of
 
 
@@ -46,44 +44,35 @@ class SparseRows:
     def weighted_sum(
         self, rows: NDArray[np.int64], weights: NDArray[np.float32], n_columns: int
     ) -> NDArray[np.float32]:
-        """The sum over `rows` of weight times sparse row, as a dense vector."""
+        """[n_columns] sum over `rows` of weight times sparse row. A row may occur more than once."""
         out = np.zeros(n_columns, np.float32)
         _accumulate(self.offsets, self.indices, self.values, rows, weights, out)
         return out
 
     def row(self, row: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """The columns and the values of one row."""
         part = slice(int(self.offsets[row]), int(self.offsets[row + 1]))
         return self.indices[part], self.values[part]
-
-
-_AHEAD: Final = 2
-"""Sparse rows between the one that is added and the one whose memory is asked for."""
-_PER_LINE: Final = LINE_BYTES // 4
-"""Indices, or values, that one line of memory holds."""
 
 
 @njit(cache=True, nogil=True)
 def _accumulate(offsets, indices, values, rows, weights, out):  # type: ignore[no-untyped-def]  # numba
     for i in range(len(rows)):
-        ahead = i + _AHEAD
-        if ahead < len(rows) and weights[ahead] != 0.0:
-            for j in range(offsets[rows[ahead]], offsets[rows[ahead] + 1], _PER_LINE):
-                prefetch(indices, j)
-                prefetch(values, j)
         weight = weights[i]
         if weight == 0.0:
             continue
-        # Unsigned, or each place would be asked whether it counts from the end.
-        for j in range(np.uint64(offsets[rows[i]]), np.uint64(offsets[rows[i] + 1])):
-            out[np.uint64(np.uint32(indices[j]))] += weight * values[j]
+        # Unsigned indices: numba would test signed ones for being negative, entry by entry.
+        for entry in range(np.uint64(offsets[rows[i]]), np.uint64(offsets[rows[i] + 1])):
+            out[np.uint64(np.uint32(indices[entry]))] += weight * values[entry]
 
 
 def strongest_per_row(
     matrix: NDArray[np.floating], rows: NDArray[np.int64], n_rows: int, n_neighbours: int
 ) -> SparseRows:
-    """The `n_neighbours` entries of largest magnitude in each row of a square matrix over movies.
+    """The `n_neighbours` entries of largest magnitude above 0 in each row of a square matrix over movies.
 
-    Row i of `matrix` becomes the row `rows[i]` (ascending) of `n_rows`; its columns stay as they are.
+    Row i of `matrix` becomes row `rows[i]` of `n_rows`, with `rows` ascending; columns keep their index and
+    ascend within a row. Of equal magnitudes the lower column stays.
     """
     keep = min(n_neighbours, len(rows))
     counts, columns, values = _strongest(np.ascontiguousarray(matrix, np.float32), keep)
@@ -99,17 +88,17 @@ def strongest_per_row(
 
 @njit(cache=True, nogil=True)
 def _strongest(matrix, keep):  # type: ignore[no-untyped-def]  # numba
-    """Per row the number of entries kept, their columns in ascending order, and their values."""
+    """Per row the number of kept entries, their ascending columns and their values."""
     n = len(matrix)
     counts = np.zeros(n, np.int64)
     columns = np.zeros((n, keep), np.int32)
     values = np.zeros((n, keep), np.float32)
-    everything = np.ones(n, np.bool_)
+    is_kept_column = np.ones(n, np.bool_)
     every_row = np.arange(n)
     for row in range(n):
-        best = np.sort(best_of(np.abs(matrix[row]), every_row, everything, keep))
+        best = np.sort(best_of(np.abs(matrix[row]), every_row, is_kept_column, keep))
         counts[row] = len(best)
-        for place in range(len(best)):
-            columns[row, place] = best[place]
-            values[row, place] = matrix[row, best[place]]
+        for k in range(len(best)):
+            columns[row, k] = best[k]
+            values[row, k] = matrix[row, best[k]]
     return counts, columns, values

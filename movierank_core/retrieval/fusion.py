@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from movierank_core.kernels.top_k import add_reciprocal_ranks, best_rows, descending, first_rows
+from movierank_core.kernels.top_k import add_reciprocal_ranks, best_rows, first_rows
 from movierank_core.retrieval.source import Source
 
 RANK_OFFSET: Final = 60.0
@@ -42,11 +42,13 @@ def fuse(proposals: dict[str, NDArray[np.int64]], weights: dict[str, float], n: 
     """
     lists = {name: rows for name, rows in proposals.items() if weights.get(name, 1.0) > 0}
     starts = np.concatenate([[0], np.cumsum([len(rows) for rows in lists.values()])]).astype(np.int64)
+    proposed = np.concatenate([np.zeros(0, np.int64), *lists.values()])
     rows, scores, n_sources = add_reciprocal_ranks(
-        np.concatenate([np.zeros(0, np.int64), *lists.values()]),
+        proposed,
         starts,
         np.array([weights.get(name, 1.0) for name in lists], np.float64),
         RANK_OFFSET,
+        int(proposed.max(initial=-1)) + 1,
     )
-    best = descending(scores, rows)[:n]
+    best = np.lexsort((rows, -scores))[:n]
     return Fused(rows[best], scores[best], n_sources[best])

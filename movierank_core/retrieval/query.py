@@ -1,4 +1,4 @@
-"""A history as the model sees it: known movies only, with what each says about taste."""
+"""A history as the candidate sources read it: movies of the catalogue, with ratings centred on the user."""
 
 from dataclasses import dataclass
 
@@ -9,34 +9,40 @@ from movierank_core.data.catalogue import Catalogue
 from movierank_core.data.history import LIKE_THRESHOLD, History
 
 MEAN_PRIOR_WEIGHT = 5.0
-"""Pseudo-ratings at the global mean in a user's mean, so that one rating does not define a person."""
+"""Number of pseudo-ratings at the global mean in a user's mean, so that one rating does not decide it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """The latest part of a history, oldest first; movies that the catalogue does not know are left out."""
+    """The latest events of a history, oldest first, without movies that the catalogue lacks.
+
+    Arrays have one entry per event unless their description says otherwise.
+    """
 
     rows: NDArray[np.int64]
+    """Catalogue rows."""
     timestamps: NDArray[np.int64]
+    """Seconds since 1970."""
     ratings: NDArray[np.float32]
-    """NaN where there is no opinion."""
+    """Stars; NaN without a rating."""
     centred: NDArray[np.float32]
-    """Rating minus the user's shrunken mean; 0 where there is no opinion."""
+    """Rating minus `mean_rating`; 0 without a rating."""
     is_liked: NDArray[np.bool_]
-    """Rated at least 4."""
+    """Whether the rating is at least 4."""
     is_presence: NDArray[np.bool_]
-    """The user chose the movie at some time (hidden ones were not chosen)."""
+    """Whether the user chose the movie at some time; False for a hidden movie."""
     excluded: NDArray[np.int64]
-    """Rows that the user has seen or hidden, in the whole history."""
+    """Catalogue rows that the user has seen or hidden, in the whole history."""
     hidden: NDArray[np.int64]
-    """Rows that the user has hidden, in the whole history."""
+    """Catalogue rows that the user has hidden, in the whole history."""
     n_events: int
-    """Known movies in the whole history."""
+    """Number of catalogue movies in the whole history."""
     mean_rating: float
-    """The mean rating of the whole history, shrunken towards the global mean."""
+    """Mean rating of the whole history, shrunken towards the global mean."""
     like_share: float
-    """The share of the ratings of the whole history that are likes, shrunken towards the global share."""
+    """Share of likes among the ratings of the whole history, shrunken towards the global share."""
     as_of: int
+    """Exclusive upper bound of the events, in seconds since 1970."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -51,7 +57,7 @@ class Query:
         global_like_share: float,
         max_events: int | None = None,
     ) -> "Query":
-        """The part of `history` strictly before `as_of` (seconds since 1970), its latest `max_events`."""
+        """The latest `max_events` events of `history` strictly before `as_of` (seconds since 1970)."""
         history = history.before(as_of)
         rows = catalogue.rows_of(history.movie_ids)
         known = rows >= 0

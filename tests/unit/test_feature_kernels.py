@@ -11,7 +11,6 @@ from movierank_core.features.blocks.people import director_preferences
 from movierank_core.features.blocks.sources import fill_added_log_ranks, fill_log_ranks, standardise
 from movierank_core.features.request import deviation_of, mean_of
 from movierank_core.kernels.sparse_rows import SparseRows
-from movierank_core.kernels.top_k import descending
 
 RNG = np.random.default_rng(3)
 
@@ -160,11 +159,3 @@ def test_directors_count_with_the_ratings_of_their_movies() -> None:
     np.testing.assert_allclose(out, by_hand, atol=1e-6)
     director_preferences(rows, history[:0], centred[:0], directors.offsets, directors.indices, 12, out)
     assert not out.any()
-
-
-def test_descending_is_a_stable_sort_of_each_row() -> None:
-    scores = RNG.integers(-3, 4, (5, 300)).astype(np.float32) * np.float32(0.37)
-    scores[0, :9] = -0.0
-    np.testing.assert_array_equal(descending(scores), np.argsort(-scores, axis=1, kind="stable"))
-    ties = RNG.permutation(300)
-    np.testing.assert_array_equal(descending(scores[1], ties), np.lexsort((ties, -scores[1])))

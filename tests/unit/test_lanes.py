@@ -6,11 +6,8 @@ from numba import njit
 
 from movierank_core.kernels.simd import (
     N_LANES,
-    first_lane,
     keep_where_above,
-    lanes_above,
     load,
-    n_lanes,
     spread,
     spread_bits,
     store,
@@ -49,29 +46,6 @@ def test_what_is_no_number_is_not_above_and_any_place_will_do() -> None:
     out = np.full(N_LANES + 2, 9, np.float32)
     _where(x, np.float32(2), out)
     assert out.tolist() == [9, *([0] * 5), 1, 0, 1, *([0] * (N_LANES - 8)), 9]
-
-
-@njit
-def _places_above(x, limit, out):  # type: ignore[no-untyped-def]  # numba
-    left = lanes_above(load(x, 0), limit)
-    n = n_lanes(left)
-    size = 0
-    while left != 0:
-        out[size] = first_lane(left)
-        left &= left - np.uint32(1)
-        size += 1
-    return n, size
-
-
-def test_the_lanes_above_a_limit_are_counted_and_named() -> None:
-    rng = np.random.default_rng(2)
-    for limit in (-9.0, 0.0, 0.5, 9.0):
-        x = rng.normal(size=N_LANES).astype(np.float32)
-        x[:3], x[31] = [np.nan, limit, -0.0], 5
-        out = np.zeros(N_LANES, np.int64)
-        n, size = _places_above(x, np.float32(limit), out)
-        assert n == size
-        assert out[:n].tolist() == np.flatnonzero(x > limit).tolist()
 
 
 @njit
