@@ -33,7 +33,7 @@ class StepLines:
         self._last_line = self._clock()
         self._show(step)
 
-    def said(self, step: str, message: str) -> None:
+    def progressed(self, step: str, message: str) -> None:
         if self.console.is_terminal:
             self._show(f"{step}: {message}")
         elif self._clock() - self._last_line >= QUIET_SECONDS:
@@ -56,7 +56,7 @@ class StepLines:
         began = self._clock()
         self.started(what)
         try:
-            yield lambda message: self.said(what, message)
+            yield lambda message: self.progressed(what, message)
         except BaseException:
             self._hide()
             raise

@@ -30,7 +30,7 @@ class Reporter(Protocol):
     """Receives the progress of a run."""
 
     def started(self, step: str) -> None: ...
-    def said(self, step: str, message: str) -> None: ...
+    def progressed(self, step: str, message: str) -> None: ...
     def finished(self, step: str, seconds: float) -> None: ...
     def checked(self, asset: str, check: str, passed: bool, figures: Mapping[str, object]) -> None: ...
 
@@ -143,7 +143,7 @@ def _logger(reporter: Reporter, failed: list[str], blocked: list[str]) -> dg.Log
                 _pass_on(event, reporter, failed, blocked)
             elif record.levelno >= logging.INFO:
                 meta = record.__dict__["dagster_meta"]
-                reporter.said(str(meta["op_name"]), str(meta["orig_message"]))
+                reporter.progressed(str(meta["op_name"]), str(meta["orig_message"]))
 
     @dg.logger
     def console(_: dg.InitLoggerContext) -> logging.Logger:

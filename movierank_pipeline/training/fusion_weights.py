@@ -12,7 +12,7 @@ from movierank_core.recommender.state import RankingState
 from movierank_core.retrieval.fusion import proposals_of
 
 MAX_REQUESTS: Final = 600
-"""Maximum number of requests that recall is measured on. The standard error of a recall is then at most
+"""Maximum number of requests that recall is measured on. The standard error of a recall is then about
 0.02."""
 DEPTH: Final = 200
 """Number of proposals of each source that recall is measured on."""

@@ -24,18 +24,18 @@ class MovieStates:
     def save(self, folder: Path) -> None:
         """One folder per moment, with one NumPy file per array."""
         for moment, state in self.by_moment.items():
-            place = folder / str(moment)
-            place.mkdir(parents=True)
+            target = folder / str(moment)
+            target.mkdir(parents=True)
             for name, array in state.arrays().items():
-                np.save(place / f"{name}.npy", array, allow_pickle=False)
+                np.save(target / f"{name}.npy", array, allow_pickle=False)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """The states as saved, with memory-mapped arrays."""
-        places = sorted(
-            (place for place in folder.iterdir() if place.is_dir()), key=lambda each: int(each.name)
+        folders = sorted(
+            (each for each in folder.iterdir() if each.is_dir()), key=lambda each: int(each.name)
         )
-        return cls({int(place.name): MovieState.from_arrays(_read_arrays(place)) for place in places})
+        return cls({int(each.name): MovieState.from_arrays(_read_arrays(each)) for each in folders})
 
 
 def fit_movie_states(data: InteractionArrays, catalogue: Catalogue, moments: Iterable[int]) -> MovieStates:

@@ -19,7 +19,7 @@ class FittedStates:
         """The cached state `name`, fitted on a cache miss. Without a folder it is fitted at each call."""
         if self._folder is None:
             return fit()
-        place = self._folder / name
-        if not place.is_dir():
-            fit().save(place)
-        return RankingState.load(place)
+        folder = self._folder / name
+        if not folder.is_dir():
+            fit().save(folder)
+        return RankingState.load(folder)

@@ -226,7 +226,7 @@ def test_off_a_terminal_a_long_step_speaks_now_and_then(tmp_path: Path) -> None:
         lines.started("ranker")
         for second in range(25):
             now[0] = float(second)
-            lines.said("ranker", f"tree {second} [of 25]")
+            lines.progressed("ranker", f"tree {second} [of 25]")
         lines.finished("ranker", 25.0)
         lines.started("ratings_checks")
         lines.finished("ratings_checks", 1.0)

@@ -172,7 +172,7 @@ class Sayings:
     def started(self, step: str) -> None:
         pass
 
-    def said(self, step: str, message: str) -> None:
+    def progressed(self, step: str, message: str) -> None:
         self.said_by.setdefault(step, []).append(message)
 
     def finished(self, step: str, seconds: float) -> None:

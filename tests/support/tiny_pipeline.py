@@ -43,7 +43,7 @@ class Recorder:
     def started(self, step: str) -> None:
         pass
 
-    def said(self, step: str, message: str) -> None:
+    def progressed(self, step: str, message: str) -> None:
         pass
 
     def finished(self, step: str, seconds: float) -> None:
