@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +23,6 @@ from movierank_core.retrieval.query import Query
 from movierank_core.retrieval.registry import fit_sources, source_types
 from movierank_core.retrieval.source import Arrays, Source
 
-COLD_ITEM_DAYS: Final = 365
-"""Days after a movie's first event in which few events do not count against it."""
-
 
 @dataclass(frozen=True)
 class RankingState:
@@ -43,6 +39,10 @@ class RankingState:
     """What each source's proposals weigh when they are fused; 1 where it is not named."""
     min_movie_events: int = 0
     """Movies with fewer events may be cold items."""
+    cold_item_days: float = ModelConfig().cold_item_days
+    """Maximum time since the first event of a cold item, in days."""
+    user_prior_weight: float = ModelConfig().user_prior_weight
+    """Number of pseudo-ratings at the global mean in a user's mean rating."""
     n_little_known: int = 0
     """Maximum cold items that are candidates in any case and may move up into a slot."""
 
@@ -61,7 +61,7 @@ class RankingState:
 
         One with as few in more time had its chance.
         """
-        is_old = self.movies.days_known > COLD_ITEM_DAYS  # NaN, and so not old, without an event.
+        is_old = self.movies.days_known > self.cold_item_days  # NaN, and so not old, without an event.
         return (self.movies.n_events < self.min_movie_events) & ~is_old
 
     @cached_property
@@ -81,6 +81,7 @@ class RankingState:
             self.movies.mean_rating_of_all,
             self.movies.like_share_of_all,
             self.max_history,
+            self.user_prior_weight,
         )
 
     def eligible(
@@ -130,6 +131,8 @@ class RankingState:
             "fusion": self.fusion,
             "min_movie_events": self.min_movie_events,
             "n_little_known": self.n_little_known,
+            "cold_item_days": self.cold_item_days,
+            "user_prior_weight": self.user_prior_weight,
         }
         (folder / "state.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
 
@@ -149,6 +152,9 @@ class RankingState:
             # States that were saved before there were cold-item slots have none.
             min_movie_events=facts.get("min_movie_events", 0),
             n_little_known=facts.get("n_little_known", 0),
+            # States that were saved before these were parameters have their defaults.
+            cold_item_days=facts.get("cold_item_days", ModelConfig().cold_item_days),
+            user_prior_weight=facts.get("user_prior_weight", ModelConfig().user_prior_weight),
         )
 
 
@@ -188,6 +194,8 @@ def fit_state(
         max_history=config.max_history,
         min_movie_events=config.min_movie_events,
         n_little_known=config.n_little_known,
+        cold_item_days=config.cold_item_days,
+        user_prior_weight=config.user_prior_weight,
     )
 
 

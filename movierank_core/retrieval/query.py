@@ -5,11 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from movierank_core.config import ModelConfig
 from movierank_core.data.catalogue import Catalogue
 from movierank_core.data.history import LIKE_THRESHOLD, History
-
-MEAN_PRIOR_WEIGHT = 5.0
-"""Number of pseudo-ratings at the global mean in a user's mean, so that one rating does not decide it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +54,7 @@ class Query:
         global_mean: float,
         global_like_share: float,
         max_events: int | None = None,
+        prior_weight: float = ModelConfig().user_prior_weight,
     ) -> "Query":
         """The latest `max_events` events of `history` strictly before `as_of` (seconds since 1970)."""
         history = history.before(as_of)
@@ -65,9 +64,9 @@ class Query:
         has_opinion = ~np.isnan(ratings)
         opinions = ratings[has_opinion].astype(np.float64)
         n = len(opinions)
-        mean = (float(opinions.sum()) + MEAN_PRIOR_WEIGHT * global_mean) / (n + MEAN_PRIOR_WEIGHT)
+        mean = (float(opinions.sum()) + prior_weight * global_mean) / (n + prior_weight)
         likes = int((opinions >= LIKE_THRESHOLD).sum())
-        share = (likes + MEAN_PRIOR_WEIGHT * global_like_share) / (n + MEAN_PRIOR_WEIGHT)
+        share = (likes + prior_weight * global_like_share) / (n + prior_weight)
         hidden = history.is_hidden[known]
         latest = slice(0 if max_events is None else max(0, len(rows) - max_events), None)
         ratings = ratings[latest]

@@ -22,9 +22,6 @@ from movierank_pipeline.training.training_set import TrainingSet
 MIN_REQUESTS: Final = 5
 """Minimum number of training requests for a ranker."""
 OBJECTIVES: Final = ("lambdarank", "binary")
-MAX_BINS: Final = 63
-"""Maximum number of distinct split values of a feature. LightGBM's default, 255, costs more time and
-memory."""
 
 
 def train_ranker(
@@ -67,7 +64,7 @@ def train_ranker(
         train.labels,
         group=train.group_sizes,
         feature_name=names,
-        params={"max_bin": MAX_BINS, "verbosity": -1},
+        params={"max_bin": config.max_bins, "verbosity": -1},
         free_raw_data=True,
     )
     length_of = partial(
@@ -127,11 +124,11 @@ def _parameters(objective: str, n_rows: int, config: ModelConfig, seed: int) -> 
     return {
         "objective": objective,
         "metric": "none",
-        "lambdarank_truncation_level": 30,
+        "lambdarank_truncation_level": config.lambdarank_truncation,
         "learning_rate": config.learning_rate,
         "num_leaves": config.n_leaves,
         "min_data_in_leaf": min(config.min_rows_per_leaf, max(20, n_rows // 100)),
-        "max_bin": MAX_BINS,
+        "max_bin": config.max_bins,
         "feature_fraction": config.feature_fraction,
         "lambda_l2": config.ranker_l2,
         "num_threads": config.n_threads,

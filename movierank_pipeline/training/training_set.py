@@ -156,7 +156,7 @@ class TrainingRows:
             part.removeprefix(SOURCE_PREFIX) for part in without if part.startswith(SOURCE_PREFIX)
         ]
         self._catalogue = catalogue
-        self._depth = config.training_depth
+        self._config = config
         self._features = feature_list(without=())  # Groups that are off by default are included.
         self._fusion: dict[str, float] | None = None
         self._requests: list[tuple[object, ...]] = []
@@ -171,7 +171,10 @@ class TrainingRows:
         """Adds requests that `state` answers. The first call also measures the fusion weights."""
         if self._fusion is None:
             measured = measure_fusion(
-                state, self._catalogue, ((each.history, each.as_of, each.targets) for each in requests)
+                state,
+                self._catalogue,
+                ((each.history, each.as_of, each.targets) for each in requests),
+                config=self._config,
             )
             self._fusion = {**measured, **dict.fromkeys(self._silent, 0.0)}
         state = state.with_fusion(self._fusion)
@@ -182,7 +185,7 @@ class TrainingRows:
         found = candidate_rows(state, self._catalogue, request.history, request.as_of, self._features)
         depth = len(found.matrix)
         if request.role == "train":
-            depth = min(self._depth, found.candidates.n_fused)
+            depth = min(self._config.training_depth, found.candidates.n_fused)
         rows = found.candidates.rows[:depth]
         is_target = np.isin(rows, request.targets)
         if request.role == "train" and not is_target.any():

@@ -21,7 +21,7 @@ from movierank_core.recommender.degradation import GracefulDegradation, PartLate
 from movierank_core.recommender.model import RankingModel, candidate_rows
 from movierank_core.recommender.ranking import Ranking, RankOptions
 from movierank_core.recommender.recommender import Recommender
-from movierank_core.recommender.state import COLD_ITEM_DAYS, RankingState, fit_state
+from movierank_core.recommender.state import RankingState, fit_state
 from movierank_core.reranking.cold_items import SLOT_SPACING, fill_cold_item_slots
 from movierank_core.reranking.filters import Filters
 from movierank_pipeline.evaluation.answers import answer
@@ -167,7 +167,7 @@ def test_little_known_is_what_has_few_events_none_of_them_old(
     movies = dataclasses.replace(
         state.movies,
         n_events=np.array([0, 2, 2, 3], np.float32),
-        days_known=np.array([np.nan, COLD_ITEM_DAYS, COLD_ITEM_DAYS + 1, 5], np.float32),
+        days_known=np.array([np.nan, 365, 366, 5], np.float32),
     )
     small = dataclasses.replace(state, movies=movies, min_movie_events=3)
     assert small.is_cold_item.tolist() == [True, True, False, False]
