@@ -5,10 +5,12 @@ BIN := $(VENV)/bin
 DEMO_ARGS ?=
 TEST_ARGS ?=
 BENCH_ARGS ?=
+PAGE_TOOLS := tests/browser
 PIP_INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all bench-serving lint format materialize serve dagster mlflow lock clean
+.PHONY: help setup demo test test-all bench-serving lint lint-page format format-page materialize serve dagster
+.PHONY: mlflow lock clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -46,10 +48,26 @@ lint: $(VENV)/.setup-test ## Check style, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory lint-page; else \
+		echo "Not checked: format and types of ui/. Install Node.js 20 or newer to check them."; fi
+
+# The types of the service's answers come from its OpenAPI document.
+lint-page: $(VENV)/.setup-test $(PAGE_TOOLS)/node_modules/.package-lock.json
+	mkdir -p $(PAGE_TOOLS)/build
+	$(BIN)/python -c 'from movierank_serving.openapi import openapi_json as f; print(f().decode())' \
+		> $(PAGE_TOOLS)/build/openapi.json
+	npm --prefix $(PAGE_TOOLS) run --silent check
+
+$(PAGE_TOOLS)/node_modules/.package-lock.json: $(PAGE_TOOLS)/package-lock.json
+	npm --prefix $(PAGE_TOOLS) ci --silent
 
 format: $(VENV)/.setup-test ## Fix style and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	@if command -v npm >/dev/null; then $(MAKE) --no-print-directory format-page; fi
+
+format-page: $(PAGE_TOOLS)/node_modules/.package-lock.json
+	npm --prefix $(PAGE_TOOLS) run --silent format
 
 bench-serving: $(VENV)/.setup-test ## Measure the service under load beside a naive one (BENCH_ARGS=--quick for a look)
 	PYTHONPATH=. $(BIN)/python benchmarks/serving.py $(BENCH_ARGS)

@@ -1,11 +1,28 @@
-// Whose list it is: a user of the data, whose clicks go to the service, or a visitor, whose stay in the browser.
+// @ts-check
+// The person whose list is shown. A user's events go to the service; a visitor's stay in the browser.
 import { api } from "./api.js";
 import { t } from "./i18n.js";
 import { visitor } from "./visitor.js";
 
-/** An id for one event, so that sending it again after a lost answer does no harm. */
-export const newEventId = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+/**
+ * @import { EventType } from "./api.js"
+ * @import { Film } from "./films.js"
+ * @import { Knobs, Route } from "./route.js"
+ * @typedef {Pick<Film, "movie_id" | "title">} Named
+ * @typedef {{ movie: Named, event_type: EventType, rating?: number }} Said A verdict on a film.
+ * @typedef {{ requestId?: string, rating?: number, eventId?: string }} SayOptions
+ *   `requestId`: the ranking that showed the film. `eventId`: for sending the same event again.
+ * @typedef {User | Visitor} Audience
+ */
 
+/** Maximum number of films in the strip of undo buttons that outlives a reload. */
+const REMEMBERED = 60;
+
+/** An id for one event: the service counts an event that is sent twice only once. */
+export const newEventId = () =>
+  [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+
+/** @param {Knobs} knobs */
 const filtersOf = ({ genres, from, to, runtime, language }) => {
   const filters = {
     ...(genres.length && { genres_any: genres }),
@@ -17,6 +34,12 @@ const filtersOf = ({ genres, from, to, runtime, language }) => {
   return Object.keys(filters).length ? { filters } : {};
 };
 
+/**
+ * @typedef {{ k: number, filters?: object, diversity?: number }} RankBody
+ * @param {Knobs} knobs
+ * @param {object} more
+ * @returns {RankBody}
+ */
 const rankBody = (knobs, more) => ({
   k: knobs.k,
   ...filtersOf(knobs),
@@ -24,23 +47,31 @@ const rankBody = (knobs, more) => ({
   ...more,
 });
 
-// Feedback goes out one by one, so that an undo never overtakes what it undoes.
+/** @type {Promise<unknown>} */
 let last = Promise.resolve();
+/**
+ * Sends events one after another, so an undo never overtakes the event that it withdraws.
+ *
+ * @param {() => Promise<unknown>} send
+ */
 const inTurn = (send) => {
   last = last.then(send, send);
   return last;
 };
 
-/** Tells "said" when another tab of this browser said something; detail is the key of whose list it changes. */
+/** Tells "said" when another tab of this browser sent an event; `detail` is the key of the audience. */
 export const elsewhere = new EventTarget();
+/** @param {string} key */
 const tellHere = (key) => elsewhere.dispatchEvent(new CustomEvent("said", { detail: key }));
 const tabs = new BroadcastChannel("movierank");
 tabs.addEventListener("message", ({ data }) => tellHere(data));
 visitor.addEventListener("elsewhere", () => tellHere("visitor"));
 
 class User extends EventTarget {
+  /** @type {false} */
   isVisitor = false;
 
+  /** @param {number} id */
   constructor(id) {
     super();
     this.id = id;
@@ -49,11 +80,19 @@ class User extends EventTarget {
     this.storage = `movierank.said.${id}`;
   }
 
+  /**
+   * @param {Knobs} knobs
+   * @param {object} [more] Further fields of the request.
+   */
   body(knobs, more = {}) {
     return rankBody(knobs, { user_id: this.id, ...more });
   }
 
-  /** What was said in this tab: [{movie, event_type}], newest last. */
+  /**
+   * The verdicts of this tab, newest last.
+   *
+   * @returns {Said[]}
+   */
   get said() {
     try {
       return JSON.parse(sessionStorage.getItem(this.storage) ?? "[]");
@@ -62,34 +101,48 @@ class User extends EventTarget {
     }
   }
 
+  /** @param {Said[]} entries */
   #note(entries) {
     try {
-      sessionStorage.setItem(this.storage, JSON.stringify(entries.slice(-60)));
+      sessionStorage.setItem(this.storage, JSON.stringify(entries.slice(-REMEMBERED)));
     } catch {
-      // The service has the events; only the strip of undo buttons is lost.
+      // The service has the events; only the undo buttons are lost.
     }
     this.dispatchEvent(new Event("change"));
   }
 
-  /** Resolves once the service holds the event durably. */
-  async say(movie, eventType, { requestId, rating, eventId = newEventId() } = {}) {
+  /**
+   * Resolves when the service has stored the event.
+   *
+   * @param {Named} movie
+   * @param {EventType} eventType
+   * @param {SayOptions} [options]
+   */
+  async say({ movie_id, title }, eventType, { requestId, rating, eventId = newEventId() } = {}) {
     const event = {
-      user_id: this.id, movie_id: movie.movie_id, event_type: eventType, event_id: eventId,
-      ...(requestId && { request_id: requestId }), ...(rating && { value: rating }),
+      user_id: this.id,
+      movie_id,
+      event_type: eventType,
+      event_id: eventId,
+      ...(requestId && { request_id: requestId }),
+      ...(rating && { value: rating }),
     };
     await inTurn(() => api.feedback(event));
     tabs.postMessage(this.key);
-    const others = this.said.filter((entry) => entry.movie.movie_id !== movie.movie_id);
+    const others = this.said.filter((entry) => entry.movie.movie_id !== movie_id);
     if (eventType === "undo") this.#note(others);
-    else if (eventType !== "click") this.#note([...others, { movie: { movie_id: movie.movie_id, title: movie.title }, event_type: eventType }]);
+    else if (eventType !== "click")
+      this.#note([...others, { movie: { movie_id, title }, event_type: eventType }]);
   }
 
+  /** @param {Named} movie */
   undo(movie) {
     return this.say(movie, "undo");
   }
 }
 
 class Visitor extends EventTarget {
+  /** @type {true} */
   isVisitor = true;
   id = null;
   key = "visitor";
@@ -100,29 +153,47 @@ class Visitor extends EventTarget {
     visitor.addEventListener("change", () => this.dispatchEvent(new Event("change")));
   }
 
+  /**
+   * @param {Knobs} knobs
+   * @param {object} [more] Further fields of the request.
+   */
   body(knobs, more = {}) {
     return rankBody(knobs, { history: visitor.events(), ...more });
   }
 
+  /** @returns {Said[]} */
   get said() {
     return visitor.said;
   }
 
+  /**
+   * @param {Film} movie
+   * @param {EventType} eventType
+   * @param {SayOptions} [options]
+   */
   async say(movie, eventType, { rating } = {}) {
     if (eventType !== "click") visitor.say(movie, eventType, rating);
   }
 
+  /** @param {Named} movie */
   async undo(movie) {
     visitor.unsay(movie.movie_id);
   }
 }
 
 const theVisitor = new Visitor();
+/** @type {Map<number, User>} */
 const users = new Map();
 
-/** The audience of a route; the same object for the same person. */
+/**
+ * The audience of a route; always the same object for the same person.
+ *
+ * @param {Pick<Route, "user">} route
+ * @returns {Audience}
+ */
 export const audienceOf = ({ user }) => {
   if (user === null) return theVisitor;
-  if (!users.has(user)) users.set(user, new User(user));
-  return users.get(user);
+  const known = users.get(user) ?? new User(user);
+  users.set(user, known);
+  return known;
 };

@@ -1,16 +1,28 @@
-// Whether the service answers and which model it serves; notices both going and coming back.
-import { api, onTraffic } from "./api.js";
+// @ts-check
+// Whether the service answers, and which model it serves. Emits "change", "recovered", "model", "newmodel".
+import { api, ApiError, onTraffic } from "./api.js";
 
-const PATIENCE_MS = [1000, 1500, 2500, 4000, 6000, 10_000];
+/**
+ * @import { Model, Problem } from "./api.js"
+ * @typedef {"ok" | "unreachable" | "no_model"} State
+ */
+
+/** Pauses between questions to a service that is away, in milliseconds; the last one repeats. */
+const PAUSES_MS = [1000, 1500, 2500, 4000, 6000, 10_000];
+/** How often the model is asked for, in milliseconds. */
 const MODEL_EVERY_MS = 15_000;
+/** Maximum time that a list waits for the names of the model, in milliseconds. */
+const NAMES_MS = 2000;
 
 class Connection extends EventTarget {
-  /** ok, unreachable or no_model. */
+  /** @type {State} */
   state = "ok";
-  /** What the service said with the last failure: {title, detail, …}. */
+  /** The problem document of the last failure. @type {Partial<Problem>} */
   problem = {};
-  /** The answer of GET /model, once there is one. */
+  /** The answer of GET /model, once there is one. @type {Model | null} */
   model = null;
+  /** @type {Promise<void>} */
+  #reading = Promise.resolve();
   #attempts = 0;
   #timer = 0;
 
@@ -26,13 +38,17 @@ class Connection extends EventTarget {
     this.readModel();
   }
 
+  /**
+   * @param {State} state
+   * @param {Partial<Problem>} problem
+   */
   #set(state, problem = {}) {
     const before = this.state;
     this.state = state;
     this.problem = problem;
     if (state !== "ok" && !this.#timer) {
-      const wait = PATIENCE_MS[Math.min(this.#attempts, PATIENCE_MS.length - 1)];
-      this.#timer = setTimeout(() => this.probe(), wait);
+      const pause = PAUSES_MS[Math.min(this.#attempts, PAUSES_MS.length - 1)];
+      this.#timer = setTimeout(() => this.probe(), pause);
     }
     if (state === "ok") {
       clearTimeout(this.#timer);
@@ -56,25 +72,43 @@ class Connection extends EventTarget {
       await api.ready();
       this.#set("ok");
     } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
       this.#set(error.kind === "no_model" ? "no_model" : "unreachable", error.problem);
     }
   }
 
-  /** Reads which model is served; tells "model" the first time and "newmodel" when it has changed. */
-  async readModel() {
+  /** Reads which model is served. Tells "model", and "newmodel" where the version has changed. */
+  readModel() {
+    this.#reading = this.#read();
+    return this.#reading;
+  }
+
+  async #read() {
     try {
       const before = this.model;
       this.model = await api.model();
       this.dispatchEvent(new Event("model"));
-      if (before && before.model_version !== this.model.model_version) this.dispatchEvent(new Event("newmodel"));
-    } catch {
-      // The foot keeps what it last knew; requests that matter report their own failures.
+      if (before && before.model_version !== this.model.model_version)
+        this.dispatchEvent(new Event("newmodel"));
+    } catch (error) {
+      // The page keeps the model that it knows; requests that matter report their own failures.
+      if (!(error instanceof ApiError)) throw error;
     }
   }
 
-  /** Takes note of the version that a ranking came from, which may be newer than the one last read. */
+  /** Resolves when the names of the model are known, or when it is better to show a list without them. */
+  async namesKnown() {
+    if (this.model) return;
+    await Promise.race([this.#reading, new Promise((resolve) => setTimeout(resolve, NAMES_MS))]);
+  }
+
+  /**
+   * Takes the version of a ranking, which may be newer than the model that was last read.
+   *
+   * @param {string} version
+   */
   sawVersion(version) {
-    if (this.model && String(version) !== String(this.model.model_version)) this.readModel();
+    if (this.model && version !== this.model.model_version) this.readModel();
   }
 }
 

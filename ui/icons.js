@@ -1,17 +1,25 @@
+// @ts-check
 // Line icons on a 24 × 24 grid, drawn for this page.
 import { html } from "./html.js";
 
+/** @param {string[]} paths */
 const drawn = (...paths) =>
-  html`<svg class="icon" viewBox="0 0 24 24" aria-hidden="true">${paths.map((d) => html`<path d="${d}" />`)}</svg>`;
+  html`<svg class="icon" viewBox="0 0 24 24" aria-hidden="true">
+    ${paths.map((d) => html`<path d="${d}" />`)}
+  </svg>`;
 
 const THUMB = "M7 11v9H3.5v-9zM7 11l4-8c1.6 0 2.6 1.1 2.6 2.6V9h5a2 2 0 0 1 2 2.4l-1.3 7A2 2 0 0 1 17.3 20H7";
-const THUMB_DOWN = "M7 13V4H3.5v9zM7 13l4 8c1.6 0 2.6-1.1 2.6-2.6V15h5a2 2 0 0 0 2-2.4l-1.3-7A2 2 0 0 0 17.3 4H7";
+const THUMB_DOWN =
+  "M7 13V4H3.5v9zM7 13l4 8c1.6 0 2.6-1.1 2.6-2.6V15h5a2 2 0 0 0 2-2.4l-1.3-7A2 2 0 0 0 17.3 4H7";
 
 export const icons = {
   like: drawn(THUMB),
   dislike: drawn(THUMB_DOWN),
   not_interested: drawn("M12 3a9 9 0 1 1 0 18a9 9 0 1 1 0-18M5.7 5.7l12.6 12.6"),
-  seen: drawn("M2.5 12s3.5-6.5 9.5-6.5s9.5 6.5 9.5 6.5s-3.5 6.5-9.5 6.5S2.5 12 2.5 12M12 9.2a2.8 2.8 0 1 1 0 5.6a2.8 2.8 0 1 1 0-5.6"),
+  seen: drawn(
+    "M2.5 12s3.5-6.5 9.5-6.5s9.5 6.5 9.5 6.5s-3.5 6.5-9.5 6.5S2.5 12 2.5 12",
+    "M12 9.2a2.8 2.8 0 1 1 0 5.6a2.8 2.8 0 1 1 0-5.6",
+  ),
   rating: drawn("M12 3.5l2.6 5.4 5.9.8-4.3 4.1 1 5.9-5.2-2.8-5.2 2.8 1-5.9L3.5 9.7l5.9-.8z"),
   undo: drawn("M4 9h10a5.5 5.5 0 0 1 0 11h-4M4 9l4.5-4.5M4 9l4.5 4.5"),
   close: drawn("M5 5l14 14M19 5L5 19"),
@@ -26,3 +34,10 @@ export const icons = {
   plus: drawn("M12 5v14M5 12h14"),
   theme: drawn("M12 4a8 8 0 1 0 0 16zM12 4a8 8 0 0 1 0 16"),
 };
+
+/**
+ * The icon of an event type; nothing for types without one.
+ *
+ * @param {string} type
+ */
+export const iconOf = (type) => /** @type {Record<string, typeof icons.like | undefined>} */ (icons)[type];

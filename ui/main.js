@@ -1,5 +1,7 @@
-// Starts the page: everything the views are made of, the theme button, and what to do if something breaks.
+// @ts-check
+// Starts the page: the views, the theme button, and a message if something breaks.
 import { connection } from "./connection.js";
+import { find } from "./html.js";
 import { t } from "./i18n.js";
 import * as route from "./route.js";
 import { keep } from "./storage.js";
@@ -8,13 +10,15 @@ import "./components/notice/notice.js";
 import "./components/who/who.js";
 import "./components/app/app.js";
 
+const DARK = matchMedia("(prefers-color-scheme: dark)");
+
 const isDark = () => {
   const chosen = document.documentElement.dataset.theme;
-  return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  return chosen ? chosen === "dark" : DARK.matches;
 };
 
 const startTheme = () => {
-  const button = document.getElementById("theme");
+  const button = find(document, "#theme");
   const tell = () => button.setAttribute("aria-label", t(isDark() ? "theme.toLight" : "theme.toDark"));
   button.addEventListener("click", () => {
     const theme = isDark() ? "light" : "dark";
@@ -22,11 +26,12 @@ const startTheme = () => {
     keep("theme", theme);
     tell();
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", tell);
+  DARK.addEventListener("change", tell);
   tell();
 };
 
-const broken = () => toast(t("state.broken"), { action: t("state.reload"), onAction: () => location.reload() });
+const broken = () =>
+  toast(t("state.broken"), { action: t("state.reload"), onAction: () => location.reload() });
 addEventListener("error", broken);
 addEventListener("unhandledrejection", broken);
 

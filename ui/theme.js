@@ -1,7 +1,8 @@
-// Before anything is painted: the theme that was chosen, if one was. A classic script, so that it runs first.
+// @ts-check
+// The reader's choice of theme, set before anything is painted. A classic script, so it runs first.
 try {
-  const theme = JSON.parse(localStorage.getItem("movierank.theme"));
+  const theme = JSON.parse(localStorage.getItem("movierank.theme") ?? "null");
   if (theme) document.documentElement.dataset.theme = theme;
 } catch {
-  // Nothing was chosen, or storage is forbidden: the system's theme it is.
+  // No choice, or storage is forbidden: the system's theme applies.
 }

@@ -1,8 +1,18 @@
-// A visitor's history, kept in this browser only: what they said of which film, newest last.
+// @ts-check
+// A visitor's history, kept in this browser only: one entry per film, newest last.
+
+/**
+ * @import { EventType } from "./api.js"
+ * @import { Film } from "./films.js"
+ * @typedef {{ movie: Film, event_type: EventType, rating?: number, timestamp: number }} Entry
+ *   `timestamp` in seconds since 1970.
+ */
 
 const KEY = "movierank.visitor";
-// A request may be 64 KiB long and hold 1,000 events; an event takes about 70 bytes.
+/** Maximum number of events in a request. An event has about 70 bytes, and the service takes 64 KiB. */
 const SENT = 800;
+
+const nowSeconds = () => Math.floor(Date.now() / 1000);
 
 class Visitor extends EventTarget {
   constructor() {
@@ -14,7 +24,7 @@ class Visitor extends EventTarget {
     });
   }
 
-  /** [{movie: card, event_type, rating?, timestamp}], one per film. */
+  /** @returns {Entry[]} */
   get said() {
     try {
       const stored = JSON.parse(localStorage.getItem(KEY) ?? "[]");
@@ -28,7 +38,7 @@ class Visitor extends EventTarget {
     try {
       localStorage.setItem(KEY, JSON.stringify(entries));
     } catch {
-      // Storage is full or forbidden: the list simply does not outlive what it shows.
+      // Storage is full or forbidden, so the next page will not know these entries.
     }
     this.#tell();
   }
@@ -37,24 +47,37 @@ class Visitor extends EventTarget {
     this.dispatchEvent(new Event("change"));
   }
 
-  say(card, eventType, rating) {
-    const { movie_id, title, release_year, genres, poster_url } = card;
-    const entry = { movie: { movie_id, title, release_year, genres, poster_url }, event_type: eventType, timestamp: Math.floor(Date.now() / 1000) };
-    this.said = [...this.said.filter(({ movie }) => movie.movie_id !== movie_id), rating ? { ...entry, rating } : entry];
+  /**
+   * @param {Film} film
+   * @param {EventType} eventType
+   * @param {number} [rating]
+   */
+  say(film, eventType, rating) {
+    const { movie_id, title, release_year, genres, poster_url } = film;
+    const movie = { movie_id, title, release_year, genres, poster_url };
+    /** @type {Entry} */
+    const entry = { movie, event_type: eventType, timestamp: nowSeconds(), ...(rating && { rating }) };
+    this.said = [...this.said.filter((other) => other.movie.movie_id !== movie_id), entry];
   }
 
+  /** @param {number} movieId */
   unsay(movieId) {
     this.said = this.said.filter(({ movie }) => movie.movie_id !== movieId);
   }
 
   likes() {
-    return this.said.filter(({ event_type, rating }) => event_type === "like" || rating >= 4).map(({ movie }) => movie);
+    return this.said
+      .filter(({ event_type, rating = 0 }) => event_type === "like" || rating >= 4)
+      .map(({ movie }) => movie);
   }
 
-  /** The history as `POST /rank` takes it: the newest of it, should it be very long. */
+  /** The history as `POST /rank` takes it; only the newest events of a very long one. */
   events() {
     return this.said.slice(-SENT).map(({ movie, event_type, rating, timestamp }) => ({
-      movie_id: movie.movie_id, event_type, timestamp, ...(rating ? { rating } : {}),
+      movie_id: movie.movie_id,
+      event_type,
+      timestamp,
+      ...(rating && { rating }),
     }));
   }
 }

@@ -1,4 +1,4 @@
-"""One Chromium for all browser tests; for each test a fake service and a page that is watched."""
+"""One Chromium and one service for the browser tests of a process; each test has its own application."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -7,17 +7,10 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.support.awkward import serve_with_titles
 from tests.support.browser import Watched, chromium
-from tests.support.fake_api import FakeServer, FakeService
+from tests.support.page_service import PageService
 from tests.support.trained_service import Service, Trained, service_of, train_once
 
-AWKWARD_TITLES = {
-    550: """Fight 'Club' <img src=x onerror="window.__xss=1"> & "more\"""",
-    13: "Forrest 🏃‍♂️ Gump 🍫",
-    27205: "بداية: رحلة في الحلم",
-}
-"""By the id of a film of the sample, a title that a careless page would break on."""
 DESKTOP = {"width": 1100, "height": 760}
 PHONE = {"width": 360, "height": 740}
 
@@ -30,13 +23,6 @@ def browser() -> Iterator[Browser]:
         yield started
 
 
-@pytest.fixture(scope="package")
-def shared_server() -> Iterator[FakeServer]:
-    with FakeServer() as running:
-        running.cache = "max-age=3600"
-        yield running
-
-
 @pytest.fixture(scope="session")
 def trained_sample() -> Trained:
     """A model of the built-in sample, made once."""
@@ -45,33 +31,34 @@ def trained_sample() -> Trained:
 
 @pytest.fixture(scope="package")
 def sample_service(trained_sample: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A running service on it, with a few awkward titles."""
+    """`movierank serve` in a process of its own, for tests that kill or halt it."""
     with service_of(trained_sample, tmp_path_factory.mktemp("service") / "home") as service:
-        serve_with_titles(service, AWKWARD_TITLES)
+        service.start()
         yield service
 
 
-@pytest.fixture
-def server(shared_server: FakeServer) -> FakeServer:
-    """The fake as nobody has touched it yet."""
-    shared_server.start_afresh()
-    return shared_server
+@pytest.fixture(scope="package")
+def page_service(trained_sample: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageService]:
+    with PageService(trained_sample, tmp_path_factory.mktemp("page-service")) as running:
+        yield running
 
 
 @pytest.fixture
-def service(server: FakeServer) -> FakeService:
-    return server.service
+def service(page_service: PageService) -> PageService:
+    """The service without events and without faults."""
+    page_service.start_afresh()
+    return page_service
 
 
 @pytest.fixture
 def allowed() -> list[str]:
-    """A test adds what its page is expected to complain of."""
+    """A test adds the messages that it expects in the browser's console."""
     return []
 
 
 @pytest.fixture(scope="package")
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """What tests share that ask for nothing special: the cache, but no storage (see `open_page`)."""
+    """A browser context for all tests without special wishes: they share its cache, but not its storage."""
     opened = browser.new_context(viewport=DESKTOP, locale="en-GB", reduced_motion="reduce")
     yield opened
     opened.close()
@@ -79,32 +66,32 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def open_page(
-    browser: Browser, context: BrowserContext, server: FakeServer, allowed: list[str]
+    browser: Browser, context: BrowserContext, service: PageService, allowed: list[str]
 ) -> Iterator[OpenPage]:
-    """Opens an address below the service; keywords make a context of its own (viewport, colour scheme, …)."""
+    """Opens an address of the service; keywords make a context of its own (viewport, colour scheme, …)."""
     watched: list[Watched] = []
     own: list[BrowserContext] = []
 
     def open_(path: str = "", wait: bool = True, **options: Any) -> Page:
-        place = context
+        chosen = context
         if options:
-            place = browser.new_context(
+            chosen = browser.new_context(
                 **({"viewport": DESKTOP, "locale": "en-GB", "reduced_motion": "reduce"} | options)
             )
-            own.append(place)
-        page = place.new_page()
-        watched.append(Watched(page, urlsplit(server.url).netloc))
-        page.goto(server.url + path)
+            own.append(chosen)
+        page = chosen.new_page()
+        watched.append(Watched(page, urlsplit(service.url).netloc))
+        page.goto(service.url + path)
         if wait:
             page.wait_for_selector("main > * h1:not(:empty)")
         return page
 
     yield open_
-    for place in own:
-        place.close()
+    for each in own:
+        each.close()
     for page in context.pages:
         page.evaluate("localStorage.clear()")
         page.close()
-    for each in watched:
-        each.expected = tuple(allowed)
-        each.check()
+    for each_page in watched:
+        each_page.expected = tuple(allowed)
+        each_page.check()

@@ -1,4 +1,4 @@
-"""axe-core finds nothing serious: in every view, in both themes, on a desktop and a phone, in every state."""
+"""axe-core finds nothing serious, in every view and state, in both themes, on a desktop and a phone."""
 
 import re
 
@@ -7,7 +7,8 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import DESKTOP, PHONE, OpenPage
 from tests.support.axe import axe_source, serious_violations
-from tests.support.fake_api import FakeService
+from tests.support.page_service import PageService
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.browser
 
@@ -33,10 +34,11 @@ def _axe() -> None:
     ("window", "theme"), [(DESKTOP, "light"), (PHONE, "dark")], ids=["desktop-light", "phone-dark"]
 )
 def test_no_view_has_a_serious_violation(
-    open_page: OpenPage, service: FakeService, window: dict[str, int], theme: str
+    open_page: OpenPage, service: PageService, window: dict[str, int], theme: str
 ) -> None:
-    service.challenger = "4"
-    service.links = {"mlflow": "http://box:5000/", "dagster": "http://box:3000/"}
+    service.start_afresh(serve_challenger=True, mlflow_url="http://box:5000/", dagster_url="http://box:3000/")
+    service.release("4", as_challenger=True)
+    wait_for(lambda: service.ask("/model")["challenger"], "the challenger")
     page = open_page(VIEWS["list"], viewport=window, color_scheme=theme)
     found = {}
     for name, path in VIEWS.items():
@@ -56,7 +58,7 @@ def open_everything(page: Page) -> None:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_no_state_has_a_serious_violation(
-    open_page: OpenPage, service: FakeService, allowed: list[str], theme: str
+    open_page: OpenPage, service: PageService, allowed: list[str], theme: str
 ) -> None:
     allowed.append("Failed to load resource")
     page = open_page("?user=42", color_scheme=theme)
@@ -68,8 +70,12 @@ def test_no_state_has_a_serious_violation(
     panel.get_by_role("combobox").fill("4")
     panel.get_by_role("option").first.wait_for()
     assert serious_violations(page) == []
-    for mode in ("no_model", "error", "down"):
-        service.mode = mode
+    for fault in ("error", "down"):
+        service.set_fault(fault)
         page.reload()
         page.get_by_role("alert").wait_for()
-        assert serious_violations(page) == [], mode
+        assert serious_violations(page) == [], fault
+    service.start_afresh(version=None)
+    page.reload()
+    expect(page.get_by_role("alert")).to_contain_text("movierank demo")
+    assert serious_violations(page) == []

@@ -1,4 +1,4 @@
-"""One film: its facts, why it is in the list or why not, and the ways in and out of it."""
+"""The film dialog: facts, why the film is in the list or not, and how it opens and closes."""
 
 import re
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenPage
-from tests.support.fake_api import FakeService
+from tests.support.page_service import PageService
 
 pytestmark = pytest.mark.browser
 
@@ -40,63 +40,70 @@ def test_a_card_opens_the_film_and_escape_goes_back_to_it(open_page: OpenPage) -
     expect(link).to_be_focused()
 
 
-def test_contributions_add_up(open_page: OpenPage, service: FakeService) -> None:
-    best = service.rank({"user_id": 42, "k": 1, "explain": True})["results"][0]
+def test_contributions_add_up(open_page: OpenPage, service: PageService) -> None:
+    best = service.rank(user_id=42, k=1, explain=True)[0]
     page = open_page(f"?user=42&movie={best['movie_id']}")
     film = page.get_by_role("dialog")
     expect(film.get_by_role("heading", name="Why this?")).to_be_visible()
     expect(film.get_by_text("Number 1 in the list")).to_be_visible()
+    check_bars(page, service, best)
+
+
+def check_bars(page: Page, service: PageService, film: dict[str, Any]) -> None:
+    """The dialog shows every contribution that is not very small, and their sum."""
     bars = bars_of(page)
-    total = bars.pop("Sum")
-    assert total == pytest.approx(sum(bars.values()), abs=0.02)
-    assert total == pytest.approx(best["raw_score"], abs=0.01)
-    assert bars["Where every film starts"] == pytest.approx(-0.2)
+    labels = {family["name"]: family["label"] for family in service.ask("/model")["families"]}
+    contributions = {labels[name]: value for name, value in film["contributions"].items()}
+    assert bars.pop("Sum") == pytest.approx(film["raw_score"], abs=0.01)
+    assert sum(contributions.values()) == pytest.approx(film["raw_score"], abs=1e-6)
+    assert {name: contributions[name] for name in bars} == pytest.approx(bars, abs=0.006)
+    assert all(abs(contributions[name]) < 0.006 for name in contributions.keys() - bars.keys())
+    assert "Where every film starts" in bars
 
 
-def explained(service: FakeService, movie_id: int, **more: Any) -> dict[str, Any]:
-    answer: dict[str, Any] = service.explain({"user_id": 42, "movie_id": movie_id, "k": 24, **more})
-    return answer
+def explained(service: PageService, movie_id: int, **more: Any) -> dict[str, Any]:
+    return service.explain(user_id=42, movie_id=movie_id, k=24, **more)
 
 
-def test_why_not_is_answered_for_a_film_further_down(open_page: OpenPage, service: FakeService) -> None:
-    film = service.rank({"user_id": 42, "k": 500})["results"][40]
+def test_why_not_is_answered_for_a_film_further_down(open_page: OpenPage, service: PageService) -> None:
+    film = service.rank(user_id=42, k=100)[40]
     page = open_page(f"?user=42&movie={film['movie_id']}")
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_role("heading", name="Why not?")).to_be_visible()
-    n = explained(service, film["movie_id"])["n_candidates"]
+    answer = explained(service, film["movie_id"])
+    n = answer["n_candidates"]
     expect(
         dialog.get_by_text(re.compile(f"It is number 41 of the {n} candidates for User 42.*stops at 24"))
     ).to_be_visible()
-    bars = bars_of(page)
-    assert bars.pop("Sum") == pytest.approx(sum(bars.values()), abs=0.02)
-    dialog.get_by_text("What proposes films").click()
-    row = dialog.get_by_role("row", name=re.compile("Liked together"))
-    expect(row).to_contain_text("number 311")
-    expect(dialog.get_by_role("row", name=re.compile("Similar content"))).to_contain_text("nothing to say")
+    check_bars(page, service, answer)
+    dialog.get_by_text("Candidate sources").click()
+    labels = {source["name"]: source["label"] for source in service.ask("/model")["sources"]}
+    for source in answer["sources"]:
+        row = dialog.get_by_role("row").filter(has_text=labels[source["name"]]).first
+        expect(row).to_contain_text(f"number {source['rank']:,}" if source["rank"] else "no score")
 
 
 def test_why_not_is_answered_for_a_film_that_is_known_or_hidden(
-    open_page: OpenPage, service: FakeService
+    open_page: OpenPage, service: PageService
 ) -> None:
-    seen = service.past(42)[0]["movie_id"]
+    seen = service.ask("/users/42")["history"][-1]["movie_id"]
     page = open_page(f"?user=42&movie={seen}")
     expect(page.get_by_text("It is already in the history")).to_be_visible()
     would = explained(service, seen)
     expect(
         page.get_by_text(f"it would be number {would['would_rank']} of {would['n_candidates']}")
     ).to_be_visible()
-    hidden = service.rank({"user_id": 42, "k": 1})["results"][0]["movie_id"]
-    service.events[42] = [{"event_type": "not_interested", "movie_id": hidden, "timestamp": 2_000_000_000}]
+    hidden = service.rank(user_id=42, k=1)[0]["movie_id"]
+    service.ask("/feedback", {"user_id": 42, "movie_id": hidden, "event_type": "not_interested"})
     page = open_page(f"?user=42&movie={hidden}")
-    expect(page.get_by_text("because you said that it does not interest you")).to_be_visible()
+    expect(page.get_by_text("because you are not interested in it")).to_be_visible()
 
 
-def test_why_not_names_the_settings_that_leave_a_film_out(open_page: OpenPage, service: FakeService) -> None:
-    film = service.rank({"user_id": 42, "k": 1})["results"][0]
+def test_why_not_names_the_settings_that_leave_a_film_out(open_page: OpenPage, service: PageService) -> None:
+    film = service.rank(user_id=42, k=1, filters={"year_min": 1931})[0]
     page = open_page(f"?user=42&to=1930&runtime=1&movie={film['movie_id']}")
     expect(page.get_by_text("Your settings leave it out: the last year and the length.")).to_be_visible()
-    asked = next(body for _, path, body in service.requests if path == "/explain")
-    assert asked == {
+    assert service.bodies("/explain")[0] == {
         "user_id": 42,
         "k": 24,
         "movie_id": film["movie_id"],
@@ -104,13 +111,19 @@ def test_why_not_names_the_settings_that_leave_a_film_out(open_page: OpenPage, s
     }
 
 
-def test_why_not_says_that_too_few_sources_propose_a_film(open_page: OpenPage, service: FakeService) -> None:
-    film = service.rank({"user_id": 42, "k": 500})["results"][50]
-    service.unproposed.add(film["movie_id"])
-    page = open_page(f"?user=42&movie={film['movie_id']}")
-    expect(
-        page.get_by_text("Of the 2 sources that propose films for User 42, 0 propose this one")
-    ).to_be_visible()
+def test_why_not_says_that_too_few_sources_propose_a_film(open_page: OpenPage, service: PageService) -> None:
+    answer = not_a_candidate(service)
+    n = sum(source["proposes"] for source in answer["sources"])
+    page = open_page(f"?user=42&movie={answer['movie']['movie_id']}")
+    of = f"Of the {len(answer['sources'])} sources that propose films for User 42, {n} propose"
+    expect(page.get_by_text(re.compile(f"{of}s? this one"))).to_be_visible()
+
+
+def not_a_candidate(service: PageService) -> dict[str, Any]:
+    """The explanation of the first film that the sources do not propose to user 42."""
+    everything = service.rank(user_id=987_654, k=500)
+    answers = (explained(service, film["movie_id"]) for film in reversed(everything))
+    return next(answer for answer in answers if answer["verdict"] == "not_a_candidate")
 
 
 def test_similar_films_lead_on_and_close_leads_back_to_the_list(open_page: OpenPage) -> None:
@@ -134,7 +147,7 @@ def test_similar_films_lead_on_and_close_leads_back_to_the_list(open_page: OpenP
     expect(page.get_by_role("dialog")).to_be_visible()
 
 
-def test_verdict_and_stars_in_the_film_view_are_sent(open_page: OpenPage, service: FakeService) -> None:
+def test_verdict_and_stars_in_the_film_view_are_sent(open_page: OpenPage, service: PageService) -> None:
     page = open_page("?user=42&movie=550")
     page.get_by_role("article").first.wait_for(state="attached")
     film = page.get_by_role("dialog", name="Fight Club")
@@ -143,8 +156,8 @@ def test_verdict_and_stars_in_the_film_view_are_sent(open_page: OpenPage, servic
     expect(like).to_have_attribute("aria-pressed", "true")
     film.get_by_role("radio", name="4 stars").check()
     expect(page.locator("#announcer")).to_contain_text("Rated Fight Club.")
-    rated = service.events[42][-1]
-    assert (rated["event_type"], rated["rating"]) == ("rating", 4)
+    rated = service.events(42)[-1]
+    assert (rated["event_type"], rated["value"]) == ("rating", 4)
     film.get_by_role("button", name="Undo: Fight Club").click()
     expect(film.get_by_role("button", name="Undo: Fight Club")).to_have_count(0)
 

@@ -1,15 +1,19 @@
-"""The list of a user: found, shown, moved by every click, tuned, and kept in the address."""
+"""The list of a user: how it is found, shown, changed by clicks and settings, and kept in the address."""
 
 import re
+import urllib.error
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenPage
 from tests.support.browser import match_of, titles_of
-from tests.support.fake_api import N_USERS, FakeService, n_votes
+from tests.support.page_service import PageService
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.browser
+
+BECAUSE = "because_you_liked:"
 
 
 def cards(page: Page) -> Page:
@@ -23,7 +27,7 @@ def test_a_user_is_found_by_number_and_gets_cards(open_page: OpenPage) -> None:
     page.get_by_role("button", name="Change who is watching, now Visitor").click()
     field = page.get_by_role("dialog", name="Who is watching?").get_by_role("combobox")
     field.fill("42")
-    expect(page.get_by_role("option", name=re.compile("User 42"))).to_be_visible()
+    expect(page.get_by_role("option", name=re.compile(r"^User 42\b"))).to_be_visible()
     field.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("For user 42")
     cards(page)
@@ -38,19 +42,20 @@ def test_somebody_at_random_is_one_click_away(open_page: OpenPage) -> None:
     cards(page)
 
 
-def test_a_card_says_what_and_how_well_and_why(open_page: OpenPage, service: FakeService) -> None:
+def test_a_card_shows_title_match_and_reason(open_page: OpenPage, service: PageService) -> None:
     page = cards(open_page("?user=42"))
-    best = service.rank({"user_id": 42, "k": 24})["results"][1]
+    others = service.rank(user_id=42, k=24)[1:]  # The first card lists all its reasons instead.
+    best = next(film for film in others if film["reasons"] and film["reasons"][0].startswith(BECAUSE))
     card = page.get_by_role("article", name=best["title"], exact=True)
-    expect(card.get_by_text(", ".join(best["genres"]))).to_be_visible()
+    expect(card.get_by_text(", ".join(best["genres"][:3]))).to_be_visible()
     assert match_of(card.locator(".match").inner_text()) == round(best["score"] * 100)
-    liked_id = int(best["reasons"][0].split(":")[1])
-    expect(card.get_by_text(f"Because you liked {service.films[liked_id].title}").first).to_be_visible()
+    liked = service.ask(f"/movie/{best['reasons'][0].removeprefix(BECAUSE)}")
+    expect(card.get_by_text(f"Because you liked {liked['title']}").first).to_be_visible()
 
 
 def test_other_reasons_are_shown_on_demand_and_hidden_by_escape(open_page: OpenPage) -> None:
     page = cards(open_page("?user=42"))
-    card = page.get_by_role("article").nth(1)
+    card = page.get_by_role("article").filter(has=page.get_by_role("button", name="more reason")).first
     more = card.get_by_role("button", name=re.compile("more reason"))
     expect(more).to_have_attribute("aria-expanded", "false")
     more.click()
@@ -61,7 +66,7 @@ def test_other_reasons_are_shown_on_demand_and_hidden_by_escape(open_page: OpenP
     expect(more).to_have_attribute("aria-expanded", "false")
 
 
-def test_a_like_is_sent_moves_the_list_and_says_so(open_page: OpenPage, service: FakeService) -> None:
+def test_a_like_is_sent_moves_the_list_and_says_so(open_page: OpenPage, service: PageService) -> None:
     page = cards(open_page("?user=42"))
     before = titles_of(page)
     title = before[2]
@@ -69,16 +74,16 @@ def test_a_like_is_sent_moves_the_list_and_says_so(open_page: OpenPage, service:
     undo = page.get_by_role("button", name=f"Undo: {title}", exact=True)
     expect(undo.first).to_be_visible()
     expect(page.locator("#announcer")).to_contain_text(f"Liked {title}. List updated.")
-    sent = [body for method, path, body in service.requests if path == "/feedback"]
+    sent = service.bodies("/feedback")
     assert [(event["user_id"], event["event_type"]) for event in sent] == [(42, "like")]
-    assert sent[0]["request_id"].startswith("request-")
+    assert [event["request_id"] for event in service.events(42)] == [sent[0]["request_id"]]
     after = titles_of(page)
     assert after != before
-    assert after[2] == title, "what was just said stays where it was, with its undo"
+    assert after[2] == title, "the film with a verdict stays in its place, with its undo button"
     assert page.locator(".moved:visible").count() > 0
 
 
-def test_undo_on_the_card_brings_the_list_back(open_page: OpenPage, service: FakeService) -> None:
+def test_undo_on_the_card_brings_the_list_back(open_page: OpenPage, service: PageService) -> None:
     page = cards(open_page("?user=42"))
     before = titles_of(page)
     page.get_by_role("button", name=f"Dislike {before[1]}", exact=True).click()
@@ -86,7 +91,7 @@ def test_undo_on_the_card_brings_the_list_back(open_page: OpenPage, service: Fak
     page.get_by_role("article", name=before[1], exact=True).get_by_role("button", name="Undo").click()
     expect(page.locator("#announcer")).to_contain_text(f"Undone: {before[1]}.")
     assert titles_of(page) == before
-    assert service.events[42][-1]["event_type"] == "undo"
+    assert service.events(42)[-1]["event_type"] == "undo"
 
 
 @pytest.mark.parametrize(
@@ -94,14 +99,15 @@ def test_undo_on_the_card_brings_the_list_back(open_page: OpenPage, service: Fak
     [("Not interested in", "not_interested", "Hidden"), ("Seen", "seen", "Seen")],
 )
 def test_hidden_and_seen_films_leave_with_the_next_click(
-    open_page: OpenPage, service: FakeService, button: str, event_type: str, stamp: str
+    open_page: OpenPage, service: PageService, button: str, event_type: str, stamp: str
 ) -> None:
     page = cards(open_page("?user=42"))
     first, second = titles_of(page)[1:3]
     page.get_by_role("button", name=f"{button} {first}", exact=True).click()
     card = page.get_by_role("article", name=first, exact=True)
     expect(card.get_by_text(stamp, exact=True)).to_be_visible()
-    assert service.events[42][-1]["event_type"] == event_type
+    wait_for(lambda: service.events(42), "the event")
+    assert service.events(42)[-1]["event_type"] == event_type
     page.get_by_role("button", name=f"Like {second}", exact=True).click()
     expect(card).to_have_count(0)
     recent = page.get_by_role("region", name="Just now")
@@ -119,7 +125,7 @@ def test_the_strip_of_undo_buttons_outlives_a_reload(open_page: OpenPage) -> Non
     expect(strip.get_by_role("button", name=f"Undo: {title}")).to_be_visible()
 
 
-def test_knobs_filter_the_list_and_live_in_the_address(open_page: OpenPage, service: FakeService) -> None:
+def test_knobs_filter_the_list_and_live_in_the_address(open_page: OpenPage, service: PageService) -> None:
     page = cards(open_page("?user=42"))
     page.locator("summary", has_text="Tune the list").click()
     page.get_by_role("checkbox", name="Crime").check()
@@ -128,13 +134,9 @@ def test_knobs_filter_the_list_and_live_in_the_address(open_page: OpenPage, serv
     page.get_by_role("spinbutton", name="From year").press("Tab")
     page.wait_for_url(re.compile("from=1990"))
     assert "genres=Crime" in page.url
-    expect(page.get_by_role("article")).to_have_count(
-        len(
-            service.rank({"user_id": 42, "k": 24, "filters": {"genres_any": ["Crime"], "year_min": 1990}})[
-                "results"
-            ]
-        )
-    )
+    expected = service.rank(user_id=42, k=24, filters={"genres_any": ["Crime"], "year_min": 1990})
+    expect(page.get_by_role("article")).to_have_count(len(expected))
+    assert titles_of(page) == [film["title"] for film in expected]
     page.reload()
     expect(page.locator("summary")).to_contain_text("2 settings")
     page.go_back()
@@ -142,25 +144,25 @@ def test_knobs_filter_the_list_and_live_in_the_address(open_page: OpenPage, serv
     expect(page.get_by_role("article")).to_have_count(24)
 
 
-def test_how_many_and_variety_reach_the_service(open_page: OpenPage, service: FakeService) -> None:
+def test_how_many_and_variety_reach_the_service(open_page: OpenPage, service: PageService) -> None:
     page = cards(open_page("?user=42&k=12&variety=0.5&runtime=120&language=en"))
     expect(page.get_by_role("article")).to_have_count(12)
-    body = next(body for _, path, body in service.requests if path == "/rank")
+    body = service.bodies("/rank")[0]
     assert (body["k"], body["diversity"]) == (12, 0.5)
     assert body["filters"] == {"runtime_max": 120, "languages": ["en"]}
 
 
-def test_nonsense_in_the_address_counts_as_not_set(open_page: OpenPage, service: FakeService) -> None:
+def test_nonsense_in_the_address_counts_as_not_set(open_page: OpenPage, service: PageService) -> None:
     page = cards(open_page("?user=42&k=-3&from=abc&variety=7&language=%3Cb%3E&view=nowhere&movie=x"))
     expect(page.get_by_role("article")).to_have_count(24)
-    body = next(body for _, path, body in service.requests if path == "/rank")
+    body = service.bodies("/rank")[0]
     assert body == {"user_id": 42, "k": 24, "diversity": 1}
 
 
 def test_an_unknown_user_is_a_newcomer(open_page: OpenPage, allowed: list[str]) -> None:
     allowed.append("404")
     page = cards(open_page("?user=99999"))
-    expect(page.get_by_text("User 99999 is new here: these are what most people like.")).to_be_visible()
+    expect(page.get_by_text("User 99999 is new here. These are films that most people like.")).to_be_visible()
     page.get_by_role("link", name="History").click()
     expect(page.get_by_text("There is no history yet.")).to_be_visible()
 
@@ -173,30 +175,26 @@ def test_rows_below_the_list_load_when_scrolled_to(open_page: OpenPage) -> None:
     expect(row.get_by_role("link").first).to_be_visible()
 
 
-def test_the_long_tail_is_what_few_people_have_seen(open_page: OpenPage, service: FakeService) -> None:
+def test_the_long_tail_is_what_few_people_have_seen(open_page: OpenPage, service: PageService) -> None:
     page = cards(open_page("?user=42"))
     page.locator("mr-rows").scroll_into_view_if_needed()
     page.mouse.wheel(0, 6000)
     row = page.get_by_role("region", name="From the long tail")
     row.get_by_role("link").first.wait_for()
-    most = max(5, round(0.02 * N_USERS))
-    asked = [
-        body["filters"]["max_votes"]
-        for _, path, body in service.requests
-        if path == "/rank" and "filters" in body and "max_votes" in body["filters"]
-    ]
-    assert asked == [most]
-    shown = [
-        service.films[int(link.get_attribute("data-movie") or 0)] for link in row.get_by_role("link").all()
-    ]
+    n_most = max(5, round(0.02 * service.ask("/model")["n_users"]))
+    filters = [body.get("filters") or {} for body in service.bodies("/rank")]
+    assert [given["max_votes"] for given in filters if "max_votes" in given] == [n_most]
+    shown = [int(link.get_attribute("data-movie") or 0) for link in row.get_by_role("link").all()]
     assert shown
-    assert all(n_votes(film) <= most for film in shown)
-    assert not {film.title for film in shown} & set(titles_of(page))
+    tail = service.rank(user_id=42, k=500, filters={"max_votes": n_most})
+    assert set(shown) <= {film["movie_id"] for film in tail}
+    titles = {film["title"] for film in tail if film["movie_id"] in shown}
+    assert not titles & set(titles_of(page))
 
 
-def test_history_and_tastes_of_a_user(open_page: OpenPage, service: FakeService) -> None:
+def test_history_and_tastes_of_a_user(open_page: OpenPage, service: PageService) -> None:
     page = open_page("?user=42&view=profile")
-    user = service.user(42)
+    user = service.ask("/users/42")
     expect(page.get_by_role("heading", name="Tastes by genre")).to_be_visible()
     row = page.get_by_role("row", name=user["genres"][0]["name"])
     expect(row).to_contain_text(f"{user['genres'][0]['n_movies']} films")
@@ -204,16 +202,18 @@ def test_history_and_tastes_of_a_user(open_page: OpenPage, service: FakeService)
     expect(page.get_by_role("link", name=re.compile(re.escape(title)))).to_be_visible()
 
 
-def test_forgetting_a_user_asks_first(open_page: OpenPage, service: FakeService) -> None:
+def test_forgetting_a_user_asks_first(open_page: OpenPage, service: PageService) -> None:
     page = open_page("?user=42&view=profile")
     page.get_by_role("button", name="Forget me").click()
     ask = page.get_by_role("dialog", name="Forget me")
     ask.get_by_role("button", name="Keep").click()
-    assert service.forgotten == set()
+    assert service.ask("/users/42")["n_events"] > 0
     page.get_by_role("button", name="Forget me").click()
     ask.get_by_role("button", name="Forget", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Which films do you love?")
-    assert service.forgotten == {42}
+    assert [request.path for request in service.requests if request.method == "DELETE"] == ["/users/42"]
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        service.ask("/users/42")
 
 
 def test_two_settings_are_compared_side_by_side(open_page: OpenPage) -> None:
@@ -226,9 +226,11 @@ def test_two_settings_are_compared_side_by_side(open_page: OpenPage) -> None:
 
 
 def test_two_versions_are_compared_where_there_is_a_challenger(
-    open_page: OpenPage, service: FakeService
+    open_page: OpenPage, service: PageService
 ) -> None:
-    service.challenger = "4"
+    service.start_afresh(serve_challenger=True)
+    service.release("4", as_challenger=True)
+    wait_for(lambda: service.ask("/model")["challenger"], "the challenger")
     page = open_page("?user=42&view=compare&from=1960")
     page.get_by_role("link", name="Two versions").click()
     right = page.get_by_role("region", name="Version 4, the challenger")
@@ -236,15 +238,14 @@ def test_two_versions_are_compared_where_there_is_a_challenger(
     expect(page.get_by_role("region", name="Version 3, in production").get_by_role("listitem")).to_have_count(
         20
     )
-    bodies = [body for _, path, body in service.requests if path == "/rank"][-2:]
-    bodies.sort(key=lambda body: body.get("version") or "")  # They are asked at the same time.
+    bodies = service.bodies("/rank")[-2:]
+    bodies.sort(key=lambda body: body.get("version") or "")  # They are sent at the same time.
     assert [body.get("version") for body in bodies] == [None, "challenger"]
     assert [body["filters"] for body in bodies] == [{"year_min": 1960}] * 2
-    first, second = ([film["movie_id"] for film in service.rank(body)["results"]] for body in bodies)
+    first, second = ([film["movie_id"] for film in service.rank(**body)] for body in bodies)
     moved = sum(first.index(film) != second.index(film) for film in set(first) & set(second))
-    expect(
-        page.get_by_text(f"{len(set(first) & set(second))} of 20 films in both, {moved} moved")
-    ).to_be_visible()
+    said = f"{moved} moved" if moved else "in the same order"
+    expect(page.get_by_text(f"{len(set(first) & set(second))} of 20 films in both, {said}")).to_be_visible()
     expect(right.locator(".moved")).to_have_count(moved + len(set(second) - set(first)))
     expect(page).to_have_url(re.compile("against=challenger"))
     page.get_by_role("link", name="Two settings").click()
@@ -278,8 +279,8 @@ def test_the_page_says_that_ratings_are_simulated(open_page: OpenPage) -> None:
     expect(foot).to_contain_text("Harper")
 
 
-def test_real_ratings_are_not_called_simulated(open_page: OpenPage, service: FakeService) -> None:
-    service.simulated = False
+def test_real_ratings_are_not_called_simulated(open_page: OpenPage, service: PageService) -> None:
+    service.start_afresh(manifest={"dataset": "ml-latest-small", "ratings_are_simulated": False})
     page = open_page("?user=42")
     expect(page.get_by_role("contentinfo")).to_contain_text("Ratings from ml-latest-small.")
     expect(page.get_by_text("simulated")).to_have_count(0)

@@ -1,7 +1,7 @@
-"""The page on the real service with a model trained on real data, looked at and photographed.
+"""The page on `movierank serve` with a trained model, with screenshots.
 
-Once for the built-in sample and once for MovieLens ml-latest-small; or for any running service, whose address
-is in MOVIERANK_BROWSER_URL. The photographs lie in `screenshots/`, or in MOVIERANK_SCREENSHOTS.
+The data are the built-in sample and, in the heavy variant, MovieLens ml-latest-small. MOVIERANK_BROWSER_URL
+names another running service to test. The screenshots are in `screenshots/`, or in MOVIERANK_SCREENSHOTS.
 """
 
 import os
@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser import Watched, match_of, overflow_of, titles_of
 from tests.support.data import test_data
-from tests.support.trained_service import ask, service_of, train
+from tests.support.trained_service import ask, service_of, train_once
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -38,7 +38,10 @@ class RealService:
     """What `GET /model` answers."""
 
 
-@pytest.fixture(scope="module", params=["given"] if GIVEN_URL else ["sample", "ml-latest-small"])
+@pytest.fixture(
+    scope="module",
+    params=["given"] if GIVEN_URL else ["sample", pytest.param("ml-latest-small", marks=pytest.mark.heavy)],
+)
 def real_service(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RealService]:
@@ -51,7 +54,7 @@ def real_service(
         folder = test_data("ml-latest-small")
         facts = folder.parent / "tmdb" / "movies_metadata.parquet"
         enriched = ["--tmdb-file", str(facts)] if facts.exists() else []
-        trained = train(tmp_path_factory.mktemp(request.param), "--data-dir", str(folder), *enriched)
+        trained = train_once("trained-ml-latest-small", "--data-dir", str(folder), *enriched)
     with service_of(trained, tmp_path_factory.mktemp("service") / "home") as service:
         service.start()
         yield look_at(request.param, service.url)

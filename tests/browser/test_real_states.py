@@ -1,6 +1,5 @@
-"""The page on a real service that is killed, halted or without a model; two tabs, links, very many clicks."""
+"""The page on a service in its own process: killed, halted, without a model; two tabs, links, many clicks."""
 
-import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -11,17 +10,13 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.conftest import AWKWARD_TITLES, DESKTOP
+from tests.browser.conftest import DESKTOP
 from tests.support.browser import Watched, titles_of
 from tests.support.trained_service import Service, Trained, ask, service_of
 from tests.support.waiting import wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-RECOVERY_MS = 40_000
-"""The service needs some seconds to start, and the page asks every few."""
-N_LIKES = int(os.environ.get("MOVIERANK_TEST_LIKES", "250"))
-"""A leak grows with every one; a thousand take a minute and a half."""
 
 CLICKS = """async (n) => {
   const said = document.getElementById('announcer');
@@ -84,9 +79,9 @@ def test_a_killed_service_is_said_and_the_page_goes_on_when_it_is_back(
     card = page.get_by_role("article", name=title, exact=True)
     expect(card.get_by_text("Not saved")).to_be_visible()
     expect(page.get_by_role("status").filter(has_text="The service cannot be reached")).to_be_visible()
-    assert len(titles_of(page)) == 24, "what was there stays"
+    assert len(titles_of(page)) == 24, "the old list stays"
     sample_service.start()
-    expect(card.get_by_text("Liked", exact=True)).to_be_visible(timeout=RECOVERY_MS)
+    expect(card.get_by_text("Liked", exact=True)).to_be_visible()
     expect(page.get_by_text("cannot be reached")).to_have_count(0)
     wait_for(lambda: likes_of(sample_service, user_ids[0]) == [title], what="the like in the history, once")
 
@@ -101,7 +96,7 @@ def test_a_view_whose_code_cannot_be_fetched_comes_when_the_service_is_back(
     expect(page.get_by_role("heading", name="The service cannot be reached")).to_be_visible()
     sample_service.start()
     pick = page.locator(".picks").get_by_role("button", pressed=False).first
-    expect(pick).to_be_visible(timeout=RECOVERY_MS)
+    expect(pick).to_be_visible()
 
 
 def test_a_halted_service_is_said_to_be_slow_and_its_answer_is_shown(
@@ -133,11 +128,11 @@ def test_without_a_model_the_page_names_the_command_and_goes_on_when_there_is_on
         watched = Watched(page, urlsplit(service.url).netloc, expected=("Failed to load resource",))
         page.goto(f"{service.url}?user=12")
         notice = page.get_by_role("alert")
-        expect(notice.get_by_role("heading", name="There is no model to ask yet")).to_be_visible()
+        expect(notice.get_by_role("heading", name="There is no model yet")).to_be_visible()
         expect(notice.get_by_text("movierank demo", exact=True)).to_be_visible()
         shutil.copy(trained_sample.root / "mlruns" / "mlflow.db", store)
         articles = page.get_by_role("list", name="Recommendations").get_by_role("article")
-        expect(articles).to_have_count(24, timeout=RECOVERY_MS)
+        expect(articles).to_have_count(24)
         expect(notice).to_have_count(0)
         watched.check()
         page.close()
@@ -206,36 +201,19 @@ def test_what_is_said_in_one_tab_moves_the_list_in_the_other(
     expect(one.get_by_role("article", name=second, exact=True)).to_have_count(0)
 
 
-@pytest.mark.parametrize("movie_id", AWKWARD_TITLES)
-def test_awkward_titles_are_only_text(tab: OpenTab, user_ids: list[int], movie_id: int) -> None:
-    title = AWKWARD_TITLES[movie_id]
-    page = tab(f"?user={user_ids[5]}&movie={movie_id}")
-    film = page.get_by_role("dialog", name=title, exact=True)
-    expect(film.get_by_role("heading", name=title, level=2, exact=True)).to_be_visible()
-    film.get_by_role("button", name="Like", exact=True).click()
-    expect(page.locator("#announcer")).to_contain_text(title)
-    film.get_by_role("button", name="Close").click()
-    page.get_by_role("combobox", name="Find a film").fill(title[:7])
-    expect(page.get_by_role("option").filter(has_text=title)).to_be_visible()
-    page.goto(page.url.partition("?")[0] + f"?user={user_ids[5]}&view=profile")
-    expect(page.get_by_role("link").filter(has_text=title).first).to_be_visible()
-    assert page.evaluate("window.__xss") is None
-    assert page.locator("main img[src=x]").count() == 0
-
-
-def test_very_many_likes_leave_nothing_behind(
-    tab: OpenTab, sample_service: Service, user_ids: list[int]
+@pytest.mark.parametrize("n_likes", [100, pytest.param(1000, marks=pytest.mark.heavy)])
+def test_many_likes_leave_nothing_behind(
+    tab: OpenTab, sample_service: Service, user_ids: list[int], n_likes: int
 ) -> None:
     user_id = user_ids[6]
     page = tab(f"?user={user_id}")
-    page.set_default_timeout(120_000)
     listed(page)
     liked = ask(sample_service.url, f"/users/{user_id}")["n_likes"]
     page.evaluate(CLICKS, 20)
     before = counted(page)
-    page.evaluate(CLICKS, N_LIKES - 20)
+    page.evaluate(CLICKS, n_likes - 20)
     after = counted(page)
-    assert ask(sample_service.url, f"/users/{user_id}")["n_likes"] == liked + N_LIKES
+    assert ask(sample_service.url, f"/users/{user_id}")["n_likes"] == liked + n_likes
     assert after["JSEventListeners"] <= before["JSEventListeners"] + 20
     assert after["Nodes"] <= before["Nodes"] + 600, "about a card, that is being shown"
     assert after["JSHeapUsedSize"] <= before["JSHeapUsedSize"] + 8_000_000

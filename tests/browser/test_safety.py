@@ -1,48 +1,93 @@
-"""Text stays text, nobody else is asked for anything, and a missing picture is not missed."""
+"""Text stays text, and a film without a picture has a drawn poster."""
 
 import re
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import PHONE, OpenPage
 from tests.support.browser import overflow_of
-from tests.support.fake_api import FakeService
-from tests.support.fake_films import AWKWARD_FILMS
+from tests.support.page_service import Json, PageService
 
 pytestmark = pytest.mark.browser
 
+AWKWARD_FILMS: list[Json] = [
+    {
+        "title": "<img src=x onerror=\"window.__xss=1\"> & 'Sons'",
+        "genres": ["Comedy", "<b>Bold</b>"],
+        "directors": ['A "Quoted" <i>Director</i>'],
+    },
+    {
+        "title": "وداعا جولي 🎬 (Goodbye Julia)",
+        "original_title": "بداية: رحلة في الحلم",
+        "original_language": "ar",
+        "directors": ["محمد كردفاني"],
+    },
+    {
+        "title": "”quotes” & ‘more’ 👩‍🚀🚀",
+        "original_language": "xx",
+        "runtime_minutes": None,
+        "directors": None,
+        "release_year": None,
+    },
+    {"title": "Donaudampfschifffahrtselektrizitätenhauptbetriebswerk", "genres": None, "overview": None},
+]
+"""Facts that break a page which does not escape, isolate text direction, wrap or allow for missing values."""
 PIXEL = (
     b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x02\x00\x00\x00\x90wS\xde"
     b"\x00\x00\x00\x0cIDATx\x9cc\xf8\xcf\xc0\x00\x00\x03\x01\x01\x00\xc9\xfe\x92\xef\x00\x00\x00\x00IEND\xaeB`\x82"
 )
 
 
-@pytest.mark.parametrize("path", ["?user=42&k=100", "?view=start", "?user=42&view=compare"])
-def test_titles_with_markup_quotes_emoji_and_arabic_are_only_text(
-    open_page: OpenPage, service: FakeService, path: str
-) -> None:
-    service.add_awkward_films()
-    service.films = {film.movie_id: film for film in AWKWARD_FILMS} | dict(list(service.films.items())[4:20])
-    page = open_page(path, viewport={"width": 360, "height": 740})
+@pytest.fixture
+def awkward(service: PageService) -> list[int]:
+    """The first films of the list of user 42 and of a newcomer become awkward; the ids of the former."""
+    lists = [service.rank(user_id=42, k=4), service.rank(history=[], k=24)]
+    mine, others = ([film["movie_id"] for film in films] for films in lists)
+    others = [movie_id for movie_id in others if movie_id not in mine][:4]
+    films = dict(zip(mine, AWKWARD_FILMS, strict=True)) | dict(zip(others, AWKWARD_FILMS, strict=True))
+    service.start_afresh(films=films)
+    return mine
+
+
+@pytest.mark.usefixtures("awkward")
+@pytest.mark.parametrize("path", ["?user=42", "?view=start", "?user=42&view=compare"])
+def test_titles_with_markup_quotes_emoji_and_arabic_are_only_text(open_page: OpenPage, path: str) -> None:
+    page = open_page(path, viewport=PHONE)
     for film in AWKWARD_FILMS:
-        expect(page.get_by_text(film.title, exact=True).first).to_be_visible()
+        expect(page.get_by_text(film["title"], exact=True).first).to_be_visible()
     assert page.evaluate("window.__xss") is None
     assert page.locator("main img[src=x]").count() == 0
     assert overflow_of(page) == 0
 
 
-@pytest.mark.parametrize("film", AWKWARD_FILMS, ids=["markup", "arabic", "emoji", "no spaces"])
-def test_an_awkward_film_opens_like_any_other(
-    open_page: OpenPage, service: FakeService, film: object
-) -> None:
-    service.add_awkward_films()
-    page = open_page(f"?user=42&movie={film.movie_id}", viewport={"width": 360, "height": 740})
-    dialog = page.get_by_role("dialog", name=film.title, exact=True)
-    expect(dialog.get_by_role("heading", name=film.title, level=2, exact=True)).to_be_visible()
+@pytest.mark.parametrize("place", range(4), ids=["markup", "arabic", "emoji", "no spaces"])
+def test_an_awkward_film_opens_like_any_other(open_page: OpenPage, awkward: list[int], place: int) -> None:
+    title = AWKWARD_FILMS[place]["title"]
+    page = open_page(f"?user=42&movie={awkward[place]}", viewport=PHONE)
+    dialog = page.get_by_role("dialog", name=title, exact=True)
+    expect(dialog.get_by_role("heading", name=title, level=2, exact=True)).to_be_visible()
     page.get_by_role("region", name="Similar films").wait_for()
     assert page.evaluate("window.__xss") is None
     assert dialog.evaluate("dialog => dialog.scrollWidth - dialog.clientWidth") <= 0
+
+
+@pytest.mark.parametrize("place", range(4), ids=["markup", "arabic", "emoji", "no spaces"])
+def test_an_awkward_title_is_only_text_when_it_is_said_found_and_remembered(
+    open_page: OpenPage, awkward: list[int], place: int
+) -> None:
+    title = AWKWARD_FILMS[place]["title"]
+    page = open_page(f"?user=42&movie={awkward[place]}")
+    film = page.get_by_role("dialog", name=title, exact=True)
+    film.get_by_role("button", name="Like", exact=True).click()
+    expect(page.locator("#announcer")).to_contain_text(title)
+    film.get_by_role("button", name="Close").click()
+    page.get_by_role("combobox", name="Find a film").fill(title[:7])
+    expect(page.get_by_role("option").filter(has_text=title).first).to_be_visible()
+    page.goto(page.url.partition("?")[0] + "?user=42&view=profile")
+    expect(page.get_by_role("link").filter(has_text=title).first).to_be_visible()
+    assert page.evaluate("window.__xss") is None
+    assert page.locator("main img[src=x]").count() == 0
 
 
 def test_an_address_cannot_inject_anything(open_page: OpenPage) -> None:
@@ -53,21 +98,21 @@ def test_an_address_cannot_inject_anything(open_page: OpenPage) -> None:
     assert page.evaluate("window.__xss") is None
 
 
-def test_pictures_come_from_tmdb_and_cover_the_drawing(open_page: OpenPage, service: FakeService) -> None:
-    service.posters = True
+def test_pictures_come_from_tmdb_and_cover_the_drawing(open_page: OpenPage, service: PageService) -> None:
+    service.start_afresh(has_posters=True)
     page = open_page("?view=behind")
     page.route("https://image.tmdb.org/**", lambda route: route.fulfill(body=PIXEL, content_type="image/png"))
-    with page.expect_request(re.compile(r"^https://image\.tmdb\.org/t/p/w342/\d+\.jpg$")):
+    with page.expect_request(re.compile(r"^https://image\.tmdb\.org/t/p/w342/[\w-]+\.jpg$")):
         page.goto(page.url.replace("view=behind", "user=42"))
     expect(page.locator(".poster.covered").first).to_be_visible()
     expect(page.locator(".poster.covered .drawn").first).to_be_hidden()
 
 
 def test_without_pictures_every_film_has_a_drawn_poster_and_asking_stops(
-    open_page: OpenPage, service: FakeService, allowed: list[str]
+    open_page: OpenPage, service: PageService, allowed: list[str]
 ) -> None:
     allowed.append("net::ERR_FAILED")
-    service.posters = True
+    service.start_afresh(has_posters=True)
     page = open_page("?user=42")
     expect(page.locator("mr-shelf .poster .drawn svg")).to_have_count(24)
     expect(page.locator("mr-shelf .poster").first.locator(".photo")).to_have_count(0)

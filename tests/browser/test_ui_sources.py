@@ -1,11 +1,11 @@
-"""What holds of the files of the page themselves; no browser needed."""
+"""Rules for the files of the page; these tests need no browser."""
 
 import re
+from pathlib import Path
 
 import pytest
 
-from tests.support.fake_api import UI
-
+UI = Path(__file__).resolve().parents[2] / "ui"
 SCRIPTS = {path: path.read_text() for path in UI.rglob("*.js")}
 STYLES = {path: path.read_text() for path in UI.rglob("*.css")}
 STRINGS = UI / "strings" / "en.js"
@@ -28,6 +28,26 @@ def test_no_text_is_left_over() -> None:
 
 def test_no_text_is_written_twice() -> None:
     assert len(KEYS) == len(set(KEYS))
+
+
+def test_every_export_is_imported_somewhere() -> None:
+    code = {path: text for path, text in SCRIPTS.items() if path != STRINGS}
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("*.py"))
+    unused = []
+    for path, text in code.items():
+        others = tests + "".join(other for file, other in SCRIPTS.items() if file != path)
+        names = re.findall(r"^export (?:const|class) (\w+)", text, re.MULTILINE)
+        elements = set(re.findall(r'customElements\.define\("[^"]+", (\w+)\)', text))
+        unused += [name for name in names if name not in elements and not re.search(rf"\b{name}\b", others)]
+    assert unused == []
+
+
+def test_every_class_with_a_style_is_used() -> None:
+    styles = re.sub(r"/\*.*?\*/", "", "".join(STYLES.values()), flags=re.DOTALL)
+    selectors = re.sub(r"\{[^{}]*\}", " ", styles)
+    code = PAGE + "".join(SCRIPTS.values())
+    classes = set(re.findall(r"\.(-?[a-z][\w-]*)", selectors))
+    assert sorted(name for name in classes if not re.search(rf"(?<![\w-]){name}(?![\w-])", code)) == []
 
 
 def test_markup_is_parsed_in_one_place_only() -> None:

@@ -1,4 +1,4 @@
-"""A visitor: favourites picked, a list that grows from them, kept in this browser and shared by a link."""
+"""A visitor: favourites, the list that follows from them, storage in this browser, shared links."""
 
 import re
 
@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenPage
 from tests.support.browser import titles_of
-from tests.support.fake_api import FakeService
+from tests.support.page_service import PageService
 
 pytestmark = pytest.mark.browser
 
@@ -17,11 +17,11 @@ SO_FAR = "So far, for you"
 def pick_by_typing(page: Page, typed: str, title: str) -> None:
     field = page.get_by_role("combobox", name="Type a title you love")
     field.fill(typed)
-    expect(page.get_by_role("option", name=title)).to_be_visible()
+    expect(page.get_by_role("option", name=re.compile(rf"^{re.escape(title)} \d{{4}} "))).to_be_visible()
     field.press("Enter")
 
 
-def test_favourites_are_typed_and_the_list_grows(open_page: OpenPage, service: FakeService) -> None:
+def test_favourites_are_typed_and_the_list_grows(open_page: OpenPage, service: PageService) -> None:
     page = open_page()
     expect(page.get_by_role("heading", level=1)).to_have_text("Which films do you love?")
     pick_by_typing(page, "spirited", "Spirited Away")
@@ -38,10 +38,10 @@ def test_favourites_are_typed_and_the_list_grows(open_page: OpenPage, service: F
     page.get_by_role("link", name="See my list").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("For you")
     expect(page.get_by_text("From 3 films you told us about")).to_be_visible()
-    history = [body["history"] for _, path, body in service.requests if path == "/rank"][-1]
+    history = service.bodies("/rank")[-1]["history"]
     assert [event["movie_id"] for event in history] == [129, 8392, 128]
     assert {event["event_type"] for event in history} == {"like"}
-    assert not [path for _, path, _ in service.requests if path == "/feedback"], "it stays in the browser"
+    assert service.bodies("/feedback") == [], "it stays in the browser"
 
 
 def test_a_film_of_the_grid_is_picked_and_taken_back(open_page: OpenPage) -> None:

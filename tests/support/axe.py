@@ -1,23 +1,18 @@
-"""axe-core, Deque's accessibility checker (MPL-2.0): fetched once, pinned, used by tests only."""
+"""axe-core, Deque's accessibility checker (MPL-2.0), for tests only; pinned in tests/browser."""
 
-import base64
-import hashlib
 import shutil
 import subprocess
-import tarfile
-import tempfile
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
 from playwright.sync_api import Page
 
-VERSION: Final = "4.14.1"
-INTEGRITY: Final = "FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
-"""SHA-512 of the package, in base64, as the registry states it."""
-FOLDER: Final = Path(__file__).resolve().parents[1] / "browser" / ".axe"
-"""Not under version control."""
+from tests.support.missing import skip_without
+
+FOLDER: Final = Path(__file__).resolve().parents[1] / "browser"
+SCRIPT: Final = FOLDER / "node_modules" / "axe-core" / "axe.min.js"
+"""Not under version control. npm checks its hash when it installs it."""
 SERIOUS: Final = ("serious", "critical")
 
 RUN: Final = """async () => {
@@ -30,40 +25,21 @@ RUN: Final = """async () => {
 
 @cache
 def axe_source() -> str:
-    """The script; skips the test, saying why, where it cannot be had."""
-    package = FOLDER / f"axe-core-{VERSION}.tgz"
-    if not package.is_file():
-        _fetch(package)
-    content = package.read_bytes()
-    found = base64.b64encode(hashlib.sha512(content).digest()).decode()
-    assert found == INTEGRITY, f"{package} is not axe-core {VERSION}: its SHA-512 is {found}; delete it"
-    with tarfile.open(package) as archive:
-        script = archive.extractfile("package/axe.min.js")
-        assert script is not None
-        return script.read().decode()
-
-
-def _fetch(package: Path) -> None:
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("axe-core is fetched with npm, which is not on the path")
-    FOLDER.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
-        try:
-            subprocess.run(
-                [npm, "pack", f"axe-core@{VERSION}", "--silent", "--pack-destination", folder],
-                cwd=folder,
-                check=True,
-                capture_output=True,
-                timeout=60,
+    """The script; skips the test with the reason where npm cannot install it."""
+    if not SCRIPT.is_file():
+        npm = shutil.which("npm")
+        if npm is None:
+            skip_without("npm", "install Node.js; npm installs axe-core, which checks accessibility")
+        done = subprocess.run([npm, "ci", "--silent"], cwd=FOLDER, capture_output=True, text=True)
+        if done.returncode:
+            skip_without(
+                "axe-core", f"run `npm ci` in tests/browser, which said: {done.stderr[-300:].strip()}"
             )
-        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-            pytest.skip(f"npm cannot fetch axe-core {VERSION}: {error}")
-        Path(folder, package.name).rename(package)
+    return SCRIPT.read_text("utf-8")
 
 
 def serious_violations(page: Page) -> list[dict[str, Any]]:
-    """What axe-core calls serious or critical on the page as it is."""
+    """The violations on the page as it is that axe-core calls serious or critical."""
     if not page.evaluate("typeof axe !== 'undefined'"):
         page.evaluate(axe_source())
     found: list[dict[str, Any]] = page.evaluate(RUN)

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 from tests.support.missing import skip_without
+from tests.support.waiting import PATIENCE_MS
 
 ARGUMENTS = (
     "--no-sandbox",
@@ -21,7 +22,6 @@ ARGUMENTS = (
 )
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 POSTER_HOST = "image.tmdb.org"
-PATIENCE_MS = 6000
 
 
 def chromium_path() -> str:
@@ -38,6 +38,7 @@ def chromium() -> Iterator[Browser]:
     """A headless Chromium that talks to nobody on its own."""
     path = chromium_path()
     with sync_playwright() as playwright:
+        expect.set_options(timeout=PATIENCE_MS)
         browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
         try:
             yield browser

@@ -1,42 +1,56 @@
-// <mr-card>: one recommended film: poster, facts, match, reasons, and what the reader says of it.
-import { fill, html, node } from "../../html.js";
-import { icons } from "../../icons.js";
+// @ts-check
+// <mr-card>: one recommended film: poster, facts, match, reasons, buttons. Emits "verdict" and "opened".
+import { closest, fill, find, html, node } from "../../html.js";
+import { iconOf, icons } from "../../icons.js";
 import { number, t } from "../../i18n.js";
-import { reasonText } from "../../reasons.js";
+import { reasonText } from "../../names.js";
 import { href } from "../../route.js";
 import { factsOf, matchOf, turnDials } from "./facts.js";
 import "../poster/poster.js";
 
-export const VERDICTS = ["like", "dislike", "not_interested", "seen"];
+/**
+ * @import { EventType, RankedFilm } from "../../api.js"
+ * @typedef {EventType | "retry"} Act A button of the card.
+ * @typedef {{ type: EventType, failed?: boolean }} Verdict `failed`: it was not saved.
+ * @typedef {{ movie: RankedFilm, act: Act, type: EventType }} VerdictDetail
+ */
+
+export const VERDICTS = /** @type {const} */ (["like", "dislike", "not_interested", "seen"]);
+/** @type {Record<string, Act>} */
 const KEYS = { l: "like", d: "dislike", n: "not_interested", s: "seen", u: "undo" };
 
-class Card extends HTMLElement {
+export class Card extends HTMLElement {
+  /** @type {RankedFilm | null} */
   #film = null;
+  /** @type {Verdict | null} */
   #verdict = null;
+  isListening = false;
 
   connectedCallback() {
-    if (this.listening) return;
-    this.listening = true;
+    if (this.isListening) return;
+    this.isListening = true;
     this.addEventListener("click", (event) => this.#clicked(event));
     this.addEventListener("keydown", (event) => this.#keyed(event));
   }
 
-  // Moving the element within its list must not make it anew.
+  // With this method, moving the card within its list does not disconnect it.
   connectedMoveCallback() {}
 
+  /** A result of `POST /rank`. Setting it again updates the parts that may have changed. */
   get film() {
+    if (!this.#film) throw new Error("the card has no film yet");
     return this.#film;
   }
 
-  /** A result of `POST /rank`; setting it again updates what may have changed. */
   set film(film) {
     if (this.#film?.movie_id !== film.movie_id) this.#build(film);
     this.#film = film;
     for (const link of this.querySelectorAll("a")) link.setAttribute("href", href({ movie: film.movie_id }));
-    turnDials(fill(this.querySelector(".match > span"), matchOf(film.score)));
+    turnDials(fill(find(this, ".match > span"), matchOf(film.score)));
     this.tellReasons();
   }
 
+  /** @param {RankedFilm} film */
   #build(film) {
     const id = `film-${film.movie_id}`;
     fill(
@@ -50,102 +64,145 @@ class Card extends HTMLElement {
           <div class="reason"></div>
         </div>
         <div class="acts" role="group" aria-label="${t("card.verdict", { title: film.title })}">
-          ${VERDICTS.map((type) => html`<button type="button" class="act" data-act="${type}" title="${t(`act.${type}`)}"
-            aria-label="${t(`act.${type}.of`, { title: film.title })}">${icons[type]}</button>`)}
+          ${VERDICTS.map(
+            (type) =>
+              html`<button
+                type="button"
+                class="act"
+                data-act="${type}"
+                title="${t(`act.${type}`)}"
+                aria-label="${t(`act.${type}.of`, { title: film.title })}"
+              >
+                ${icons[type]}
+              </button>`,
+          )}
         </div>
       </article>`,
     );
-    this.querySelector("mr-poster").movie = film;
+    find(this, "mr-poster").movie = film;
   }
 
-  /** Writes the reasons; once more when the title of a film they name has become known. */
+  /** Writes the reasons. Called again when names or titles in them have become known. */
   tellReasons() {
-    const [first, ...rest] = this.#film.reasons ?? [];
-    const title = this.#film.title;
-    const place = this.querySelector(".reason");
-    const text = first ? reasonText(first) : "";
-    const key = [text, ...rest.map(reasonText)].join("\n");
-    if (place.dataset.key === key) return;
-    place.dataset.key = key;
-    const wasOpen = place.querySelector("button")?.getAttribute("aria-expanded") === "true";
+    const { title } = this.film;
+    const reasons = this.film.reasons.map(reasonText);
+    const [first = "", ...more] = reasons;
+    const line = find(this, ".reason");
+    const key = reasons.join("\n");
+    if (line.dataset.key === key) return;
+    line.dataset.key = key;
+    const wasOpen = line.querySelector("button")?.getAttribute("aria-expanded") === "true";
     fill(
-      place,
-      html`<span class="first-reason">${text}</span>${rest.length > 0 &&
-      html`<button type="button" class="more" data-act="more" aria-expanded="${String(wasOpen)}"
-        aria-label="${t("card.moreLabel", { n: rest.length, title })}">${t("card.more", { n: rest.length })}</button>`}
-        <ul class="reasons" aria-label="${t("card.reasons", { title })}" ${wasOpen ? "" : html`hidden`}>${[first, ...rest].filter(Boolean)
-          .map((code) => html`<li>${reasonText(code)}</li>`)}</ul>`,
+      line,
+      html`<span class="first-reason">${first}</span>${
+          more.length > 0 &&
+          html`<button
+            type="button"
+            class="more"
+            data-act="more"
+            aria-expanded="${String(wasOpen)}"
+            aria-label="${t("card.moreLabel", { n: more.length, title })}"
+          >
+            ${t("card.more", { n: more.length })}
+          </button>`
+        }
+        <ul class="reasons" aria-label="${t("card.reasons", { title })}" ${wasOpen ? "" : html`hidden`}>
+          ${reasons.map((reason) => html`<li>${reason}</li>`)}
+        </ul>`,
     );
   }
 
+  /** The verdict of the reader, while the card shows it. */
   get verdict() {
     return this.#verdict;
   }
 
-  /** null, or {type, failed}: what was said of this film and is still to be seen here. */
   set verdict(verdict) {
     const before = this.#verdict;
     this.#verdict = verdict;
     if (before?.type === verdict?.type && before?.failed === verdict?.failed) return;
-    const hadFocus = this.querySelector(".acts").contains(document.activeElement);
+    const hadFocus = find(this, ".acts").contains(document.activeElement);
     this.querySelector(".stamp")?.remove();
     this.querySelector(".said")?.remove();
     this.classList.toggle("stamped", Boolean(verdict));
-    this.querySelector(".acts").hidden = Boolean(verdict);
+    find(this, ".acts").hidden = Boolean(verdict);
     if (verdict) this.#stamp(verdict);
-    if (hadFocus || (before && !verdict && document.activeElement === document.body)) {
-      this.querySelector(verdict ? ".said button" : `[data-act="${before?.type ?? "like"}"]`)?.focus({ preventScroll: true });
-    }
+    const lostFocus = before && !verdict && document.activeElement === document.body;
+    if (!hadFocus && !lostFocus) return;
+    const next = verdict ? ".said button" : `[data-act="${before?.type ?? "like"}"]`;
+    /** @type {HTMLElement | null} */ (this.querySelector(next))?.focus({ preventScroll: true });
   }
 
+  /** @param {Verdict} verdict */
   #stamp({ type, failed }) {
-    const title = this.#film.title;
+    const { title } = this.film;
     const act = failed ? "retry" : "undo";
-    this.querySelector(".card-picture").append(node(html`<span class="stamp ${type}">${icons[type]}</span>`));
-    this.querySelector(".card").append(
-      node(html`<p class="said ${failed ? "failed" : ""}"><span>${t(failed ? "done.failed" : `done.${type}`)}</span>
-        <button type="button" class="act wordy" data-act="${act}" aria-label="${t(`act.${act}.of`, { title })}"
-        >${icons.undo}<span>${t(`act.${act}`)}</span></button></p>`),
+    find(this, ".card-picture").append(node(html`<span class="stamp ${type}">${iconOf(type)}</span>`));
+    find(this, ".card").append(
+      node(
+        html`<p class="said ${failed ? "failed" : ""}">
+          <span>${t(failed ? "done.failed" : `done.${type}`)}</span>
+          <button
+            type="button"
+            class="act wordy"
+            data-act="${act}"
+            aria-label="${t(`act.${act}.of`, { title })}"
+          >
+            ${icons.undo}<span>${t(`act.${act}`)}</span>
+          </button>
+        </p>`,
+      ),
     );
   }
 
-  /** How many places it went up (negative: down), "new", or 0: shown for a while. */
+  /**
+   * How many ranks the film went up (negative: down), or "new"; 0 shows nothing.
+   *
+   * @param {number | "new"} places
+   */
   set moved(places) {
     this.querySelector(".moved")?.remove();
     if (!places) return;
     const way = places === "new" ? "fresh" : places > 0 ? "up" : "down";
-    const text = places === "new" ? t("list.fresh") : `${places > 0 ? "▲" : "▼"} ${number(Math.abs(places))}`;
-    this.querySelector(".match").append(node(html`<span class="moved ${way}" aria-hidden="true">${text}</span>`));
+    const arrow = way === "up" ? "▲" : "▼";
+    const text = places === "new" ? t("list.fresh") : `${arrow} ${number(Math.abs(places))}`;
+    find(this, ".match").append(node(html`<span class="moved ${way}" aria-hidden="true">${text}</span>`));
   }
 
+  /** @param {Event} event */
   #clicked(event) {
-    const act = event.target.closest("[data-act]")?.dataset.act;
-    if (act === "more") {
-      const button = event.target.closest("button");
-      const open = button.getAttribute("aria-expanded") !== "true";
-      button.setAttribute("aria-expanded", String(open));
-      this.querySelector(".reasons").hidden = !open;
-    } else if (act) this.#say(act);
-    else if (event.target.closest("a")) this.#emit("opened");
+    const button = closest(event, "[data-act]");
+    if (button?.dataset.act === "more") {
+      const isOpen = button.getAttribute("aria-expanded") !== "true";
+      button.setAttribute("aria-expanded", String(isOpen));
+      find(this, ".reasons").hidden = !isOpen;
+    } else if (button) this.#say(/** @type {Act} */ (button.dataset.act));
+    else if (closest(event, "a")) this.#emit("opened");
   }
 
+  /** @param {KeyboardEvent} event */
   #keyed(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key === "Escape" && !this.querySelector(".reasons").hidden) {
-      this.querySelector(".more")?.click();
+    if (event.key === "Escape" && !find(this, ".reasons").hidden) {
+      find(this, ".more").click();
       return;
     }
     const act = KEYS[event.key.toLowerCase()];
     if (!act || (act === "undo") !== Boolean(this.#verdict)) return;
     event.preventDefault();
-    this.querySelector(".acts button").focus({ preventScroll: true });
+    find(this, ".acts button").focus({ preventScroll: true });
     this.#say(act);
   }
 
+  /** @param {Act} act */
   #say(act) {
-    this.#emit("verdict", { act, type: act === "retry" ? this.#verdict.type : act });
+    this.#emit("verdict", { act, type: act === "retry" ? this.#verdict?.type : act });
   }
 
+  /**
+   * @param {string} name
+   * @param {object} detail
+   */
   #emit(name, detail = {}) {
     this.dispatchEvent(new CustomEvent(name, { bubbles: true, detail: { movie: this.#film, ...detail } }));
   }

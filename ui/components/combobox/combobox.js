@@ -1,41 +1,74 @@
-// <mr-combobox>: a text field that proposes as one types (the ARIA combobox pattern). Emits "choose".
+// @ts-check
+// <mr-combobox>: a text field with suggestions (the ARIA combobox pattern). Emits "choose" with the item.
 import { isAbort } from "../../api.js";
-import { fill, html } from "../../html.js";
+import { closest, fill, find, html } from "../../html.js";
 import { icons } from "../../icons.js";
 import { t } from "../../i18n.js";
 
+/**
+ * @typedef {object} Settings
+ * @property {string} label
+ * @property {(text: string, signal: AbortSignal) => Promise<any[]>} source
+ * @property {(item: any) => unknown} option An item as markup.
+ * @property {string} none The text where nothing is found.
+ */
+
+/** How long a change of the text waits for the next one, in milliseconds. */
 const PAUSE_MS = 110;
 let made = 0;
 
-class Combobox extends HTMLElement {
+export class Combobox extends HTMLElement {
+  /** @type {any[]} */
   #items = [];
+  /** The index of the suggestion that Enter chooses; -1 for none. */
   #active = -1;
+  /** @type {AbortController | null} */
   #abort = null;
   #timer = 0;
+  /** @type {Settings} */
+  options;
+  /** @type {HTMLInputElement} */
+  input;
+  /** @type {HTMLUListElement} */
+  listbox;
+  /** @type {HTMLElement} */
+  note;
 
-  /**
-   * {label, placeholder?, source(text, signal) → Promise<items>, option(item) → markup, none (text),
-   * minLength? (1)}: how it looks and where proposals come from.
-   */
+  /** @param {Settings} settings */
   set settings(settings) {
-    this.options = { placeholder: settings.label, minLength: 1, ...settings };
+    this.options = settings;
     this.key = `box-${(made += 1)}`;
     fill(
       this,
-      html`<div class="combobox">${icons.search}<input type="search" role="combobox" aria-label="${settings.label}" placeholder="${this.options.placeholder}"
-        aria-expanded="false" aria-autocomplete="list" aria-controls="${this.key}" autocomplete="off" autocapitalize="off" spellcheck="false" enterkeyhint="search" />
-        <ul id="${this.key}" role="listbox" aria-label="${settings.label}" hidden></ul><p class="combobox-note" role="status" hidden></p></div>`,
+      html`<div class="combobox">
+        ${icons.search}<input
+          type="search"
+          role="combobox"
+          aria-label="${settings.label}"
+          placeholder="${settings.label}"
+          aria-expanded="false"
+          aria-autocomplete="list"
+          aria-controls="${this.key}"
+          autocomplete="off"
+          autocapitalize="off"
+          spellcheck="false"
+          enterkeyhint="search"
+        />
+        <ul id="${this.key}" role="listbox" aria-label="${settings.label}" hidden></ul>
+        <p class="combobox-note" role="status" hidden></p>
+      </div>`,
     );
-    this.input = this.querySelector("input");
-    this.listbox = this.querySelector("ul");
-    this.note = this.querySelector(".combobox-note");
+    this.input = find(this, "input");
+    this.listbox = find(this, "ul");
+    this.note = find(this, ".combobox-note");
     this.input.addEventListener("input", () => this.#typed());
     this.input.addEventListener("focus", () => this.#typed());
     this.input.addEventListener("keydown", (event) => this.#keyed(event));
     this.input.addEventListener("blur", () => this.#close());
-    this.listbox.addEventListener("pointerdown", (event) => event.preventDefault()); // Keep the focus in the field.
-    this.listbox.addEventListener("click", ({ target }) => {
-      const option = target.closest("[role=option]");
+    // The focus stays in the field.
+    this.listbox.addEventListener("pointerdown", (event) => event.preventDefault());
+    this.listbox.addEventListener("click", (event) => {
+      const option = closest(event, "[role=option]");
       if (option) this.#choose([...this.listbox.children].indexOf(option));
     });
   }
@@ -57,7 +90,7 @@ class Combobox extends HTMLElement {
   async #propose() {
     this.#abort?.abort();
     const text = this.input.value.trim();
-    if (text.length < this.options.minLength || document.activeElement !== this.input) {
+    if (!text || document.activeElement !== this.input) {
       this.#close();
       return;
     }
@@ -66,10 +99,21 @@ class Combobox extends HTMLElement {
       const items = await this.options.source(text, signal);
       if (signal.aborted) return;
       this.#items = items;
-      fill(this.listbox, html`${items.map((item, n) => html`<li role="option" id="${this.key}-${n}" aria-selected="false">${this.options.option(item)}</li>`)}`);
+      fill(
+        this.listbox,
+        html`${items.map(
+          (item, n) =>
+            html`<li role="option" id="${this.key}-${n}" aria-selected="false">
+              ${this.options.option(item)}
+            </li>`,
+        )}`,
+      );
       this.listbox.hidden = items.length === 0;
       this.input.setAttribute("aria-expanded", String(items.length > 0));
-      this.#tell(items.length ? t("search.results", { n: items.length }) : this.options.none, items.length > 0);
+      this.#tell(
+        items.length ? t("search.results", { n: items.length }) : this.options.none,
+        items.length > 0,
+      );
       this.#point(items.length ? 0 : -1);
     } catch (error) {
       if (isAbort(error)) return;
@@ -78,20 +122,28 @@ class Combobox extends HTMLElement {
     }
   }
 
-  #tell(text, hidden) {
+  /**
+   * @param {string} text
+   * @param {boolean} isHidden Whether only screen readers get it.
+   */
+  #tell(text, isHidden) {
     this.note.textContent = text;
     this.note.hidden = false;
-    this.note.classList.toggle("visually-hidden", hidden);
+    this.note.classList.toggle("visually-hidden", isHidden);
   }
 
-  #point(place) {
-    this.#active = place;
-    [...this.listbox.children].forEach((option, n) => option.setAttribute("aria-selected", String(n === place)));
-    this.listbox.children[place]?.scrollIntoView({ block: "nearest" });
-    if (place < 0) this.input.removeAttribute("aria-activedescendant");
-    else this.input.setAttribute("aria-activedescendant", `${this.key}-${place}`);
+  /** @param {number} active */
+  #point(active) {
+    this.#active = active;
+    [...this.listbox.children].forEach((option, n) =>
+      option.setAttribute("aria-selected", String(n === active)),
+    );
+    this.listbox.children[active]?.scrollIntoView({ block: "nearest" });
+    if (active < 0) this.input.removeAttribute("aria-activedescendant");
+    else this.input.setAttribute("aria-activedescendant", `${this.key}-${active}`);
   }
 
+  /** @param {KeyboardEvent} event */
   #keyed(event) {
     const n = this.#items.length;
     const open = !this.listbox.hidden;
@@ -105,8 +157,9 @@ class Combobox extends HTMLElement {
     event.stopPropagation();
   }
 
-  #choose(place) {
-    const item = this.#items[place];
+  /** @param {number} n */
+  #choose(n) {
+    const item = this.#items[n];
     this.input.value = "";
     this.#close();
     this.dispatchEvent(new CustomEvent("choose", { bubbles: true, detail: item }));

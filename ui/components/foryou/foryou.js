@@ -1,12 +1,13 @@
-// <mr-foryou>: the list of one audience. Loads it, sends what the reader says, and moves the list in place.
+// @ts-check
+// <mr-foryou>: the list of one person. It loads the list, sends verdicts, and moves the list in place.
 import { api, isAbort } from "../../api.js";
 import { connection } from "../../connection.js";
 import { genresSeen, learn, remember } from "../../films.js";
-import { fill, html } from "../../html.js";
+import { fill, find, html } from "../../html.js";
 import { icons } from "../../icons.js";
 import { has, list as listed, t } from "../../i18n.js";
 import { timings } from "../../timings.js";
-import { moviesIn } from "../../reasons.js";
+import { moviesIn } from "../../names.js";
 import { go, href, NO_KNOBS } from "../../route.js";
 import { audienceOf, elsewhere, newEventId } from "../../audience.js";
 import { announce, toast } from "../toast/toast.js";
@@ -16,21 +17,48 @@ import "../knobs/knobs.js";
 import "../recent/recent.js";
 import "../rows/rows.js";
 
+/**
+ * @import { Ranking, RankedFilm } from "../../api.js"
+ * @import { Audience, Named } from "../../audience.js"
+ * @import { Film } from "../../films.js"
+ * @import { Knobs, Route } from "../../route.js"
+ * @import { VerdictDetail } from "../card/card.js"
+ */
+
+/** How long a list may take before the page says that it is slow, in milliseconds. */
 const SLOW_MS = 2500;
 
-class ForYou extends HTMLElement {
+export class ForYou extends HTMLElement {
+  /** @type {AbortController | null} */
   #abort = null;
-  #loaded = null;
+  /** The person and settings of the list, as one text. */
+  #loaded = "";
+  /** Films with a verdict that stay where they are. @type {Set<number>} */
   #kept = new Set();
+  /** @type {Ranking | null} */
   #answer = null;
   #changes = new AbortController();
+  /** The event ids of verdicts that are not saved yet, by movie id. @type {Map<number, string>} */
   #unsent = new Map();
+  /** @type {Audience} */
+  audience;
+  /** @type {Knobs} */
+  knobs;
+  /** @type {HTMLElementTagNameMap["mr-shelf"]} */
+  shelf;
+  /** @type {HTMLElementTagNameMap["mr-knobs"]} */
+  knobsView;
+  /** @type {HTMLElementTagNameMap["mr-recent"]} */
+  recent;
 
   connectedCallback() {
     const signal = this.#changes.signal;
     connection.addEventListener("recovered", () => this.#recover(), { signal });
     connection.addEventListener("newmodel", () => this.#load({ calm: true }), { signal });
-    elsewhere.addEventListener("said", ({ detail }) => detail === this.audience.key && this.#load({ calm: true }), { signal });
+    connection.addEventListener("model", () => this.#tellReasons(), { signal });
+    const saidElsewhere = (/** @type {Event} */ event) =>
+      event instanceof CustomEvent && event.detail === this.audience.key && this.#load({ calm: true });
+    elsewhere.addEventListener("said", saidElsewhere, { signal });
     this.addEventListener("verdict", ({ detail }) => this.#say(detail));
     this.addEventListener("undo", ({ detail }) => this.#undo(detail.movie));
     this.addEventListener("opened", ({ detail }) => this.#opened(detail.movie));
@@ -44,7 +72,11 @@ class ForYou extends HTMLElement {
     this.#abort?.abort();
   }
 
-  /** Where the reader is; the list is loaded anew if it is another person's or has other settings. */
+  /**
+   * Shows the list of an address. Another person or other settings load it again.
+   *
+   * @param {Route} route
+   */
   set route(route) {
     const key = JSON.stringify([route.user, route.knobs]);
     if (key === this.#loaded) return;
@@ -65,27 +97,42 @@ class ForYou extends HTMLElement {
     document.title = `${title} · ${t("app.name")}`;
     fill(
       this,
-      html`<header class="view-head"><div><h1 tabindex="-1">${title}</h1><p class="taste">&nbsp;</p></div></header>
-        <div class="tools"><mr-knobs></mr-knobs><a class="button" href="${href({ view: "profile", movie: null })}">${icons.person}<span>${t("list.profile")}</span></a>
-          ${isVisitor && html`<button type="button" class="button" data-share>${icons.share}<span>${t("list.share")}</span></button>`}
-          <mr-recent hidden></mr-recent></div>
+      html`<header class="view-head">
+          <div>
+            <h1 tabindex="-1">${title}</h1>
+            <p class="taste">&nbsp;</p>
+          </div>
+        </header>
+        <div class="tools">
+          <mr-knobs></mr-knobs
+          ><a class="button" href="${href({ view: "profile", movie: null })}"
+            >${icons.person}<span>${t("list.profile")}</span></a
+          >
+          ${
+            isVisitor &&
+            html`<button type="button" class="button" data-share>
+              ${icons.share}<span>${t("list.share")}</span>
+            </button>`
+          }
+          <mr-recent hidden></mr-recent>
+        </div>
         <p class="hint" hidden></p>
         <mr-shelf label="${t("list.label")}"></mr-shelf>
         <p class="quiet keys">${t("list.keys")}</p>
         <mr-rows></mr-rows>`,
     );
-    this.shelf = this.querySelector("mr-shelf");
-    this.knobsView = this.querySelector("mr-knobs");
-    this.recent = this.querySelector("mr-recent");
+    this.shelf = find(this, "mr-shelf");
+    this.knobsView = find(this, "mr-knobs");
+    this.recent = find(this, "mr-recent");
     this.querySelector("[data-share]")?.addEventListener("click", () => this.#share());
     this.recent.show(this.audience);
     this.#describe();
   }
 
-  /** One line on whose taste this is. */
+  /** One line about the taste that the list follows. */
   async #describe() {
     const audience = this.audience;
-    const line = this.querySelector(".taste");
+    const line = find(this, ".taste");
     if (audience.isVisitor) {
       const n = audience.said.length;
       line.textContent = n ? t("list.taste.visitor", { n }) : "";
@@ -95,13 +142,18 @@ class ForYou extends HTMLElement {
       const { n_events, genres } = await api.user(audience.id);
       const top = genres.slice(0, 2).map(({ name }) => name);
       if (audience !== this.audience) return;
-      line.textContent = top.length ? t("list.taste", { films: t("who.films", { n: n_events }), genres: listed(top) }) : "";
+      line.textContent = top.length
+        ? t("list.taste", { films: t("who.films", { n: n_events }), genres: listed(top) })
+        : "";
     } catch {
-      // The line says less; the list itself reports what is wrong.
+      // The line stays empty. The list reports the failure.
     }
   }
 
-  /** Asks for the list. `calm` leaves the old one in place meanwhile; `said` is a sentence on what was just said. */
+  /**
+   * Asks for the list. `calm` leaves the old list in place until then. `said`: a sentence about the last
+   * verdict, to be read out with the change of the list.
+   */
   async #load({ calm = false, said = "" } = {}) {
     this.#abort?.abort();
     const abort = (this.#abort = new AbortController());
@@ -112,7 +164,8 @@ class ForYou extends HTMLElement {
     }
     const slow = setTimeout(() => toast(t("state.slow")), SLOW_MS);
     try {
-      const answer = await api.rank(this.audience.body(this.knobs), abort.signal);
+      const asking = api.rank(this.audience.body(this.knobs), abort.signal);
+      const [answer] = await Promise.all([asking, connection.namesKnown()]);
       if (!abort.signal.aborted) this.#show(answer, said);
     } catch (error) {
       if (!isAbort(error) && !abort.signal.aborted) this.#failed(error);
@@ -121,6 +174,10 @@ class ForYou extends HTMLElement {
     }
   }
 
+  /**
+   * @param {Ranking} answer
+   * @param {string} said
+   */
   #show(answer, said) {
     const known = Boolean(this.#answer);
     this.#answer = answer;
@@ -137,15 +194,26 @@ class ForYou extends HTMLElement {
     if (this.audience.isVisitor) this.#describe();
     if (!answer.results.length && !this.#kept.size) this.#empty();
     const shown = answer.results.map(({ movie_id }) => movie_id);
-    this.querySelector("mr-rows").show({ audience: this.audience, knobs: this.knobs, asOf: answer.data_as_of, shown });
+    find(this, "mr-rows").show({
+      audience: this.audience,
+      knobs: this.knobs,
+      asOf: answer.data_as_of,
+      shown,
+    });
     this.#learnReasons(answer.results);
   }
 
+  /** @param {RankedFilm[]} results */
   async #learnReasons(results) {
-    const learned = await learn(moviesIn(results.flatMap(({ reasons }) => reasons ?? [])), this.#abort.signal);
-    if (learned) for (const card of this.shelf.cards) card.film && card.tellReasons();
+    const movieIds = moviesIn(results.flatMap(({ reasons }) => reasons));
+    if (await learn(movieIds, this.#abort?.signal)) this.#tellReasons();
   }
 
+  #tellReasons() {
+    for (const card of this.shelf?.cards ?? []) card.tellReasons();
+  }
+
+  /** @param {Ranking} answer */
   #hint({ served_by, known_user, feedback, histories }) {
     const { isVisitor, said, id } = this.audience;
     const isBlank = isVisitor ? said.length === 0 : !known_user && said.length === 0;
@@ -153,8 +221,11 @@ class ForYou extends HTMLElement {
     if (isBlank) text = isVisitor ? t("list.newcomer") : t("list.unknownUser", { id: String(id) });
     else if (histories) text = t("state.noHistories");
     else if (feedback) text = t("state.noFeedback");
-    else if (served_by !== "model") text = t("state.degraded", { source: has(`served.${served_by}`) ? t(`served.${served_by}`) : served_by });
-    const line = this.querySelector(".hint");
+    else if (served_by !== "model")
+      text = t("state.degraded", {
+        source: has(`served.${served_by}`) ? t(`served.${served_by}`) : served_by,
+      });
+    const line = find(this, ".hint");
     line.hidden = !text;
     line.textContent = text;
   }
@@ -173,10 +244,12 @@ class ForYou extends HTMLElement {
     this.shelf.before(notice);
   }
 
+  /** @param {unknown} error */
   #failed(error) {
     const content = contentOf(error);
     if (this.#answer) {
-      if (error.kind !== "unreachable" && error.kind !== "no_model") toast(content.title, { detail: content.hint });
+      // The strip below the header tells of a lost connection.
+      if (connection.state === "ok") toast(content.title, { detail: content.hint });
       return;
     }
     this.shelf.hidden = true;
@@ -186,20 +259,23 @@ class ForYou extends HTMLElement {
     this.shelf.before(notice);
   }
 
-  /** The service is back: what was not saved is sent again, and the list is asked for. */
+  /** The service is back: sends verdicts that were not saved again, and asks for the list. */
   #recover() {
     this.#describe();
     const unsaved = this.shelf.cards.filter((card) => card.verdict?.failed);
-    for (const { film, verdict } of unsaved) this.#say({ movie: film, type: verdict.type });
+    for (const { film, verdict } of unsaved)
+      if (verdict) this.#say({ movie: film, act: "retry", type: verdict.type });
     if (!unsaved.length) this.#load({ calm: Boolean(this.#answer) });
   }
 
+  /** @param {VerdictDetail} detail */
   async #say({ movie, act, type }) {
     if (act === "undo") {
       this.#undo(movie);
       return;
     }
     const card = this.shelf.cardOf(movie.movie_id);
+    if (!card) return;
     const eventId = this.#unsent.get(movie.movie_id) ?? newEventId();
     this.#unsent.set(movie.movie_id, eventId);
     for (const id of this.#kept) {
@@ -218,6 +294,7 @@ class ForYou extends HTMLElement {
     }
   }
 
+  /** @param {Named} movie */
   async #undo(movie) {
     try {
       await this.audience.undo(movie);
@@ -231,11 +308,16 @@ class ForYou extends HTMLElement {
     await this.#load({ calm: true, said: t("said.undo", { title: movie.title }) });
   }
 
+  /** @param {Film} movie */
   #opened(movie) {
     this.audience.say(movie, "click", { requestId: this.#answer?.request_id }).catch(() => {});
   }
 
-  /** What was said elsewhere (in the film view) also moves this list; `said` is the sentence on it. */
+  /**
+   * Loads the list again after a verdict in the film view.
+   *
+   * @param {string} [said] A sentence about the verdict.
+   */
   refresh(said) {
     this.#load({ calm: true, said });
   }
@@ -246,8 +328,10 @@ class ForYou extends HTMLElement {
   }
 
   async #share() {
-    const picks = this.audience.said.filter(({ event_type }) => event_type === "like" || event_type === "dislike")
-      .map(({ movie, event_type }) => (event_type === "like" ? movie.movie_id : -movie.movie_id)).join(",");
+    const picks = this.audience.said
+      .filter(({ event_type }) => event_type === "like" || event_type === "dislike")
+      .map(({ movie, event_type }) => (event_type === "like" ? movie.movie_id : -movie.movie_id))
+      .join(",");
     const address = new URL(href({ picks, view: "foryou", movie: null }), document.baseURI).href;
     try {
       await navigator.clipboard.writeText(address);

@@ -1,5 +1,6 @@
+// @ts-check
 // <mr-knobs>: the settings of a list. Emits "knobs" with all of them whenever one changes.
-import { fill, html } from "../../html.js";
+import { closest, fill, find, html } from "../../html.js";
 import { icons } from "../../icons.js";
 import { languageName, number, runtime, t } from "../../i18n.js";
 import { NO_KNOBS } from "../../route.js";
@@ -8,22 +9,36 @@ const COUNTS = [12, 24, 48, 96];
 const RUNTIMES = [90, 120, 150];
 const LANGUAGES = ["en", "fr", "de", "es", "it", "ja", "ko", "zh", "hi", "sv", "pt", "ru", "da", "fa", "ar"];
 
-const optionOf = (value, label, chosen) => html`<option value="${value}" ${chosen === value ? html`selected` : ""}>${label}</option>`;
+/** @import { Knobs as Settings } from "../../route.js" */
 
-class Knobs extends HTMLElement {
+/** How long a change waits for the next one, in milliseconds. */
+const PAUSE_MS = 120;
+
+/**
+ * @param {string | number} value
+ * @param {string} label
+ * @param {string | number | null} chosen
+ */
+const optionOf = (value, label, chosen) =>
+  html`<option value="${value}" ${chosen === value ? html`selected` : ""}>${label}</option>`;
+
+export class Knobs extends HTMLElement {
   #knobs = NO_KNOBS;
+  /** @type {string[]} */
   #genres = [];
+  isListening = false;
   #timer = 0;
 
   connectedCallback() {
-    if (this.listening) return;
-    this.listening = true;
-    this.addEventListener("change", (event) => event.target.closest("form") && this.#changed());
+    if (this.isListening) return;
+    this.isListening = true;
+    this.addEventListener("change", (event) => closest(event, "form") && this.#changed());
     this.addEventListener("submit", (event) => event.preventDefault());
-    this.addEventListener("click", ({ target }) => {
-      if (target.closest("[data-clear]")) this.#emit({ ...NO_KNOBS, genres: [] });
+    this.addEventListener("click", (event) => {
+      if (closest(event, "[data-clear]")) this.#emit({ ...NO_KNOBS, genres: [] });
     });
-    this.addEventListener("toggle", ({ target }) => this.classList.toggle("open", target.open), { capture: true });
+    const openedOrClosed = () => this.classList.toggle("open", find(this, "details").open);
+    this.addEventListener("toggle", openedOrClosed, { capture: true });
     this.#build();
   }
 
@@ -31,7 +46,12 @@ class Knobs extends HTMLElement {
     clearTimeout(this.#timer);
   }
 
-  /** The settings to show, and the genres to choose from. */
+  /**
+   * Shows these settings and these genres to choose from.
+   *
+   * @param {Settings} knobs
+   * @param {string[]} genres
+   */
   show(knobs, genres) {
     const choices = [...new Set([...genres, ...knobs.genres])].sort();
     const same = JSON.stringify([knobs, choices]) === JSON.stringify([this.#knobs, this.#genres]);
@@ -42,47 +62,113 @@ class Knobs extends HTMLElement {
 
   #build() {
     const knobs = this.#knobs;
-    const on = Object.keys(NO_KNOBS).filter((name) => name !== "k" && String(knobs[name] ?? "") !== String(NO_KNOBS[name] ?? "")).length;
+    const names = /** @type {(keyof Settings)[]} */ (Object.keys(NO_KNOBS));
+    const isSet = names.map(
+      (name) => name !== "k" && String(knobs[name] ?? "") !== String(NO_KNOBS[name] ?? ""),
+    );
+    const on = isSet.filter(Boolean).length;
     const wasOpen = this.querySelector("details")?.open ?? false;
-    const focused = this.contains(document.activeElement) ? document.activeElement : null;
-    const again = focused && (focused.name ? `[name="${focused.name}"]${focused.type === "checkbox" ? `[value="${CSS.escape(focused.value)}"]` : ""}` : "summary");
-    const field = (label, control) => html`<label class="field"><span>${t(label)}</span>${control}</label>`;
+    const focused = this.#focused();
+    const count = on > 0 && html`<span class="count">${t("knobs.on", { n: on })}</span>`;
+    const counts = [...new Set([...COUNTS, knobs.k])].sort((a, b) => a - b);
+    const upTo = (/** @type {number} */ minutes) => t("knobs.runtime.max", { runtime: runtime(minutes) });
+    const year = (/** @type {string} */ name, /** @type {number | null} */ value) =>
+      html`<input name="${name}" type="number" inputmode="numeric" min="1870" max="2100" value="${value}" />`;
+    const field = (/** @type {string} */ label, /** @type {unknown} */ control) =>
+      html`<label class="field"><span>${t(label)}</span>${control}</label>`;
     fill(
       this,
       html`<details class="knobs" ${wasOpen ? html`open` : ""}>
-        <summary class="button">${icons.tune}<span>${t("knobs.title")}</span>${on > 0 && html`<span class="count">${t("knobs.on", { n: on })}</span>`}</summary>
+        <summary class="button">${icons.tune}<span>${t("knobs.title")}</span>${count}</summary>
         <form class="knob-form" aria-label="${t("knobs.title")}">
-          <fieldset class="knob-genres"><legend>${t("knobs.genres")}</legend>${this.#genres.map((genre) => html`<label class="toggle">
-            <input type="checkbox" name="genres" value="${genre}" ${knobs.genres.includes(genre) ? html`checked` : ""} /><span>${genre}</span></label>`)}</fieldset>
+          <fieldset class="knob-genres">
+            <legend>${t("knobs.genres")}</legend>
+            ${this.#genres.map(
+              (genre) =>
+                html`<label class="toggle">
+                  <input
+                    type="checkbox"
+                    name="genres"
+                    value="${genre}"
+                    ${knobs.genres.includes(genre) ? html`checked` : ""}
+                  /><span>${genre}</span></label
+                >`,
+            )}
+          </fieldset>
           <div class="knob-row">
-            ${field("knobs.from", html`<input name="from" type="number" inputmode="numeric" min="1870" max="2100" value="${knobs.from}" />`)}
-            ${field("knobs.to", html`<input name="to" type="number" inputmode="numeric" min="1870" max="2100" value="${knobs.to}" />`)}
-            ${field("knobs.runtime", html`<select name="runtime">${optionOf("", t("knobs.runtime.any"), knobs.runtime ?? "")}
-              ${RUNTIMES.map((minutes) => optionOf(minutes, t("knobs.runtime.max", { runtime: runtime(minutes) }), knobs.runtime))}</select>`)}
-            ${field("knobs.language", html`<select name="language">${optionOf("", t("knobs.language.any"), knobs.language ?? "")}
-              ${LANGUAGES.map((code) => optionOf(code, languageName(code), knobs.language))}</select>`)}
-            ${field("knobs.count", html`<select name="k">${[...new Set([...COUNTS, knobs.k])].sort((a, b) => a - b).map((n) => optionOf(n, number(n), knobs.k))}</select>`)}
-            <label class="field wide"><span>${t("knobs.variety")}</span><input name="variety" type="range" min="0" max="1" step="0.1" value="${knobs.variety}" />
-              <span class="ends" aria-hidden="true"><span>${t("knobs.variety.low")}</span><span>${t("knobs.variety.high")}</span></span></label>
-            <button type="button" class="link" data-clear ${on ? "" : html`disabled`}>${t("knobs.clear")}</button>
+            ${field("knobs.from", year("from", knobs.from))} ${field("knobs.to", year("to", knobs.to))}
+            ${field(
+              "knobs.runtime",
+              html`<select name="runtime">
+                ${optionOf("", t("knobs.runtime.any"), knobs.runtime ?? "")}
+                ${RUNTIMES.map((minutes) => optionOf(minutes, upTo(minutes), knobs.runtime))}
+              </select>`,
+            )}
+            ${field(
+              "knobs.language",
+              html`<select name="language">
+                ${optionOf("", t("knobs.language.any"), knobs.language ?? "")}
+                ${LANGUAGES.map((code) => optionOf(code, languageName(code), knobs.language))}
+              </select>`,
+            )}
+            ${field(
+              "knobs.count",
+              html`<select name="k">
+                ${counts.map((n) => optionOf(n, number(n), knobs.k))}
+              </select>`,
+            )}
+            <label class="field wide"
+              ><span>${t("knobs.variety")}</span
+              ><input name="variety" type="range" min="0" max="1" step="0.1" value="${knobs.variety}" />
+              <span class="ends" aria-hidden="true"
+                ><span>${t("knobs.variety.low")}</span><span>${t("knobs.variety.high")}</span></span
+              ></label
+            >
+            <button type="button" class="link" data-clear ${on ? "" : html`disabled`}>
+              ${t("knobs.clear")}
+            </button>
           </div>
-        </form></details>`,
+        </form>
+      </details>`,
     );
-    if (again) this.querySelector(again)?.focus({ preventScroll: true });
+    if (focused) this.querySelector(focused)?.focus({ preventScroll: true });
+  }
+
+  /**
+   * A selector for the control that has the focus; null where it is elsewhere.
+   *
+   * @returns {any}
+   */
+  #focused() {
+    const { activeElement } = document;
+    if (!this.contains(activeElement)) return null;
+    if (activeElement instanceof HTMLInputElement && activeElement.type === "checkbox")
+      return `[name="${activeElement.name}"][value="${CSS.escape(activeElement.value)}"]`;
+    const name = activeElement?.getAttribute("name");
+    return name ? `[name="${name}"]` : "summary";
   }
 
   #changed() {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
-      const data = new FormData(this.querySelector("form"));
-      const whole = (name) => (this.querySelector(`[name="${name}"]`).checkValidity() && Number(data.get(name))) || null;
+      const data = new FormData(find(this, "form"));
+      const whole = (/** @type {string} */ name) => {
+        const control = /** @type {HTMLInputElement} */ (find(this, `[name="${name}"]`));
+        return (control.checkValidity() && Number(data.get(name))) || null;
+      };
       this.#emit({
-        genres: data.getAll("genres"), from: whole("from"), to: whole("to"), runtime: whole("runtime"),
-        language: data.get("language") || null, variety: Number(data.get("variety")), k: whole("k") ?? NO_KNOBS.k,
+        genres: data.getAll("genres").map(String),
+        from: whole("from"),
+        to: whole("to"),
+        runtime: whole("runtime"),
+        language: String(data.get("language")) || null,
+        variety: Number(data.get("variety")),
+        k: whole("k") ?? NO_KNOBS.k,
       });
-    }, 120);
+    }, PAUSE_MS);
   }
 
+  /** @param {Settings} knobs */
   #emit(knobs) {
     this.dispatchEvent(new CustomEvent("knobs", { bubbles: true, detail: knobs }));
   }

@@ -1,8 +1,9 @@
-// <mr-start>: a visitor says which films they love, and sees the list grow from it.
+// @ts-check
+// <mr-start>: a visitor picks favourite films and sees a first list.
 import { api, isAbort } from "../../api.js";
 import { connection } from "../../connection.js";
 import { remember } from "../../films.js";
-import { fill, html } from "../../html.js";
+import { closest, fill, find, html } from "../../html.js";
 import { icons } from "../../icons.js";
 import { t } from "../../i18n.js";
 import { href, NO_KNOBS } from "../../route.js";
@@ -15,36 +16,69 @@ import { tellChange } from "../shelf/shelf.js";
 import { filmSearch, userSearch } from "../combobox/sources.js";
 import { anyUser } from "../who/who.js";
 
+/**
+ * @import { RankedFilm } from "../../api.js"
+ * @import { VerdictDetail } from "../card/card.js"
+ */
+
+/** Number of favourites for a first good list. */
 const GOAL = 3;
+/** Number of favourites that are plenty. */
 const PLENTY = 10;
+/** Number of films to pick from at a time. */
 const GRID = 36;
+/** Number of films that "Show others" goes through. */
 const POOL = 180;
+/** Number of films of the first list. */
 const PREVIEW = 8;
 
-class Start extends HTMLElement {
+export class Start extends HTMLElement {
   #changes = new AbortController();
+  /** @type {AbortController | null} */
   #abort = null;
+  /** The films to pick from. @type {RankedFilm[]} */
   #pool = [];
+  /** The index of the first film that is shown. */
   #from = 0;
+  /** @type {HTMLElementTagNameMap["mr-shelf"]} */
+  shelf;
 
   connectedCallback() {
     if (this.shelf) return;
     document.title = `${t("start.title")} · ${t("app.name")}`;
     fill(
       this,
-      html`<div class="start-top"><header class="start-head"><h1 tabindex="-1">${t("start.title")}</h1><p>${t("start.lead")}</p>
-          <mr-combobox class="start-search"></mr-combobox></header>
-        <section class="someone" aria-label="${t("start.someone")}"><h2>${t("start.someone")}</h2><p class="quiet">${t("start.someoneHint")}</p>
-          <mr-combobox class="someone-search"></mr-combobox><button type="button" class="button" name="random">${icons.dice}<span>${t("who.random")}</span></button></section></div>
+      html`<div class="start-top">
+          <header class="start-head">
+            <h1 tabindex="-1">${t("start.title")}</h1>
+            <p>${t("start.lead")}</p>
+            <mr-combobox class="start-search"></mr-combobox>
+          </header>
+          <section class="someone" aria-label="${t("start.someone")}">
+            <h2>${t("start.someone")}</h2>
+            <p class="quiet">${t("start.someoneHint")}</p>
+            <mr-combobox class="someone-search"></mr-combobox
+            ><button type="button" class="button" name="random">
+              ${icons.dice}<span>${t("who.random")}</span>
+            </button>
+          </section>
+        </div>
         <section class="tray" aria-live="polite"></section>
-        <section class="so-far" aria-label="${t("start.soFar")}" hidden><div class="row-head"><h2>${t("start.soFar")}</h2></div>
-          <mr-shelf class="compact" label="${t("start.soFar")}"></mr-shelf></section>
-        <section aria-label="${t("start.grid")}"><div class="row-head"><h2>${t("start.grid")}</h2>
-          <button type="button" class="link" data-more>${t("start.more")}</button></div><ul class="picks" aria-busy="true"></ul></section>`,
+        <section class="so-far" aria-label="${t("start.soFar")}" hidden>
+          <div class="row-head"><h2>${t("start.soFar")}</h2></div>
+          <mr-shelf class="compact" label="${t("start.soFar")}"></mr-shelf>
+        </section>
+        <section aria-label="${t("start.grid")}">
+          <div class="row-head">
+            <h2>${t("start.grid")}</h2>
+            <button type="button" class="link" data-more>${t("start.more")}</button>
+          </div>
+          <ul class="picks" aria-busy="true"></ul>
+        </section>`,
     );
-    this.shelf = this.querySelector("mr-shelf");
-    this.querySelector(".start-search").settings = filmSearch(t("start.search"));
-    this.querySelector(".someone-search").settings = userSearch();
+    this.shelf = find(this, "mr-shelf");
+    find(find(this, ".start-head"), "mr-combobox").settings = filmSearch(t("start.search"));
+    find(find(this, ".someone"), "mr-combobox").settings = userSearch();
     const { signal } = this.#changes;
     visitor.addEventListener("change", () => this.#changed(), { signal });
     connection.addEventListener("recovered", () => this.#begin(), { signal });
@@ -67,8 +101,9 @@ class Start extends HTMLElement {
     this.#recommend();
   }
 
+  /** @param {CustomEvent} event */
   #chosen(event) {
-    if (event.target.matches(".someone-search")) {
+    if (closest(event, ".someone")) {
       this.#become(event.detail.user_id);
       return;
     }
@@ -76,23 +111,32 @@ class Start extends HTMLElement {
     visitor.say(event.detail, "like");
   }
 
+  /** @param {number | null} id */
   #become(id) {
     this.dispatchEvent(new CustomEvent("who", { bubbles: true, detail: id }));
   }
 
-  #clicked({ target }) {
-    const button = target.closest("button");
-    if (button?.matches("[data-more]")) {
-      this.#offerOthers();
-    } else if (button?.name === "random") anyUser().then((id) => id !== undefined && this.#become(id), () => {});
+  /** @param {Event} event */
+  #clicked(event) {
+    const button = closest(event, "button");
+    if (button?.matches("[data-more]")) this.#offerOthers();
+    else if (button?.name === "random") this.#becomeAny();
     else if (button?.name === "pick") this.#toggle(Number(button.value));
   }
 
-  #toggle(movieId) {
-    if (visitor.said.some(({ movie }) => movie.movie_id === movieId)) visitor.unsay(movieId);
-    else visitor.say(this.#pool.find((film) => film.movie_id === movieId), "like");
+  async #becomeAny() {
+    const id = await anyUser().catch(() => undefined);
+    if (id !== undefined) this.#become(id);
   }
 
+  /** @param {number} movieId */
+  #toggle(movieId) {
+    const film = this.#pool.find(({ movie_id }) => movie_id === movieId);
+    if (visitor.said.some(({ movie }) => movie.movie_id === movieId)) visitor.unsay(movieId);
+    else if (film) visitor.say(film, "like");
+  }
+
+  /** @param {VerdictDetail} detail */
   #verdict({ movie, act, type }) {
     if (act === "undo") visitor.unsay(movie.movie_id);
     else visitor.say(movie, type);
@@ -104,9 +148,9 @@ class Start extends HTMLElement {
     this.#recommend();
   }
 
-  /** What was picked so far. */
+  /** Shows the films that were picked. */
   #tray() {
-    const tray = this.querySelector(".tray");
+    const tray = find(this, ".tray");
     const said = visitor.said;
     const n = visitor.likes().length;
     const missing = GOAL - n;
@@ -115,23 +159,40 @@ class Start extends HTMLElement {
     tray.hidden = said.length === 0;
     fill(
       tray,
-      html`<ul class="tray-films">${said.map(({ movie }) => html`<li><button type="button" name="pick" value="${movie.movie_id}"
-          title="${movie.title}"><mr-poster></mr-poster><span class="visually-hidden">${t("start.unpick", { title: movie.title })}</span>${icons.close}</button></li>`)}</ul>
+      html`<ul class="tray-films">
+          ${said.map(
+            ({ movie }) =>
+              html`<li>
+                <button type="button" name="pick" value="${movie.movie_id}" title="${movie.title}">
+                  <mr-poster></mr-poster
+                  ><span class="visually-hidden">${t("start.unpick", { title: movie.title })}</span
+                  >${icons.close}
+                </button>
+              </li>`,
+          )}
+        </ul>
         <p><strong>${t("start.picked", { n })}</strong> <span class="quiet">${advice}</span></p>
         <a class="button strong" href="${href({ view: "foryou", user: null })}">${t("start.see")}</a>`,
     );
-    tray.querySelectorAll("mr-poster").forEach((poster, place) => (poster.movie = said[place].movie));
-    if (focused) tray.querySelector("a").focus({ preventScroll: true });
+    tray.querySelectorAll("mr-poster").forEach((poster, n) => (poster.movie = said[n].movie));
+    if (focused) find(tray, "a").focus({ preventScroll: true });
   }
 
-  /** Films that many people know, to pick from. */
+  /** Shows films to pick from that many people know. */
   async #offer() {
-    const place = this.querySelector(".picks");
+    const place = find(this, ".picks");
     if (this.#pool.length) {
       this.#grid();
       return;
     }
-    fill(place, html`${Array(18).fill(html`<li aria-hidden="true"><div class="pick blank"><div class="poster"></div></div></li>`)}`);
+    fill(
+      place,
+      html`${Array(18).fill(
+        html`<li aria-hidden="true">
+          <div class="pick blank"><div class="poster"></div></div>
+        </li>`,
+      )}`,
+    );
     this.querySelector("mr-notice")?.remove();
     try {
       const { results } = await api.rank({ history: [], k: GRID });
@@ -148,13 +209,13 @@ class Start extends HTMLElement {
     }
   }
 
-  /** The next of them; there is more to choose from than the first look asked for. */
+  /** Shows the next films to pick from. The first call asks the service for more films. */
   async #offerOthers() {
     if (this.#pool.length <= GRID) {
       try {
         this.#pool = (await api.rank({ history: [], k: POOL })).results;
       } catch {
-        // The first ones go round.
+        // The films that are there are shown again.
       }
       remember(this.#pool);
     }
@@ -163,13 +224,23 @@ class Start extends HTMLElement {
   }
 
   #grid() {
-    const films = [...this.#pool, ...this.#pool].slice(this.#from, this.#from + Math.min(GRID, this.#pool.length));
-    const place = this.querySelector(".picks");
+    const films = [...this.#pool, ...this.#pool].slice(
+      this.#from,
+      this.#from + Math.min(GRID, this.#pool.length),
+    );
+    const place = find(this, ".picks");
     fill(
       place,
-      html`${films.map((film) => html`<li><button type="button" class="pick" name="pick" value="${film.movie_id}">
-        <mr-poster></mr-poster><span class="pick-mark">${icons.plus}${icons.check}</span><span class="row-title" dir="auto">${film.title}</span>
-        <span class="facts">${factsOf(film)}</span></button></li>`)}`,
+      html`${films.map(
+        (film) =>
+          html`<li>
+            <button type="button" class="pick" name="pick" value="${film.movie_id}">
+              <mr-poster></mr-poster><span class="pick-mark">${icons.plus}${icons.check}</span
+              ><span class="row-title" dir="auto">${film.title}</span>
+              <span class="facts">${factsOf(film)}</span>
+            </button>
+          </li>`,
+      )}`,
     );
     place.querySelectorAll("mr-poster").forEach((poster, n) => (poster.movie = films[n]));
     this.#marks();
@@ -177,27 +248,29 @@ class Start extends HTMLElement {
 
   #marks() {
     const said = new Set(visitor.said.map(({ movie }) => String(movie.movie_id)));
-    for (const button of this.querySelectorAll(".pick[name=pick]")) {
+    for (const button of /** @type {NodeListOf<HTMLButtonElement>} */ (this.querySelectorAll(".pick"))) {
       button.setAttribute("aria-pressed", String(said.has(button.value)));
     }
   }
 
-  /** The list so far. */
+  /** Shows the list so far. */
   async #recommend() {
     this.#abort?.abort();
     const { signal } = (this.#abort = new AbortController());
     const any = visitor.said.length > 0;
-    const section = this.querySelector(".so-far");
+    const section = find(this, ".so-far");
     section.hidden = !any;
     if (!any) return;
     if (!this.shelf.cards.length) this.shelf.showLoading(PREVIEW);
     try {
-      const answer = await api.rank(audienceOf({ user: null }).body({ ...NO_KNOBS, k: PREVIEW }), signal);
+      const asking = api.rank(audienceOf({ user: null }).body({ ...NO_KNOBS, k: PREVIEW }), signal);
+      const [answer] = await Promise.all([asking, connection.namesKnown()]);
       if (signal.aborted) return;
       remember(answer.results);
       announce(tellChange(this.shelf.show(answer.results), answer.results));
     } catch (error) {
-      if (!isAbort(error)) section.hidden = true; // The grid below reports what is wrong.
+      // The films to pick from report failures.
+      if (!isAbort(error)) section.hidden = true;
     }
   }
 }
