@@ -1,12 +1,12 @@
-"""A model version on disk: one folder with everything a request needs, and proof that it is whole.
+"""A model version on disk: one folder with all that requests need, and checks of its completeness.
 
-    manifest.json      what it is, its features, a hash of every other file
+    manifest.json      identity, features, and a hash of every other file
     catalogue.parquet  the movies
     ranker/            LightGBM text models
     state/             candidate sources and movie states as plain arrays, memory-mapped when read
-    golden.json        requests with the scores they must give
+    golden.json        requests with their expected scores
 
-No pickle, and nothing about any person: golden histories are made up from the catalogue.
+No pickle, and no data about any person: golden histories are made up from the catalogue.
 """
 
 import hashlib
@@ -44,8 +44,11 @@ from movierank_core.recommender.recommender import Recommender
 from movierank_core.recommender.state import RankingState
 
 TOLERANCE = 1e-9
+"""Maximum difference of a raw score or probability from the expected one."""
 GOLDEN_LENGTHS = (0, 1, 3, 20, 100)
+"""Movies in the history of each golden request."""
 GOLDEN_DEPTH = 25
+"""Maximum results that a golden request compares."""
 LIBRARIES = ("lightgbm", "numba", "numpy", "polars")
 RETRAIN = "run `movierank materialize` to make a new version"
 
@@ -73,9 +76,11 @@ def write_bundle(
     seed: int = 1,
     image_base_url: str = IMAGE_BASE_URL,
 ) -> Manifest:
-    """Write a bundle to `folder`, which must not exist; it appears whole or not at all.
+    """Writes a bundle to `folder` atomically and returns its manifest.
 
-    `predict_raw` is LightGBM's own prediction for a feature matrix: the golden scores come from it.
+    `predict_raw` is LightGBM's own prediction for a feature matrix; the golden scores come from it.
+
+    Raises BundleError if `folder` exists, or if our trees differ from LightGBM's on a golden request.
     """
     if folder.exists():
         raise BundleError(f"{folder} exists already", remedy="choose a folder that does not exist")
@@ -84,8 +89,8 @@ def write_bundle(
     model = RankingModel(catalogue, state, tuple(by_name[name] for name in feature_names), trees, calibration)
     with atomic_write(folder) as partial:
         (partial / "ranker").mkdir(parents=True)
-        for number, text in enumerate(model_texts):
-            (partial / "ranker" / f"model_{number}.txt").write_text(text, "utf-8")
+        for index, text in enumerate(model_texts):
+            (partial / "ranker" / f"model_{index}.txt").write_text(text, "utf-8")
         catalogue.write(partial / "catalogue.parquet")
         state.save(partial / "state")
         golden = [_golden(model, history, predict_raw) for history in _golden_histories(model, seed)]
@@ -116,7 +121,7 @@ def write_bundle(
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The manifest of a bundle; BundleError if there is none, or it is of another format."""
+    """The manifest of a bundle. Raises BundleError without one, or for another format."""
     path = folder / MANIFEST
     if not path.is_file():
         raise BundleError(f"{folder} holds no {MANIFEST}", expected="a model bundle", remedy=RETRAIN)
@@ -124,7 +129,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         version = msgspec.json.decode(content, type=_Versioned).format_version
         if version != FORMAT_VERSION:
-            # Arrays of another format might be read as something that they are not.
+            # Arrays of another format could be read with a wrong meaning.
             raise BundleError(
                 f"The bundle in {folder} has format {version}",
                 expected=f"format {FORMAT_VERSION}",
@@ -140,9 +145,11 @@ def read_manifest(folder: Path) -> Manifest:
 def read_bundle(folder: Path, *, verify: bool = True) -> Recommender:
     """The recommender of a bundle.
 
-    Always checked: the format, that every file is there, and that this code computes the bundle's features.
-    With `verify`, also the hash of every file and the golden requests, whose replay warms the code up.
-    Raises BundleError with what was stored, what was expected and what to do.
+    Always checks the format, the presence of every file, that this code computes the bundle's features, and
+    the bounds of every index array. With `verify`, also checks the hash of every file and replays the golden
+    requests, which compiles the code of a first request.
+
+    Raises BundleError with the stored value, the expected value and a remedy.
     """
     manifest = read_manifest(folder)
     by_name = {feature.name: feature for feature in feature_list(without=())}
@@ -174,14 +181,15 @@ def read_bundle(folder: Path, *, verify: bool = True) -> Recommender:
             features=tuple(by_name[feature.name] for feature in manifest.features),
             trees=TreeEnsemble.from_texts(
                 [
-                    (folder / "ranker" / f"model_{number}.txt").read_text("utf-8")
-                    for number in range(len(manifest.model_weights))
+                    (folder / "ranker" / f"model_{index}.txt").read_text("utf-8")
+                    for index in range(len(manifest.model_weights))
                 ],
                 manifest.model_weights,
             ),
             calibration=msgspec.convert(manifest.calibration, ScoreCalibration),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        model.state.check_bounds(len(model.catalogue))
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise BundleError(
             f"The bundle in {folder} cannot be loaded: {error}", expected="files as written", remedy=RETRAIN
         ) from error
@@ -199,7 +207,7 @@ class _Versioned(msgspec.Struct):
 def _replay(folder: Path, recommender: Recommender) -> None:
     model = recommender.model
     golden = msgspec.json.decode((folder / GOLDEN).read_bytes(), type=list[GoldenRequest])
-    for number, request in enumerate(golden):
+    for index, request in enumerate(golden):
         throttle()
         history = History.from_events(
             Event(event.movie_id, event.event_type, event.timestamp, event.rating)
@@ -215,12 +223,12 @@ def _replay(folder: Path, recommender: Recommender) -> None:
             or not np.allclose(probabilities, request.scores, rtol=0, atol=TOLERANCE)
         ):
             raise BundleError(
-                f"Golden request {number} of the bundle in {folder} gives {movie_ids[:3]} with "
+                f"Golden request {index} of the bundle in {folder} gives {movie_ids[:3]} with "
                 f"{raw[:3].tolist()}",
                 expected=f"{request.movie_ids[:3]} with {request.raw_scores[:3]}",
                 remedy=f"install the library versions of the manifest, or {RETRAIN}",
             )
-        # Reasons are not compared, but a first request must not wait for their code to compile.
+        # Reasons are not compared; this compiles their code before the first request.
         recommender.rank(history, as_of=request.as_of, k=GOLDEN_DEPTH)
 
 

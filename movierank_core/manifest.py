@@ -1,13 +1,13 @@
-"""What a bundle says about itself."""
+"""The manifest of a bundle: its identity, features, metrics and files."""
 
 import msgspec
 
 FORMAT_VERSION = 2
-"""Raised when a bundle written by this code cannot be read by older code."""
+"""Format of the bundle; increased when older code cannot read a new bundle."""
 MANIFEST = "manifest.json"
 GOLDEN = "golden.json"
 IMAGE_BASE_URL = "https://image.tmdb.org/t/p/"
-"""Where TMDB's images are, unless TMDB has said otherwise."""
+"""Base URL of TMDB's images, unless TMDB's configuration names another."""
 
 
 class FeatureInfo(msgspec.Struct, frozen=True):
@@ -17,7 +17,7 @@ class FeatureInfo(msgspec.Struct, frozen=True):
 
 
 class Estimate(msgspec.Struct, frozen=True):
-    """A mean over people with the bounds of its 95 % interval."""
+    """A mean over users with its 95 % interval."""
 
     mean: float
     low: float
@@ -25,40 +25,40 @@ class Estimate(msgspec.Struct, frozen=True):
 
 
 class ReliabilityBin(msgspec.Struct, frozen=True):
-    """Predictions of about the same probability."""
+    """One bin of predictions with similar probabilities."""
 
     n: int
     predicted: float
-    """Their mean, 0 to 1."""
+    """Mean prediction, 0 to 1."""
     observed: float
-    """The share of them that came true."""
+    """Share of the predicted likes that happened, 0 to 1."""
 
 
 class EvaluationSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """How good a version is beside others, on requests after the split. Only finite figures are in it."""
+    """Metrics of a version and of every baseline on requests after the split. All figures are finite."""
 
     protocol: str
     split_time: str
-    """ISO 8601, UTC: everything that was judged was fitted on events before this."""
+    """ISO 8601, UTC: every system was fitted on events before this moment."""
     n_requests: int
     n_users: int
     systems: dict[str, dict[str, Estimate]]
-    """By system (`movierank` is the whole ranker), estimate by metric."""
+    """Estimates by metric, by system; `movierank` is the whole ranker."""
     reliability: list[ReliabilityBin]
-    """Of the score, in ascending order; bins without predictions are left out."""
+    """Bins of the score in ascending order, without empty ones."""
     expected_calibration_error: float | None = None
-    """The mean gap between predicted and observed share, 0 to 1; None where nothing was predicted."""
+    """Mean gap between predicted and observed share, 0 to 1; None without predictions."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """The first file read of a bundle; everything else is checked against it."""
+    """The manifest, which is read first; every other file is checked against it."""
 
     format_version: int
     name: str
     created_at: str
     """ISO 8601, UTC."""
     data_as_of: str
-    """ISO 8601, UTC: the model was fitted on events strictly before this."""
+    """ISO 8601, UTC: the model was fitted on events strictly before this moment."""
     dataset: str
     ratings_are_simulated: bool
     data_hash: str
@@ -68,18 +68,18 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     features: list[FeatureInfo]
     """In the order of the matrix columns."""
     model_weights: list[float]
-    """What the raw score of each `ranker/model_<n>.txt` counts."""
+    """Weight of the raw score of each `ranker/model_<n>.txt`."""
     calibration: dict[str, float]
     metrics: dict[str, float]
-    """Measured on requests after the split, with the same trees on the state before it."""
+    """Metrics on requests after the split, with the same trees on the state before it."""
     evaluation: EvaluationSummary | None = None
-    """The same for every system, with intervals; None in bundles that were written without it."""
+    """The metrics of every system with intervals; None in bundles written before it existed."""
     config: dict
     library_versions: dict[str, str]
     files: dict[str, str]
     """SHA-256 of every other file, by its path in the bundle."""
     image_base_url: str = IMAGE_BASE_URL
-    """What stands before the size and the path of a poster of the catalogue."""
+    """Base URL of the catalogue's posters; size and path follow."""
 
 
 class GoldenEvent(msgspec.Struct, frozen=True):
@@ -90,11 +90,11 @@ class GoldenEvent(msgspec.Struct, frozen=True):
 
 
 class GoldenRequest(msgspec.Struct, frozen=True):
-    """A made-up history with the answer that the writer of the bundle gave."""
+    """A made-up history with the expected answer."""
 
     history: list[GoldenEvent]
     as_of: int
     movie_ids: list[int]
     raw_scores: list[float]
-    """From LightGBM itself, so that a replay proves our traversal as well."""
+    """Computed by LightGBM, so that a replay checks the tree kernels too."""
     scores: list[float]

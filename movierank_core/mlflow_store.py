@@ -1,8 +1,8 @@
-"""What both halves must agree on about the MLflow store: its address, and the names of things in it.
+"""Address and names of the MLflow store, shared by the pipeline and the service.
 
-Nothing here imports MLflow. The embedded store is SQLite with absolute artifact folders, because MLflow
-resolves relative ones against whatever folder a process happens to run in; `follow_move` mends the
-absolute paths after the checkout was moved or copied.
+This module does not import MLflow. The embedded store is SQLite with absolute artifact folders: MLflow
+resolves relative ones against the working directory of the process. `follow_move` rewrites the absolute
+paths after the checkout was moved or copied.
 """
 
 import os
@@ -20,10 +20,10 @@ CHALLENGER: Final = "challenger"
 PREVIOUS: Final = "previous"
 
 BUNDLE_IN_MODEL: Final = "artifacts/bundle"
-"""The bundle's folder inside the logged model, below `models:/movie-ranker/<version>`."""
+"""Folder of the bundle in the logged model, below `models:/movie-ranker/<version>`."""
 
 STATE_TAG: Final = "movierank.state"
-"""Set to `READY` as the last step of a registration; a version without it is half-registered."""
+"""Tag that is set to `READY` as the last step of a registration; a version without it is incomplete."""
 READY: Final = "ready"
 
 _PATH_COLUMNS: Final = (
@@ -45,10 +45,10 @@ def is_embedded(paths: Paths) -> bool:
 
 
 def follow_move(paths: Paths) -> int:
-    """Points the embedded store at this checkout's artifacts; returns the number of values rewritten.
+    """Points the embedded store at this checkout's artifacts; returns the number of rewritten values.
 
-    The old place is read from the experiment `movierank`. All values change in one transaction, so a kill
-    leaves either the old ones or the new ones. 0 where there is no store yet or nothing moved.
+    The old folder is read from the experiment `movierank`. All values change in one transaction, so a kill
+    leaves all old or all new values. Returns 0 if there is no store yet or nothing moved.
     """
     database = paths.mlruns / "mlflow.db"
     if not database.is_file():

@@ -1,7 +1,7 @@
-"""LightGBM's text model format, read into one record of arrays per tree. No scoring here, no lightgbm.
+"""Parser of LightGBM's text model format: one record of arrays per tree. It does not need lightgbm.
 
-Only what we train is read: one output per row, numerical splits, constant leaves. Anything else is a
-`BundleError` that says what was found, so that no model is ever scored almost correctly.
+It reads the models that the pipeline trains: one output per row, numerical splits, constant leaves. Any other
+model raises a `BundleError` that names the difference, so no model is scored only almost correctly.
 """
 
 from collections.abc import Iterator
@@ -24,14 +24,14 @@ _REMEDY = "train the ranker again with `movierank demo` or the job `retrain`"
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """One tree. Internal nodes are 0..n-1, node 0 the root; a child `c < 0` is the leaf `~c`."""
+    """One tree. Splits are numbered 0 to n - 1, split 0 is the root; a child `c < 0` is the leaf `~c`."""
 
     split_feature: NDArray[np.int64]
     threshold: NDArray[np.float64]
-    """A value at or below it goes left. +inf for a split that only tells missing from known."""
+    """A value at or below it goes left; +inf for a split that only separates missing from known values."""
     goes_left_when_missing: NDArray[np.bool_]
-    """Where NaN goes, and 0 too where `zero_is_missing`. Follows from the threshold where the split
-    knows no missing values, since LightGBM then reads NaN as 0."""
+    """Whether NaN goes left, and 0 too if `zero_is_missing`. A split without missing values reads NaN as 0,
+    so there the threshold decides."""
     zero_is_missing: NDArray[np.bool_]
     left: NDArray[np.int64]
     right: NDArray[np.int64]
@@ -52,9 +52,9 @@ class TextModel:
 
 
 def parse_lightgbm_text(text: str) -> TextModel:
-    """The trees of a model saved by `Booster.save_model` or `model_to_string`.
+    """The trees of a model saved by `Booster.save_model` or `Booster.model_to_string`.
 
-    Raises `BundleError` for text that is cut short or malformed, and for models with several outputs,
+    Raises BundleError for text that is cut short or malformed, and for models with several outputs,
     categorical splits, linear leaves, averaged output (random forest) or values that are not finite.
     """
     header_text, *blocks = text.split("\nTree=")
@@ -79,7 +79,7 @@ def parse_lightgbm_text(text: str) -> TextModel:
 def _parse_tree(block: str, index: int, n_features: int) -> Tree:
     throttle()
     where = f"tree {index}"
-    # The first blank line ends a tree; after the last one come importances and parameters.
+    # The first blank line ends a tree. Importances and parameters follow the last tree.
     fields = dict(_fields(block.split("\n\n", 1)[0]))
     n_leaves = _integer(fields, "num_leaves", where)
     n_nodes = n_leaves - 1
@@ -106,7 +106,7 @@ def _parse_tree(block: str, index: int, n_features: int) -> Tree:
     )
     if bool(((tree.split_feature < 0) | (tree.split_feature >= n_features)).any()):
         raise _unusable(f"{where} splits on a feature that the model does not name")
-    # Every node but the root and every leaf hangs in the tree once, nodes below one written before them.
+    # Each split but the root, and each leaf, must be the child of exactly one earlier split.
     children = np.stack([tree.left, tree.right])
     is_earlier = (children >= 0) & (children <= np.arange(n_nodes))
     wanted = [*range(-n_leaves, 0), *range(1, n_nodes)] if n_nodes else []

@@ -1,7 +1,6 @@
-"""From raw ranker scores to probabilities, without changing any order.
+"""Score calibration: raw ranker scores become probabilities, and their order stays.
 
-Score calibration is not genre calibration: the one maps scores to probabilities, the other matches a list
-to a taste.
+Genre calibration is different: it matches the genres of a list to a user's taste.
 """
 
 from typing import Final
@@ -11,18 +10,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 MIN_SLOPE: Final = 0.01
-"""The least weight of a raw score, so that the map is increasing whatever the data say."""
+"""Minimum slope, so that the map increases for any data."""
 MIN_SPREAD: Final = 0.01
-"""Raw scores that spread less (standard deviation) count as spreading this much: no steep slopes on dust."""
+"""Minimum standard deviation of the raw scores in the fit: a smaller spread would allow steep slopes."""
 MAX_ITERATIONS: Final = 100
+"""Maximum Newton steps of a fit."""
 _TOLERANCE: Final = 1e-10
+"""Maximum step of a parameter at which the fit has converged."""
 
 
 class ScoreCalibration(msgspec.Struct, frozen=True):
     """P(like | watched) = sigmoid(slope * raw + intercept + user_slope * logit(like_share)).
 
-    Within a request the user's term is constant, so the order is that of the raw scores. Platt scaling
-    (Platt 1999) with the user's leniency as a second input.
+    Platt scaling (Platt 1999) with the user's share of likes as a second input. The user's term is constant
+    within a request, so the order of the raw scores stays.
     """
 
     slope: float
@@ -33,9 +34,9 @@ class ScoreCalibration(msgspec.Struct, frozen=True):
     def probabilities(self, raw: ArrayLike, like_share: ArrayLike) -> NDArray[np.float64]:
         """One probability in [0, 1] per raw score.
 
-        `like_share` is the user's shrunken share of likes in [0, 1], a number or one per score; beyond
-        1 % and 99 % it counts as that. Higher raw scores get higher probabilities, strictly so up to
-        where float64 ends (a probability within 1e-16 of 1).
+        `like_share` is the user's shrunken share of likes in [0, 1], one number or one per score, clipped to
+        1 % and 99 %. A higher raw score has a higher probability; probabilities within 1e-16 of 1 may be
+        equal.
         """
         return _sigmoid(
             self.slope * np.asarray(raw, np.float64) + self.intercept + self.user_slope * _logit(like_share)
@@ -47,12 +48,12 @@ def fit_score_calibration(
 ) -> ScoreCalibration:
     """The calibration that fits rated movies best, by penalised maximum likelihood.
 
-    All arguments have one entry per movie that a user went on to rate: its raw score, the user's like
-    share at that moment, whether they liked it, and how much it counts (1 each by default).
+    All arguments have one entry per movie that a user rated later: its raw score, the user's like share at
+    that moment, whether they liked it, and its weight (1 by default).
 
-    The penalty is a normal prior of variance 1 around "the user's own like share, whatever the score",
-    for the slope in standard deviations of the raw score. It decides alone where there are no data,
-    keeps the fit finite where all are likes or none, and vanishes among hundreds of rows.
+    The penalty is a normal prior of variance 1 around the user's own like share for any score; the slope is
+    measured in standard deviations of the raw score. Without data the prior decides alone. It keeps the fit
+    finite if all movies are likes, or none, and hardly matters with hundreds of rows.
 
     Raises ValueError for scores or shares that are not finite and for negative weights.
     """
@@ -69,7 +70,7 @@ def fit_score_calibration(
     prior = np.array([0.0, 0.0, 1.0])
     label = label.astype(np.float64)
     parameters = _newton(design, label, weight, prior, np.array([True, True, True]))
-    if parameters[0] / scale < MIN_SLOPE:  # On the border of what is allowed, the others fit around it.
+    if parameters[0] / scale < MIN_SLOPE:  # At the bound, fit the other parameters.
         prior[0] = MIN_SLOPE * scale
         parameters = _newton(design, label, weight, prior, np.array([False, True, True]))
     slope = max(float(parameters[0]) / scale, MIN_SLOPE)
@@ -83,7 +84,7 @@ def _newton(
     prior: NDArray[np.float64],
     free: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
-    """The mode of the posterior over the free parameters, the others held at their prior."""
+    """The posterior mode of the free parameters, with the others fixed at their prior."""
 
     def loss(at: NDArray[np.float64]) -> float:
         value = design @ at
@@ -98,7 +99,7 @@ def _newton(
         hessian = (part.T * (weight * p * (1 - p))) @ part + np.eye(part.shape[1])
         step = np.zeros(len(parameters))
         step[free] = np.linalg.solve(hessian, gradient)
-        # A full step can overshoot where the sigmoid is flat; the loss is convex, so a shorter one helps.
+        # A full step can overshoot where the sigmoid is flat. The loss is convex, so halve the step.
         factor = 1.0
         while (proposed := loss(parameters - factor * step)) > present and factor > _TOLERANCE:
             factor /= 2

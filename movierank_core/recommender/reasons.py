@@ -154,8 +154,9 @@ def _code(family: str, because: Because | None, genre: str | None, year: float) 
     if family == PROFILE_FAMILY:
         return None
     if family in BECAUSE_FAMILIES:
-        is_named = because is not None and because.family == family
-        return f"because_you_liked:{because.movie_id}" if is_named else None
+        if because is None or because.family != family:
+            return None
+        return f"because_you_liked:{because.movie_id}"
     if family == "genre_match":
         return None if genre is None else f"genre_match:{genre.lower().replace(' ', '_')}"
     if family == "era_match":

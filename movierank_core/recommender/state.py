@@ -1,4 +1,4 @@
-"""What is fitted on the events before one moment: the candidate sources and the state of every movie."""
+"""The state fitted on the events before one moment: candidate sources and the state of every movie."""
 
 import json
 import os
@@ -16,6 +16,7 @@ from movierank_core.data.catalogue import Catalogue
 from movierank_core.data.history import History
 from movierank_core.data.interactions import InteractionArrays
 from movierank_core.features.movie_state import MovieState
+from movierank_core.recommender.bounds import check_movies, check_source
 from movierank_core.reranking.filters import Filters, eligible_rows
 from movierank_core.retrieval.candidates import Candidates, UnratedRows, find_candidates
 from movierank_core.retrieval.fit_context import FitContext
@@ -26,17 +27,17 @@ from movierank_core.retrieval.source import Arrays, Source
 
 @dataclass(frozen=True)
 class RankingState:
-    """Everything but the trees. Holds nothing about any person."""
+    """The whole model except the trees. It holds no data about any person."""
 
     sources: dict[str, Source]
     movies: MovieState
     as_of: int
-    """Only events strictly before this (seconds since 1970) are in it."""
+    """Exclusive upper bound of the events in the state, in seconds since 1970."""
     n_per_source: int
     n_candidates: int
     max_history: int
     fusion: dict[str, float] = field(default_factory=dict)
-    """What each source's proposals weigh when they are fused; 1 where it is not named."""
+    """Fusion weight by source; 1 for a source without an entry."""
     min_movie_events: int = 0
     """Movies with fewer events may be cold items."""
     cold_item_days: float = ModelConfig().cold_item_days
@@ -47,26 +48,26 @@ class RankingState:
     """Maximum cold items that are candidates in any case and may move up into a slot."""
 
     def with_fusion(self, weights: dict[str, float]) -> "RankingState":
-        """The same state with other weights of its sources."""
+        """The same state with other fusion weights."""
         return replace(self, fusion=weights)
 
     @property
     def is_known(self) -> NDArray[np.bool_]:
-        """Per catalogue row, whether anybody had an event with the movie before `as_of`."""
+        """Per catalogue row, whether the movie had an event before `as_of`."""
         return self.movies.n_events > 0
 
     @cached_property
     def is_cold_item(self) -> NDArray[np.bool_]:
-        """Per catalogue row, whether it has fewer than `min_movie_events` events, none over a year old.
+        """Per catalogue row, whether it is a cold item: fewer than `min_movie_events` events, all recent.
 
-        One with as few in more time had its chance.
+        The first event must be at most `cold_item_days` old: an older movie with few events had its chance.
         """
-        is_old = self.movies.days_known > self.cold_item_days  # NaN, and so not old, without an event.
+        is_old = self.movies.days_known > self.cold_item_days  # NaN without an event: not old.
         return (self.movies.n_events < self.min_movie_events) & ~is_old
 
     @cached_property
     def little_known(self) -> NDArray[np.int64]:
-        """The rows of the little-known movies, ascending."""
+        """The rows of the cold items, ascending."""
         return np.flatnonzero(self.is_cold_item)
 
     @cached_property
@@ -110,7 +111,7 @@ class RankingState:
         )
 
     def save(self, folder: Path) -> None:
-        """Plain arrays, one file each, and `state.json` with the rest."""
+        """Writes each array to a `.npy` file, and the other fields to `state.json`."""
         folder.mkdir(parents=True, exist_ok=True)
         tables = {name: source.arrays() for name, source in self.sources.items()}
         written: dict[int, Path] = {}  # Sources that share an array share its file.
@@ -135,6 +136,12 @@ class RankingState:
             "user_prior_weight": self.user_prior_weight,
         }
         (folder / "state.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
+
+    def check_bounds(self, n_movies: int) -> None:
+        """Raises ValueError if an index array reaches beyond its columns or the `n_movies` catalogue rows."""
+        for name, source in self.sources.items():
+            check_source(name, source.arrays(), n_movies)
+        check_movies(self.movies.arrays(), n_movies)
 
     @classmethod
     def load(cls, folder: Path) -> "RankingState":

@@ -1,20 +1,20 @@
-"""Trading a little score for variety: maximal marginal relevance over content."""
+"""Diversity: maximal marginal relevance over content (Carbonell and Goldstein 1998)."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 POOL_FACTOR = 4
-"""The list is chosen among this many times `k` of the best-scored movies."""
+"""Size of the pool of best-scored movies, in multiples of `k`."""
 
 
 def diversify(
     scores: NDArray[np.float64], vectors: NDArray[np.float32], k: int, diversity: float
 ) -> NDArray[np.int64]:
-    """Positions of `k` results in order (Carbonell and Goldstein 1998).
+    """The ranks of up to `k` movies, in the order of the list.
 
-    `scores` is descending, `vectors` [n, d] has rows of length 1. Each step takes the position with the
-    largest (1 - diversity) * relevance - diversity * (largest similarity to what is already taken), where
-    relevance is the score scaled to [0, 1] over the pool. `diversity` 0 keeps the order.
+    `scores` [n] descends; `vectors` [n, d] has rows of length 1. Each step takes the rank with the largest
+    (1 - diversity) * relevance - diversity * (largest similarity to a movie taken before). Relevance is the
+    score scaled to [0, 1] over the pool. A `diversity` of 0 keeps the order.
     """
     n = min(len(scores), k * POOL_FACTOR)
     k = min(k, n)

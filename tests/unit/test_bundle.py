@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -376,6 +378,45 @@ def test_other_trees_with_a_right_hash_fail_the_golden_requests(copy: Path) -> N
     (copy / "manifest.json").write_text(json.dumps(manifest), "utf-8")
     with pytest.raises(BundleError, match="Golden request 1 of the bundle"):
         read_bundle(copy)
+
+
+@pytest.mark.parametrize(
+    ("array", "change", "found"),
+    [
+        (
+            "ease_likes.indices",
+            lambda a: np.where(np.arange(len(a)) == 5, 10**6, a),
+            "ease_likes.indices holds",
+        ),
+        ("als.movies", lambda a: a - 1000, "als.movies holds indices"),
+        ("content.movies", lambda a: a[::-1], "content.movies does not ascend"),
+        ("next_item.offsets", lambda a: a[:-1], "next_item.offsets does not divide"),
+        ("transitions.offsets", lambda a: np.r_[0, a[-1], a[2:]], "transitions.offsets descends"),
+        (
+            "item_neighbours.values",
+            lambda a: a[:-1],
+            "item_neighbours has",
+        ),
+        ("popularity.counts", lambda a: a[:-1], "popularity.counts has"),
+        ("als.factors", lambda a: a[:-1], "als.factors has"),
+        ("movies.n_events", lambda a: a[:-1], "movies.n_events has"),
+        ("movies.director_offsets", lambda a: a + 1, "movies.director_offsets does not divide"),
+        ("movies.language", lambda a: a - 2, "movies.language holds"),
+    ],
+)
+def test_indices_out_of_bounds_are_refused_though_every_hash_is_right(
+    copy: Path, array: str, change: Callable[[np.ndarray], np.ndarray], found: str
+) -> None:
+    file = copy / "state" / f"{array}.npy"
+    values = np.load(file)
+    changed = change(values).astype(values.dtype)
+    file.unlink()  # Sources that share an array share its file.
+    np.save(file, changed)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["files"][f"state/{array}.npy"] = sha256(file)
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match=re.escape(found)):
+        read_bundle(copy, verify=False)
 
 
 def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
