@@ -1,7 +1,7 @@
-"""A light HTTP/1.1 load client: prebuilt requests over kept connections, one thread, no parsing to speak of.
+"""A light HTTP/1.1 load client: prebuilt requests over persistent connections, one thread, minimal parsing.
 
-Where client and service share their cores, what the client takes is taken from the service: a load says
-how much processor time that was.
+Client and service may share cores, so the client's processor time reduces the service's. Each load reports
+it.
 """
 
 import asyncio
@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 
 @dataclass
 class Load:
-    """What a load met with. Times in seconds of `time.perf_counter`."""
+    """Results of one load. Times are seconds of `time.perf_counter`."""
 
     started: list[float] = field(default_factory=list)
-    """When each request was due (open loop) or sent (closed loop), in the order of the answers."""
+    """Time at which each request was due (open loop) or sent (closed loop), in order of the responses."""
     seconds: list[float] = field(default_factory=list)
-    """From then to the last byte of the answer."""
+    """Seconds from that time to the last byte of the response."""
     failures: list[str] = field(default_factory=list)
-    """What did not answer with 200."""
+    """Number of responses with a status other than 200, or without a response."""
     elapsed: float = 0.0
     client_cpu_seconds: float = 0.0
 
@@ -36,13 +36,13 @@ class Load:
         return float(np.quantile(self.seconds, quantile)) * 1000
 
     def window(self, begin: float, end: float) -> NDArray[np.float64]:
-        """Seconds of the requests due in [begin, end)."""
+        """Latencies in seconds of the requests that were due in [begin, end)."""
         due = np.array(self.started)
         return np.array(self.seconds)[(due >= begin) & (due < end)]
 
 
 def rank_requests(user_ids: Sequence[int], port: int, k: int = 25) -> list[bytes]:
-    """`POST /rank` for each user, ready to be sent."""
+    """The encoded `POST /rank` request of each user."""
     return [
         post_request("/rank", json.dumps({"user_id": user_id, "k": k}).encode(), port) for user_id in user_ids
     ]
@@ -54,7 +54,7 @@ def post_request(path: str, body: bytes, port: int) -> bytes:
 
 
 class _Connection(asyncio.Protocol):
-    """One request at a time; the answer's length is taken from its head."""
+    """One connection with one request at a time; the response length comes from its header."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
@@ -66,7 +66,7 @@ class _Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def ask(self, request: bytes) -> "asyncio.Future[bytes]":
-        """The status of the answer, as soon as all of it is there."""
+        """The status of the response once it is complete."""
         assert self._transport is not None
         self._answer = asyncio.get_running_loop().create_future()
         self._received.clear()
@@ -128,8 +128,8 @@ async def _open(port: int, requests: Sequence[bytes], n_clients: int, seconds: f
     turn = iter(range(len(due_at)))
 
     async def client(connection: _Connection) -> None:
-        # Whoever is free takes the next request that is due. One that waited for a client counts from when
-        # it was due, so that a stall is seen by every request that it delays.
+        # The next free client takes the next due request. Latency counts from the due time, so a stall
+        # shows in every request that it delays (no coordinated omission).
         for number in turn:
             due = begin + due_at[number]
             pause = due - time.perf_counter()
@@ -157,14 +157,14 @@ def _finish(load: Load, cpu: float, begin: float, connections: list[_Connection]
 
 
 def closed_loop(port: int, requests: Sequence[bytes], *, n_clients: int, seconds: float) -> Load:
-    """Every client sends its next request as soon as it has its answer. Gives the highest throughput."""
+    """Closed loop: each client sends its next request after its response. Measures maximum throughput."""
     return _run(_closed(port, requests, n_clients, seconds))
 
 
 def open_loop(port: int, requests: Sequence[bytes], *, n_clients: int, seconds: float, rate: float) -> Load:
-    """`rate` requests a second at random moments (Poisson), whether or not the earlier ones are answered.
+    """Open loop: `rate` requests per second at random moments (Poisson), independent of responses.
 
-    At most `n_clients` are on their way at once; the others wait, and their waiting counts.
+    At most `n_clients` requests are in flight; the others wait, and their waiting time counts.
     """
     return _run(_open(port, requests, n_clients, seconds, rate))
 

@@ -1,8 +1,8 @@
-"""What people would use instead: Litestar around LightGBM's own predict, and nothing else.
+"""The baseline of the serving benchmark: Litestar and LightGBM's own `predict`, nothing else.
 
-No retrieval, no features, no reasons, no feedback: each request scores the same ready matrix of 500
-candidates and 48 features with 300 trees of 63 leaves on one thread, sorts, and answers with the best. Each
-worker listens by itself, as those of `movierank serve` do: of a shared socket one may get every client.
+It has no retrieval, features, reasons or feedback. Each request scores the same matrix of 500 candidates and
+48 features with 300 trees of 63 leaves on one thread, sorts, and returns the best. Each worker has its own
+listening socket, like those of `movierank serve`; with a shared socket one worker could get all clients.
 
     python -m benchmarks.naive_service --port 8001 --workers 2
 """
@@ -24,7 +24,7 @@ from litestar import Litestar, post
 from litestar.params import JSONBody
 
 MODEL_VARIABLE: Final = "NAIVE_MODEL"
-"""Names the LightGBM text model."""
+"""Environment variable with the path of the LightGBM text model."""
 N_CANDIDATES: Final = 500
 N_FEATURES: Final = 48
 N_TREES: Final = 300
@@ -47,7 +47,7 @@ class Answer(msgspec.Struct):
 
 
 def train(path: Path, n_trees: int = N_TREES) -> None:
-    """Write a model of the size above, trained on random rows."""
+    """Writes a model of that size, trained on random rows."""
     rng = np.random.default_rng(3)
     X = rng.normal(size=(20_000, N_FEATURES)).astype(np.float32)
     y = (X @ rng.normal(size=N_FEATURES) + rng.normal(0, 3, len(X)) > 0).astype(int)
@@ -69,7 +69,7 @@ def app() -> Litestar:
 
 
 def work(port: int) -> None:
-    """One worker, until it is told to stop."""
+    """Runs one worker until SIGTERM."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -83,7 +83,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
-    # Spawned, so that no worker has threads or locks of another's.
+    # Spawn, so that workers inherit no threads or locks.
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=work, args=(arguments.port,)) for _ in range(arguments.workers)]
 

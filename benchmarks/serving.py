@@ -1,13 +1,13 @@
-"""The service under load at the size of the largest MovieLens set, beside a naive one in the same run.
+"""Measures the service under load at the size of the largest MovieLens set, and a naive service in the same
+run.
 
     python benchmarks/serving.py [--quick] [--json OUT.json] [--memory-requests 200000]
 
-Makes the world of `serving_world` once (kept in `--cache`), starts `movierank serve` and the service of
-`naive_service` with two workers each, and measures both from outside with the clients of `load_client`,
-which run on the same cores. One client is closed loop. Sixteen are closed loop for the throughput, and open
-loop (requests come at random moments, whether or not earlier ones are answered) for latency under load.
-Bundles are put where the process that watches the registry puts them; there is no registry in the run.
-Requests are logged, as by default. Figures are medians over repeats.
+Creates the data of `serving_world` once (stored in `--cache`), and starts `movierank serve` and
+`naive_service` with two workers each. The clients of `load_client` run on the same cores. One client and
+sixteen clients run a closed loop, for latency and throughput; sixteen clients run an open loop (requests at
+random moments, independent of responses), for latency under load. Bundles are placed in the local cache of
+versions; the run has no registry. Requests are logged, as by default. Figures are medians over repeats.
 """
 
 import argparse
@@ -48,9 +48,9 @@ from movierank_core.paths import Paths
 N_CLIENTS: Final = 16
 N_WORKERS: Final = 2
 TARGET_RATE: Final = 500.0
-"""Requests a second of the open loop."""
+"""Rate of the open loop for our service, in requests per second."""
 NAIVE_RATE: Final = 125.0
-"""Of the naive service, which cannot do more."""
+"""Rate of the open loop for the naive service, which cannot reach `TARGET_RATE`."""
 ROUNDS: Final = 4
 N_REQUEST_USERS: Final = 20_000
 MB: Final = 1e6
@@ -58,16 +58,16 @@ MB: Final = 1e6
 
 @dataclass(frozen=True)
 class Plan:
-    """How long to look."""
+    """Size and duration of the measurement."""
 
     size: Size
     repeats: int
     seconds: float
-    """Per load."""
+    """Duration of each load, in seconds."""
 
 
 class Server:
-    """A service in processes of its own."""
+    """A service in separate processes."""
 
     def __init__(self, command: Sequence[str], variables: dict[str, str], log: Path, port: int) -> None:
         foreign = ("MOVIERANK_", "MLFLOW_", "PROMETHEUS_")
@@ -160,10 +160,11 @@ def _free_port() -> int:
 
 
 def load(server: Server, users: Sequence[int], plan: Plan, rate: float) -> dict[str, float]:
-    """One client, sixteen as fast as they can, and sixteen at a rate; in that order.
+    """Runs one closed-loop client, then sixteen closed-loop clients, then sixteen open-loop clients at
+    `rate`.
 
-    The kernel deals connections out by chance, perhaps eleven to one worker and five to the other. So the
-    sixteen connect anew ROUNDS times, and the best round counts, for both services.
+    The kernel distributes connections to workers at random, perhaps eleven to five. Therefore the sixteen
+    clients reconnect ROUNDS times, and the best round counts, for both services.
     """
     requests = rank_requests(users, server.port)
     closed_loop(server.port, requests[-2000:], n_clients=N_CLIENTS, seconds=min(1.0, plan.seconds))
@@ -189,7 +190,7 @@ def load(server: Server, users: Sequence[int], plan: Plan, rate: float) -> dict[
 
 
 def memory(server: Server) -> dict[str, float]:
-    """Of the worker that has most, in megabytes: all it has mapped, its share of it, and what is its own."""
+    """Memory of the largest worker in megabytes: resident, proportional share, and private."""
     figures = []
     for worker in server.workers():
         info = worker.memory_full_info()
@@ -221,7 +222,7 @@ def stages(server: Server) -> dict[str, float]:
 
 
 def swap(server: Server, paths: Paths, users: Sequence[int], plan: Plan, rate: float) -> dict[str, float]:
-    """p99 of an open loop before a version is swapped, and from the swap until all workers have it."""
+    """p99 latency of an open loop before a version swap, and during the swap until all workers have it."""
     requests = rank_requests(users, server.port)
     seconds = 3 * plan.seconds
     marks: dict[str, float] = {}
@@ -257,7 +258,7 @@ def _n_swaps(server: Server) -> float:
 
 
 def flat_memory(server: Server, users: Sequence[int], n_requests: int) -> dict[str, float]:
-    """The workers' memory at the first and the last of many requests."""
+    """Memory of the workers after the first and the last of many requests."""
     requests = rank_requests(users, server.port)
     closed_loop(server.port, requests, n_clients=N_CLIENTS, seconds=5)
     first, n = memory(server), 0

@@ -1,11 +1,11 @@
-"""The world of the serving benchmark: a catalogue, everybody's histories and model versions, made once.
+"""The data of the serving benchmark: a catalogue, all histories and model versions, created once.
 
-Sizes are those of `ml-32m`. Titles, genres and years are its own where its `movies.csv` is at hand, else
-made up; directors, languages and runtimes are always made up. Ratings are simulated: lengths of histories
-like MovieLens users', movies drawn by popularity. The bundle is assembled from parts of the shapes that the
-pipeline makes (see `sources_of`), its movie states are fitted on the simulated ratings, and its trees are
-trained by LightGBM on the service's own features of made-up requests with made-up labels: the work of a
-request is that of a real version, the recommendations mean nothing.
+Sizes are those of `ml-32m`. Titles, genres and years are real if its `movies.csv` is present, else synthetic;
+directors, languages and runtimes are always synthetic. Ratings are simulated: history lengths resemble those
+of MovieLens, movies are drawn by popularity. The bundle has sources of the shapes that the pipeline makes
+(see `sources_of`), movie states fitted on the simulated ratings, and trees trained on the service's own
+features of random requests with random labels. A request costs as much as with a trained version; its list
+has no meaning.
 """
 
 import os
@@ -55,11 +55,11 @@ from movierank_serving.model_sync.local_copies import CopiedVersion, ModelCopies
 ROOT: Final = Path(__file__).resolve().parent.parent
 CONFIG: Final = ModelConfig()
 VERSIONS: Final = ("1", "2")
-"""Two copies of one bundle, so that there is something to swap to."""
+"""Two copies of one bundle, for the swap."""
 FIRST_RATING: Final = int(datetime(1996, 1, 1, tzinfo=UTC).timestamp())
 LAST_RATING: Final = int(datetime(2023, 10, 1, tzinfo=UTC).timestamp())
 _WORLD_FORMAT: Final = 4
-"""Raised when the same size would be made differently."""
+"""Version of the generated data; increased when the generator changes."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ TINY: Final = Size(
 
 
 def popularity_of(rng: np.random.Generator, n_movies: int) -> NDArray[np.float64]:
-    """The share of events of each row: a power law over rows in no order."""
+    """Share of events per row: a power law in random row order."""
     weight = 1.0 / (np.arange(n_movies) + 50.0) ** 1.3
     return rng.permutation(weight / weight.sum())
 
@@ -149,11 +149,11 @@ def sources_of(rng: np.random.Generator, weight: NDArray[np.float64], size: Size
 
 
 def history_lengths(rng: np.random.Generator, size: Size) -> NDArray[np.int64]:
-    """Ratings per user, `n_ratings` in all: 20 at least and half of them below 73, as in ml-32m."""
+    """Ratings per user, `n_ratings` in total: minimum 20, median below 73, as in ml-32m."""
     longest = min(5000, size.n_movies // 3)
     shape = np.exp(rng.normal(0, 1.25, size.n_users))
     low, high = 1.0, 10_000.0
-    for _ in range(60):  # The scale that gives the total; lengths are cut at both ends.
+    for _ in range(60):  # Bisection for the scale that gives the total.
         scale = (low + high) / 2
         total = np.clip(shape * scale, 20, longest).astype(np.int64).sum()
         low, high = (scale, high) if total < size.n_ratings else (low, scale)
@@ -166,7 +166,7 @@ def history_lengths(rng: np.random.Generator, size: Size) -> NDArray[np.int64]:
 
 @njit(cache=True)
 def _draw(cumulative, offsets, rng, rows):  # type: ignore[no-untyped-def]  # numba
-    """Fills `rows` with different movies for each user, drawn by popularity."""
+    """Fills `rows` with distinct movies per user, drawn by popularity."""
     drawn_for = np.full(len(cumulative), -1, np.int64)
     for user in range(len(offsets) - 1):
         place = offsets[user]
@@ -179,7 +179,7 @@ def _draw(cumulative, offsets, rng, rows):  # type: ignore[no-untyped-def]  # nu
 
 
 def publish(paths: Paths, catalogue: Catalogue, weight: NDArray[np.float64], size: Size) -> InteractionArrays:
-    """Publish everybody's ratings in the project's format, a chunk of users at a time, and return them."""
+    """Publishes all ratings as a history snapshot, in chunks of users, and returns them."""
     rng = np.random.default_rng(2)
     lengths = history_lengths(rng, size)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
@@ -248,7 +248,7 @@ def publish(paths: Paths, catalogue: Catalogue, weight: NDArray[np.float64], siz
 
 
 def catalogue_of(rng: np.random.Generator, size: Size) -> tuple[Catalogue, bool]:
-    """The movies, and whether titles, genres and years are those of `ml-32m`."""
+    """The movies, and whether titles, genres and years are real (`ml-32m`)."""
     folder = Path(os.environ.get("MOVIERANK_TEST_DATA", ROOT.parent / "shared" / "data"))
     file = folder / "ml-32m" / "movies.csv"
     if file.is_file():
@@ -288,7 +288,7 @@ def catalogue_of(rng: np.random.Generator, size: Size) -> tuple[Catalogue, bool]
 
 
 def make_world(folder: Path, size: Size, say: Callable[[str], None] = print) -> Paths:
-    """The world of a size below `folder`, from an earlier run where there is one."""
+    """The data of a size below `folder`, reused from an earlier run if present."""
     paths = Paths(root=folder, home=folder / "home")
     mark = folder / "made.json"
     wanted = msgspec.json.encode([_WORLD_FORMAT, size])
@@ -308,7 +308,7 @@ def make_world(folder: Path, size: Size, say: Callable[[str], None] = print) -> 
     for version in VERSIONS[1:]:
         shutil.copytree(copies.versions / VERSIONS[0], copies.versions / version)
     set_version(paths, VERSIONS[0])
-    open_histories(paths.histories)  # Raises where what was written is not what the service reads.
+    open_histories(paths.histories)  # Raises if the service could not read the snapshot.
     mark.write_bytes(wanted + (b" real titles\n" if is_real else b" made-up titles\n"))
     return paths
 
@@ -318,7 +318,7 @@ def has_real_titles(folder: Path) -> bool:
 
 
 def set_version(paths: Paths, version: str) -> None:
-    """Let the workers serve a version, as the process that watches the registry does."""
+    """Points the workers to a version, as the sync process does."""
     ModelCopies(paths.model_cache).set_current(
         CopiedVersion(version=version, run_id="benchmark", folder=version, aliased_at=now())
     )
@@ -351,7 +351,7 @@ def _write_version(
     filled = np.nan_to_num(X)
     scaled = (filled - filled.mean(axis=0)) / (filled.std(axis=0) + 1e-9)
     texts = []
-    for seed in (1, 2):  # Two models, as a real version has: one per objective.
+    for seed in (1, 2):  # Two models, one per objective, as in a trained version.
         taste = scaled @ rng.normal(size=X.shape[1]) + rng.normal(0, 3, len(X))
         parameters = {
             "objective": "binary",

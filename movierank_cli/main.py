@@ -60,7 +60,7 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """A command group that lists its subcommands by name and imports only the one that runs."""
+    """A command group that lists its subcommands by name and imports a subcommand when it runs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)

@@ -23,7 +23,7 @@ from movierank_pipeline.release.registry import (
 @click.command("materialize")
 @data_options
 @click.option("--select", help="Only these assets: a Dagster selection such as `ranker` or `key:ranker+`.")
-@click.option("--all", "everything", is_flag=True, help="All assets, including those that are up to date.")
+@click.option("--all", "everything", is_flag=True, help="All assets, also up-to-date ones.")
 @policy_option
 def materialize_command(
     data_dir: Path | None,

@@ -5,7 +5,7 @@ Everything a user can cause is a `MovierankError`; anything else that escapes is
 
 
 class MovierankError(Exception):
-    """A problem the user can mend.
+    """A problem that the user can fix.
 
     `str(error)` is one paragraph: what was found, what was expected, what to do. The command-line
     program prints it without a traceback and exits with 2; the service turns it into problem details.

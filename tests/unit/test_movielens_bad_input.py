@@ -63,7 +63,7 @@ def test_folder_with_several_data_sets(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         read_ratings(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path} holds several data sets: ml-100k, ml-1m. Remedy: give the folder of one of them."
+        f"{tmp_path} holds several data sets: ml-100k, ml-1m. Remedy: give the folder of one data set."
     )
 
 

@@ -76,7 +76,9 @@ def find_edition(folder: Path) -> Edition:
         return Edition(place, file_format, _info_of(place, file_format))
     if found:
         names = ", ".join(place.name for place, _ in found)
-        raise DataError(f"{folder} holds several data sets: {names}", remedy="give the folder of one of them")
+        raise DataError(
+            f"{folder} holds several data sets: {names}", remedy="give the folder of one data set"
+        )
     present = sorted(child.name for child in folder.iterdir())
     raise DataError(
         f"{folder} has no ratings in it: it "
