@@ -10,7 +10,7 @@ from movierank_core.paths import Paths
 from movierank_pipeline.release.log_run import Release
 from tests.support import releases
 from tests.support.stores import paths_with_store
-from tests.support.tiny_pipeline import Recorder, environment, finished_run, write_tiny_ratings
+from tests.support.tiny_pipeline import Recorder, environment, finished_run, proven_run, write_tiny_ratings
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def paths(tmp_path: Path, clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> Paths:
-    """A root of its own with an embedded MLflow store, found by `Paths.from_environment` as well."""
+    """An empty root with an embedded MLflow store; `Paths.from_environment` gives it as well."""
     paths = paths_with_store(tmp_path)
     monkeypatch.setenv("MOVIERANK_ROOT", str(paths.root))
     return paths
@@ -57,8 +57,18 @@ def root(
 
 
 @pytest.fixture
+def proven_root(tmp_path: Path, clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the root with a good version 2 that the gate has not judged yet, in the environment."""
+    copy = tmp_path / "root"
+    shutil.copytree(proven_run(), copy)
+    for name, value in environment(copy).items():
+        monkeypatch.setenv(name, value)
+    return copy
+
+
+@pytest.fixture
 def empty_root(tmp_path: Path, clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A root with the ratings and nothing made of them, in the environment."""
+    """A root with ratings and no other asset, in the environment."""
     root = tmp_path / "root"
     write_tiny_ratings(root)
     for name, value in environment(root).items():

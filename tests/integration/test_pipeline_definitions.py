@@ -169,18 +169,33 @@ def retrain_job() -> dg.JobDefinition:
     return build_defs().resolve_job_def("retrain")
 
 
+A_FEW = ["ratings", "movies", "links"]
+
+
 @pytest.mark.slow
-def test_the_default_executor_of_the_ui_runs_the_job_in_several_processes(root: Path) -> None:
+@pytest.mark.parametrize(
+    ("assets", "n_processes", "n_checks"),
+    [(A_FEW, 3, 3), pytest.param(None, 11, 10, marks=pytest.mark.heavy)],
+    ids=["few", "all"],
+)
+def test_the_default_executor_of_the_ui_runs_the_job_in_several_processes(
+    root: Path, assets: list[str] | None, n_processes: int, n_checks: int
+) -> None:
     write_tiny_ratings(root)
     with dagster_instance(Paths.from_environment()) as instance:
-        result = dg.execute_job(dg.reconstructable(retrain_job), instance=instance, raise_on_error=True)
+        result = dg.execute_job(
+            dg.reconstructable(retrain_job),
+            instance=instance,
+            raise_on_error=True,
+            asset_selection=assets and [dg.AssetKey(name) for name in assets],
+        )
         with result:
             assert result.success
             process_ids = {entry.pid for entry in result.all_events if entry.is_step_start}
-            assert len(process_ids) > 10
+            assert len(process_ids) >= n_processes
             evaluations = result.get_asset_check_evaluations()
     assert [entry.check_name for entry in evaluations if not entry.passed] == []
-    assert len(evaluations) == 10
+    assert len(evaluations) == n_checks
 
 
 QUERY = """{ repositoriesOrError { ... on RepositoryConnection {

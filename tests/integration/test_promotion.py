@@ -76,11 +76,10 @@ def never_fit(*args: object) -> RankingState:
 
 
 def test_the_same_model_takes_the_place_of_production_and_nothing_is_fitted_for_it(
-    root: Path, monkeypatch: pytest.MonkeyPatch
+    proven_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(incumbent, "fit_state", never_fit)
-    prove()
-    run(select=VERSION)
+    run(select="promotion")
     assert aliases() == {PRODUCTION: 2, PREVIOUS: 1}
     tags = newest().tags
     assert tags["gate.verdict"] == "passed"
@@ -99,9 +98,8 @@ def test_the_same_model_takes_the_place_of_production_and_nothing_is_fitted_for_
     assert "gate.md" in names
 
 
-def test_the_version_in_production_is_judged_beside_the_one_before_it_and_stays(root: Path) -> None:
-    prove()
-    run(select=VERSION)
+def test_the_version_in_production_is_judged_beside_the_one_before_it_and_stays(proven_root: Path) -> None:
+    run(select="promotion")
     prove(ndcg_share=0.9)
     run(select="promotion")
     assert aliases() == {PRODUCTION: 2, PREVIOUS: 1}
@@ -121,20 +119,18 @@ def test_a_worse_model_is_refused_and_production_stays(root: Path) -> None:
 
 
 def test_a_model_that_passes_waits_under_the_manual_policy(
-    root: Path, monkeypatch: pytest.MonkeyPatch
+    proven_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MOVIERANK_PROMOTION_POLICY", "manual")
-    prove()
-    run(select=VERSION)
+    run(select="promotion")
     assert aliases() == {PRODUCTION: 1, CHALLENGER: 2}
     assert (newest().tags["gate.verdict"], newest().tags["gate.policy"]) == ("passed", "manual")
     assert promotion_metadata()["alias"] == CHALLENGER
 
 
-def test_beside_a_production_of_other_features_a_person_decides(root: Path) -> None:
+def test_beside_a_production_of_other_features_a_person_decides(proven_root: Path) -> None:
     change_manifest(1, features=[FeatureInfo("mood", "user")])
-    prove()
-    run(select=VERSION)
+    run(select="promotion")
     assert aliases() == {PRODUCTION: 1, CHALLENGER: 2}
     tags = newest().tags
     assert tags["gate.verdict"] == "undecided"
@@ -155,20 +151,18 @@ def test_a_production_that_makes_this_code_fail_cannot_be_judged(
     assert judge_version_1().problem == "The bundle cannot be read: ZeroDivisionError: division by zero."
 
 
-def test_a_production_whose_files_are_gone_cannot_be_judged(root: Path) -> None:
+def test_a_production_whose_files_are_gone_cannot_be_judged(proven_root: Path) -> None:
     with manifest_of_version(1) as path:
         path.unlink()
-    prove()
-    run(select=VERSION)
+    run(select="promotion")
     assert newest().tags["gate.verdict"] == "undecided"
     assert "holds no manifest.json" in newest().tags["gate.reason"]
 
 
-def test_a_bundle_over_its_budget_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bundle_over_its_budget_is_refused(proven_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOVIERANK_GATE_LATENCY_MS", "0.001")
     monkeypatch.setenv("MOVIERANK_GATE_MEGABYTES", "0.001")
-    prove()
-    run(select=VERSION)
+    run(select="promotion")
     assert aliases() == {PRODUCTION: 1}
     assert "size: " in newest().tags["gate.reason"]
     assert "latency: median of the golden requests " in newest().tags["gate.reason"]
@@ -261,9 +255,7 @@ def test_a_parameter_that_this_code_does_not_have_keeps_production_from_being_ju
     )
 
 
-def test_a_verdict_on_other_interactions_is_not_given(root: Path) -> None:
-    prove()
-    run(select="model_version")
+def test_a_verdict_on_other_interactions_is_not_given(proven_root: Path) -> None:
     change_manifest(2, data_hash="0" * 64)
     with pytest.raises(DataError, match="not those that the version was made from"):
         run(select="promotion")

@@ -52,7 +52,7 @@ class Postgres:
         self.forwarder.cut()
 
     def bring_back(self) -> None:
-        self.forwarder.mend()
+        self.forwarder.restore()
 
 
 @contextmanager
@@ -136,7 +136,7 @@ def test_a_store_that_is_away_from_the_start_is_taken_when_it_comes(
         assert rank(client)["feedback"] == "unavailable"
         assert like(client, 603, "early").status_code == 503
         if isinstance(place, Postgres):
-            place.forwarder.mend()
+            place.forwarder.restore()
         else:
             Path(place.url.removeprefix("sqlite:///")).parent.unlink()
         wait_for(lambda: "feedback" not in rank(client), what="the event store")
@@ -146,15 +146,15 @@ def test_a_store_that_is_away_from_the_start_is_taken_when_it_comes(
 
 @pytest.mark.postgres
 def test_a_store_that_hangs_costs_a_ranking_half_its_deadline(tmp_path: Path) -> None:
-    with postgres() as place, client_of(prepared(tmp_path, place.url, rank_deadline_ms=400)) as client:
+    with postgres() as place, client_of(prepared(tmp_path, place.url, rank_deadline_ms=2_000)) as client:
         like(client, 603, "before")
         assert rank(client)["n_history"] == 2
         place.forwarder.hold()
         started = time.monotonic()
         answer = rank(client)
-        assert 0.15 < time.monotonic() - started < 2
+        assert time.monotonic() - started > 0.9
         assert (answer["n_history"], answer["feedback"], answer["served_by"]) == (1, "unavailable", "model")
-        place.forwarder.mend()
+        place.forwarder.restore()
         wait_for(lambda: "feedback" not in rank(client), what="the newest events")
 
 
@@ -170,7 +170,7 @@ def test_an_event_that_a_store_hangs_on_is_not_acknowledged(
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
         assert refused.json()["detail"] == "The event store does not answer, so nothing is acknowledged."
         assert "event_id hung" in refused.json()["remedy"]
-        place.forwarder.mend()
+        place.forwarder.restore()
         again = wait_for(
             lambda: (answer := like(client, 604, "hung")).status_code == 202 and answer, what="storing"
         )
@@ -179,7 +179,7 @@ def test_an_event_that_a_store_hangs_on_is_not_acknowledged(
 
 
 def fill_disk_of_every_connection(client: TestClient[Litestar], monkeypatch: pytest.MonkeyPatch) -> None:
-    """From now on no connection may add a page to the file: those that are open are replaced."""
+    """Replaces all connections by ones that may not add a page to the file."""
     store = client.app.state.worker.store()
     with store._connections.use("measure") as connection:
         pages = connection.execute("PRAGMA page_count").fetchone()[0]

@@ -166,7 +166,7 @@ def test_impressions_wait_for_a_store_that_is_away(settings: Settings, tmp_path:
     folder.mkdir(parents=True)
     with client_of(settings) as client:
         request_id = rank(client)["request_id"]
-        time.sleep(1.2)
+        time.sleep(1.2)  # A writer tries meanwhile; on a slow machine it may not, which proves less.
         folder.rmdir()
         wait_for(lambda: client.get("/health/ready").json()["events"] == "available", what="the event store")
         assert rows_of(client, request_id)
@@ -192,8 +192,7 @@ class Stuck:
         self.trimmed.append(keep)
 
 
-def note(log: ImpressionLog, request_id: str) -> float:
-    started = time.perf_counter()
+def note(log: ImpressionLog, request_id: str) -> None:
     log.add(
         request_id=request_id,
         user_id=1,
@@ -202,7 +201,6 @@ def note(log: ImpressionLog, request_id: str) -> float:
         explore=0.0,
         shown=[Shown(1, 0.5, 1.0)],
     )
-    return time.perf_counter() - started
 
 
 def counted(metrics: Metrics, outcome: str) -> float:
@@ -214,8 +212,8 @@ def test_a_full_buffer_drops_and_counts_and_never_waits() -> None:
     store, metrics = Stuck(), Metrics()
     log = ImpressionLog(lambda: store, 50, metrics, max_buffered=100)  # type: ignore[arg-type, return-value]
     log.start()
-    waits = [note(log, str(number)) for number in range(2_000)]
-    assert max(waits) < 0.5
+    for number in range(2_000):  # The store takes nothing: if a note waited, this would not end.
+        note(log, str(number))
     assert counted(metrics, "dropped") >= 800
     store.let.set()
     log.close()

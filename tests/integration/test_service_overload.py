@@ -1,4 +1,4 @@
-"""More rankings than the service can do: the queue is bounded, and what is inside is finished."""
+"""More rankings than the service can do: the queue is bounded, and rankings in it are finished."""
 
 import asyncio
 import http.client
@@ -8,12 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from httpx import ASGITransport, AsyncClient, Response
 from litestar import Litestar
@@ -122,8 +122,14 @@ def slow_service(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]
         exit_code(process)
 
 
+def n_connections(pid: int, port: int) -> int:
+    """Connections to `port` that a process has accepted."""
+    held = psutil.Process(pid).net_connections("tcp")
+    return sum(one.laddr.port == port and one.status == psutil.CONN_ESTABLISHED for one in held)
+
+
 def ask(port: int, method: str, path: str, body: str | None = None) -> int | None:
-    """The status, None where nobody answers."""
+    """The status; None where there is no answer."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
     try:
         connection.request(method, path, body, {"Content-Type": "application/json"})
@@ -143,7 +149,8 @@ def test_sigterm_lets_rankings_in_flight_and_in_the_queue_finish(
     askers = [http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS) for _ in range(4)]
     for asker in askers:
         asker.connect()
-    time.sleep(0.5)  # The loop takes one connection at a time: let it have them before it is busy.
+    # The loop takes one connection at a time: it has all before it is busy.
+    wait_for(lambda: n_connections(process.pid, port) == 4, "four connections")
     for asker in askers:
         asker.request("POST", "/rank", json.dumps({"user_id": 1}), {"Content-Type": "application/json"})
     first, *others = askers

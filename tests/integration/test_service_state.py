@@ -15,7 +15,7 @@ from movierank_core.recommender.ranking import Ranking
 from movierank_serving.model_sync.local_copies import ModelCopies, Refusal, SyncStatus, now
 from movierank_serving.settings import Settings
 from tests.support.service import FakeRecommender, client_of, publish, serve_version, settings_in
-from tests.support.waiting import wait_for
+from tests.support.waiting import join, wait_for
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def test_no_request_fails_while_versions_change(settings: Settings) -> None:
             wait_for(lambda version=version: str(version) in seen)
         stop.set()
         for asker in askers:
-            asker.join()
+            join([asker])
     assert set(statuses) == {200}
     assert seen == {str(version) for version in range(6)}
 

@@ -35,7 +35,7 @@ def chromium_path() -> str:
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A headless Chromium that talks to nobody on its own."""
+    """A headless Chromium without background traffic."""
     path = chromium_path()
     with sync_playwright() as playwright:
         expect.set_options(timeout=PATIENCE_MS)

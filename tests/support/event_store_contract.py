@@ -1,4 +1,4 @@
-"""What every event store must do, whichever database it lives in."""
+"""The contract of every event store, for each database."""
 
 import threading
 from datetime import UTC, datetime, timedelta
@@ -10,6 +10,7 @@ from movierank_core.data.history import Event
 from movierank_core.data.schema import FEEDBACK, IMPRESSIONS
 from movierank_core.events.impressions import Shown, ShownRanking
 from movierank_core.events.store import EventStore, FeedbackEvent, Watermark, open_event_store
+from tests.support.waiting import join
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 NOON_SECONDS = 1714564800
@@ -150,8 +151,7 @@ class EventStoreContract:
         ]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        join(threads)
         other.close()
         assert len(outcomes) == 80
         assert sum(outcomes) == 60

@@ -1,4 +1,4 @@
-"""A TCP connection between a service and its database that a test can cut, hold and mend."""
+"""A TCP proxy between a service and its database whose connections a test can cut, hold and restore."""
 
 import contextlib
 import socket
@@ -8,7 +8,7 @@ from typing import Self
 
 
 class Forwarder:
-    """Listens on `port` and passes everything on to another address, unless told otherwise."""
+    """Listens on `port` and forwards all bytes to another address until it is cut or held."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
@@ -21,15 +21,16 @@ class Forwarder:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
-        """Drop every connection, and each new one at once."""
+        """Closes every connection, and each new one at once."""
         self._is_cut = True
         self._drop()
 
     def hold(self) -> None:
-        """Keep connections and accept new ones, but pass nothing on."""
+        """Keeps connections and accepts new ones, but forwards nothing."""
         self._flows.clear()
 
-    def mend(self) -> None:
+    def restore(self) -> None:
+        """Forwards again."""
         self._is_cut = False
         self._flows.set()
 
@@ -40,7 +41,7 @@ class Forwarder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._listener.close()
-        self.mend()
+        self.restore()
         self._drop()
 
     def _drop(self) -> None:

@@ -1,4 +1,4 @@
-"""A local HTTP server whose answers a test writes itself, good or bad."""
+"""A local HTTP server whose answers a test writes itself."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tests.support.waiting import join
 
 
 @dataclass(frozen=True)
@@ -22,13 +24,13 @@ class Seen:
 
 @dataclass(frozen=True)
 class Answer:
-    """What to send back; `Content-Length` is that of `body` unless given."""
+    """An answer; `Content-Length` is the length of `body` unless given."""
 
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     cut_after: int | None = None
-    """Close the connection after so many bytes of the body."""
+    """The number of bytes of the body after which the connection closes."""
 
 
 @dataclass
@@ -42,7 +44,7 @@ class LocalServer:
 
 @contextmanager
 def serve(answer: Callable[[Seen], Answer]) -> Iterator[LocalServer]:
-    """Answers every request with what `answer` says, on a free port, until the block ends."""
+    """Answers every request with `answer(request)`, on a free port, until the block ends."""
     seen: list[Seen] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -74,4 +76,4 @@ def serve(answer: Callable[[Seen], Answer]) -> Iterator[LocalServer]:
     finally:
         server.shutdown()
         server.server_close()
-        thread.join()
+        join([thread])

@@ -1,4 +1,4 @@
-"""LightGBM models for tests: random ones trained on the spot, and one small enough to follow by hand."""
+"""LightGBM models for tests: random ones that are trained here, and one small enough to compute by hand."""
 
 from typing import Any
 
@@ -103,8 +103,11 @@ def train(
 
 
 def edge_rows(booster: lgb.Booster, n_features: int) -> NDArray[np.float64]:
-    """Rows of NaN, zeros, infinities and numbers too small to be anything but zero, and the thresholds
-    of the model themselves with their float32 neighbours: where an inexact comparison shows."""
+    """Rows that show an inexact comparison.
+
+    They hold NaN, zeros, infinities, numbers that count as zero, and every threshold of the model with its
+    float32 neighbours.
+    """
     thresholds = [
         float(value)
         for line in booster.model_to_string().split("\n")
@@ -120,7 +123,7 @@ def edge_rows(booster: lgb.Booster, n_features: int) -> NDArray[np.float64]:
 
 
 def model_text(trees: list[dict[str, list[Any]]], feature_names: list[str]) -> str:
-    """LightGBM text of trees given as the lists of their fields, lengths of the trees included."""
+    """The LightGBM text of trees, from the lists of their fields; tree sizes are filled in."""
     blocks = []
     for number, tree in enumerate(trees):
         n_leaves = len(tree["leaf_value"])

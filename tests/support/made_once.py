@@ -16,8 +16,13 @@ from filelock import FileLock
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 CACHE: Final = ROOT / ".pytest_cache" / "movierank"
-TRAINING_CODE: Final = ("movierank_core", "movierank_pipeline", "tests/support")
-"""Folders whose code decides what a training gives."""
+MAKERS: Final = ("releases", "stores", "tiny_pipeline", "trained_service", "world")
+"""Modules of this package that make inputs."""
+TRAINING_CODE: Final = (
+    *("movierank_core", "movierank_pipeline"),
+    *(f"tests/support/{module}.py" for module in MAKERS),
+)
+"""Folders and files whose code decides the result of a training."""
 N_KEPT: Final = 3
 """Maximum number of versions of one input in the cache; the least recently used ones are removed."""
 _KEY_LENGTH: Final = 16
@@ -58,14 +63,12 @@ def _remove_old(name: str) -> None:
 
 @functools.cache
 def _key(code: tuple[str, ...]) -> str:
-    """A hash of the code below the folders `code`, the locked libraries and the version of Python."""
-    digest = hashlib.sha256(sys.version.encode())
-    sources = sorted(path for folder in code for path in (ROOT / folder).rglob("*") if _is_source(path))
+    """A hash of the files in and below `code`, the locked libraries and the version of Python."""
+    # Stores hold absolute paths, so a moved checkout needs other ones.
+    digest = hashlib.sha256(f"{sys.version} {ROOT}".encode())
+    paths = [path for name in code for path in (ROOT / name, *(ROOT / name).rglob("*"))]
+    sources = sorted(path for path in paths if path.suffix in (".py", ".tsv") and path.is_file())
     for path in [ROOT / "requirements.lock", *sources]:
         digest.update(f"{path.relative_to(ROOT)} {path.stat().st_size} ".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:_KEY_LENGTH]
-
-
-def _is_source(path: Path) -> bool:
-    return path.suffix in (".py", ".tsv", ".yaml")

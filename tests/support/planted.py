@@ -1,4 +1,4 @@
-"""Answers whose quality is planted, for tests of the gate."""
+"""Evaluation answers of a chosen quality, for tests of the gate."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ from tests.support.world import CONFIG, World
 LENGTHS = (0, 2, 10, 50, 200)
 """One history length per slice."""
 Quality = float | Sequence[float]
-"""How likely each of the first ten places is a hit, in all slices or in each."""
+"""Probability that a rank among the first ten is a hit: one for all slices, or one for each."""
 SOURCE, RECENT = "ease_likes", "popularity_365d"
 
 
@@ -35,9 +35,9 @@ def planted(
     users_per_slice: int = 60,
     is_calibrated: bool = True,
 ) -> Answers:
-    """Each user asks once for ten movies. A better system finds whatever a worse one does, and more.
+    """One request of each user for ten movies. A better system has all hits of a worse one, and more.
 
-    `noise` is the share of the ranker's places that are drawn apart from the others'.
+    `noise` is the share of the ranker's hits that are drawn independently of the other systems.
     """
     rng = np.random.default_rng(0)
     n = users_per_slice * len(LENGTHS)
@@ -69,7 +69,7 @@ def _by_request(quality: Quality, users_per_slice: int) -> NDArray[np.float64]:
 
 
 def report_on(world: World, answers: Answers) -> Report:
-    """What the evaluation says of answers; the state and the trees below them do not matter."""
+    """The evaluation report on answers. The state and the trees have no influence on it."""
     catalogue: Catalogue = world.catalogue
     state = fit_state(world.data, catalogue, int(world.data.timestamps.max()), CONFIG)
     trees = TreeEnsemble.from_texts([BY_HAND], [1.0])

@@ -1,4 +1,4 @@
-"""Reading our own source as a tree."""
+"""Parses source files of the repository."""
 
 import ast
 import gc
@@ -8,8 +8,8 @@ from pathlib import Path
 def parsed(path: Path) -> ast.Module:
     """The tree of a Python file.
 
-    Without collections meanwhile: Python 3.11 raises SystemError where one that runs finalizers falls into
-    the building of a tree.
+    Garbage collection is off meanwhile: Python 3.11 raises SystemError when a collection that runs finalizers
+    happens while a tree is built.
     """
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""A service for tests: a small catalogue, a recommender that needs no model, and histories."""
+"""A service for tests: a small catalogue, a recommender without a model, and histories."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -57,7 +57,7 @@ def small_catalogue() -> Catalogue:
 
 
 class FakeRecommender:
-    """Ranks what the history lacks by row, so that every event shows in the next answer."""
+    """Ranks the movies that are not in the history by their row: every event changes the next answer."""
 
     def __init__(self, name: str = "fake", catalogue: Catalogue | None = None) -> None:
         self.catalogue = small_catalogue() if catalogue is None else catalogue
@@ -128,7 +128,7 @@ class FakeRecommender:
 
 
 def load_fake(folder: Path) -> FakeRecommender:
-    """What `load_bundle` is to real bundles: a folder whose manifest is a name, or refuses."""
+    """Loads a folder whose manifest is only a name. Raises BundleError for the name `broken`."""
     try:
         name = (folder / MANIFEST).read_text()
     except OSError as error:
@@ -154,7 +154,7 @@ def settings_in(folder: Path, **changes: Any) -> Settings:
 
 
 def serve_version(settings: Settings, version: str, name: str = "good") -> None:
-    """Make a fake copy current, as `sync` does."""
+    """Makes a fake version the current local copy, as `sync` does."""
     copies = ModelCopies(settings.paths.model_cache)
     current = CopiedVersion(version=version, run_id=f"run{version}", folder=f"{version}-x", aliased_at=now())
     folder = copies.folder_of(current)
@@ -166,7 +166,7 @@ def serve_version(settings: Settings, version: str, name: str = "good") -> None:
 def publish(
     settings: Settings, *rows: tuple[int, int, str, float | None, int], through: str | None = None
 ) -> None:
-    """Publish histories from (user, movie, event type, rating, seconds)."""
+    """Publishes histories from rows of (user, movie, event type, rating, seconds)."""
     frame = pl.DataFrame(
         [(*row[:4], datetime.fromtimestamp(row[4], UTC)) for row in rows], schema=INTERACTIONS, orient="row"
     )
@@ -183,12 +183,12 @@ def publish(
 def client_of(
     settings: Settings, load: Callable[[Path], ServedRecommender] = load_fake
 ) -> Iterator[TestClient[Litestar]]:
-    """The service in this process, with fake recommenders unless told otherwise."""
+    """The service in this process; `load` reads its versions, by default as fake recommenders."""
     with TestClient(create_app(settings, load), raise_server_exceptions=False) as client:
         yield client
 
 
 def metric(client: TestClient[Litestar], line: str) -> float:
-    """The number of a metric, named with its labels as it is printed; 0 where it never counted."""
+    """The value of a metric, named with its labels as `/metrics` prints it; 0 if it is not there."""
     found = [text for text in client.get("/metrics").text.splitlines() if text.startswith(f"{line} ")]
     return float(found[0].split()[-1]) if found else 0.0

@@ -1,4 +1,4 @@
-"""A service whose rankings take as long as SLOW_SECONDS says, for a process of its own."""
+"""A service whose rankings take SLOW_SECONDS each; uvicorn runs it in a separate process."""
 
 import os
 import time

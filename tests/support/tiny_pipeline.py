@@ -2,7 +2,9 @@
 
 import json
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,12 +84,7 @@ def finished_run() -> tuple[Path, Recorder]:
     def make(root: Path) -> None:
         recorder = Recorder()
         write_tiny_ratings(root)
-        with pytest.MonkeyPatch.context() as patch:
-            for name in list(os.environ):
-                if name.startswith(("MOVIERANK_", "MLFLOW_", "DAGSTER_")):
-                    patch.delenv(name)
-            for name, value in environment(root).items():
-                patch.setenv(name, value)
+        with _only(environment(root)):
             run(recorder)
         (root / "reported.json").write_text(json.dumps(vars(recorder)))
 
@@ -95,6 +92,30 @@ def finished_run() -> tuple[Path, Recorder]:
     recorder = Recorder()
     vars(recorder).update(json.loads((root / "reported.json").read_text()))
     return root, recorder
+
+
+def proven_run() -> Path:
+    """A finished root with a clearly good version 2 (see `prove`), not promoted yet. It is shared as well."""
+
+    def make(root: Path) -> None:
+        shutil.copytree(finished_run()[0], root, dirs_exist_ok=True)
+        with _only(environment(root)):
+            prove()
+            run(select="model_version")
+
+    return made_once("proven-run", make)
+
+
+@contextmanager
+def _only(variables: Mapping[str, str]) -> Iterator[None]:
+    """An environment with these of our variables and no other."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("MOVIERANK_", "MLFLOW_", "DAGSTER_")):
+                patch.delenv(name)
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        yield
 
 
 def prove(ndcg_share: float = 1.0) -> None:

@@ -1,8 +1,8 @@
-"""A server that behaves like TMDB, over real HTTP and in a process of its own, and misbehaves on demand.
+"""A server like TMDB in a separate process, over real HTTP, with faults on demand.
 
-It has the paths `/3/movie/{id}`, `/3/configuration` and, for tests, `/control/report`. What goes wrong before
-a movie is served is drawn from its id, so that a run can be repeated. It counts for itself: when each request
-came, what was served, and what was asked for again afterwards.
+It has the paths `/3/movie/{id}`, `/3/configuration` and, for tests, `/control/report`. The faults before a
+movie is served are drawn from its id, so a run can be repeated. The server records when each request came,
+which movies it served, and which were requested again after that.
 """
 
 import argparse
@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "header.payload.signature-of-the-tests"
 """The read access token that the server knows."""
 V3_KEY = "5ec2e7" * 5 + "5e"
-"""And the v3 key."""
+"""The v3 key that the server knows."""
 
 MESSAGES = {
     7: "Invalid API key: You must be granted a valid key.",
@@ -40,14 +40,14 @@ MESSAGES = {
     34: "The resource you requested could not be found.",
     43: "Couldn't connect to the backend server.",
 }
-"""TMDB's own codes and words."""
+"""Status codes of TMDB and their messages."""
 
 
 class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
-    """How the server is to behave."""
+    """The faults and limits of the server."""
 
     faults: dict[str, float] = {}
-    """Name of a fault (`Connection.fault_…`) to how likely it is to come before each answer."""
+    """Name of a fault (`Connection.fault_…`) to its probability before each answer."""
     long_suffering: int = 0
     """One movie in so many fails eleven times before it is served; 0: none does."""
     gone_every: int = 0
@@ -66,7 +66,7 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
         return not self.gone_every or tmdb_id % self.gone_every != 0
 
     def faults_of(self, tmdb_id: int) -> list[str]:
-        """What goes wrong, in turn, before the movie is served."""
+        """The faults, in order, before the movie is served."""
         if self.long_suffering and tmdb_id % self.long_suffering == 1:
             return ["500"] * 11
         draw = random.Random(f"{self.seed} {tmdb_id}")
@@ -78,7 +78,7 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What the server saw."""
+    """Counts of the server."""
 
     n_requests: int
     most_in_a_second: int
@@ -108,7 +108,7 @@ class State:
     window_from: int = 0
 
     def arrived(self) -> bool:
-        """Whether a request that arrives now is within the limit."""
+        """Records a request; whether it is within the limit."""
         now = time.monotonic()
         self.moments.append(now)
         while now - self.moments[self.window_from] >= 1.0:

@@ -148,7 +148,7 @@ def service_of(trained: Trained, home: Path, **variables: str) -> Iterator[Servi
 
 
 def run(command: list[str], environment: dict[str, str]) -> str:
-    """What a command that succeeds says on standard error."""
+    """Runs a command that must succeed; returns its standard error."""
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True, timeout=2 * PATIENCE_SECONDS
     )

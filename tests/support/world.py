@@ -1,4 +1,4 @@
-"""A small simulated world for tests: two camps of taste, forty days, everything seeded."""
+"""Small simulated ratings for tests: two groups of taste, forty days, fixed seed."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -79,16 +79,16 @@ def make_world(n_users: int = 90, n_movies: int = 80, seed: int = 0) -> World:
     rows = []
     appeal = rng.zipf(1.6, n_movies).clip(1, 30).astype(float)
     for user in range(1, n_users + 1):
-        camp = user % 2
-        weight = appeal * np.where(np.arange(n_movies) % 2 == camp, 3.0, 1.0)
+        group = user % 2
+        weight = appeal * np.where(np.arange(n_movies) % 2 == group, 3.0, 1.0)
         n = int(rng.integers(10, 31))
         arrival = START + timedelta(days=float(rng.uniform(0, 40)))
-        for place, movie in enumerate(rng.choice(n_movies, n, replace=False, p=weight / weight.sum())):
-            taste = 1.2 if movie % 2 == camp else -0.8
+        for rank, movie in enumerate(rng.choice(n_movies, n, replace=False, p=weight / weight.sum())):
+            taste = 1.2 if movie % 2 == group else -0.8
             stars = np.clip(np.round(2 * (3.3 + taste + rng.normal(0, 0.7))) / 2, 0.5, 5.0)
             # Some ratings share their second, as they do in MovieLens.
             rows.append(
-                (user, 10 * (int(movie) + 1), float(stars), arrival + timedelta(minutes=place // 2 * 90))
+                (user, 10 * (int(movie) + 1), float(stars), arrival + timedelta(minutes=rank // 2 * 90))
             )
     ratings = (
         pl.DataFrame(rows, schema={**RATINGS, "timestamp": TIMESTAMP}, orient="row")

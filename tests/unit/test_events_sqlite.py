@@ -12,6 +12,7 @@ import pytest
 from movierank_core.errors import EventStoreError
 from movierank_core.events.store import EventStore, Watermark, open_event_store
 from tests.support.event_store_contract import EventStoreContract, feedback
+from tests.support.waiting import join, wait_for
 
 
 @pytest.fixture
@@ -37,15 +38,13 @@ def test_a_commit_waits_for_the_disk(store: EventStore) -> None:
 
 
 def test_events_that_wait_together_are_committed_together(store: EventStore) -> None:
-    """While one commit holds the lock, two more batches queue up; the first of them takes both along."""
+    """While the lock is held, three batches queue up; one commit stores them all."""
     with store._commit_lock:
         threads = [threading.Thread(target=store.append, args=([feedback(name)],)) for name in "abc"]
         for thread in threads:
             thread.start()
-        while len(store._waiting) < 3:
-            pass
-    for thread in threads:
-        thread.join()
+        wait_for(lambda: len(store._waiting) == 3, "three batches in the queue")
+    join(threads)
     assert store.count() == 3
 
 

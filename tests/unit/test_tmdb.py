@@ -9,9 +9,10 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from itertools import chain, pairwise, repeat
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -39,6 +40,7 @@ from movierank_pipeline.ingest.tmdb.metadata import (
 from movierank_pipeline.ingest.tmdb.progress import AskProgress, Report
 from movierank_pipeline.ingest.tmdb.responses import MovieFacts
 from tests.support.http_server import Answer, LocalServer, Seen, serve
+from tests.support.waiting import ends, join
 
 SECRET = "0123456789abcdef0123456789abcdef"
 HASTY = RequestPolicy(requests_per_second=5_000, attempts=3, first_pause_seconds=0.001, connections=8)
@@ -160,7 +162,7 @@ def test_retry_after_is_waited_for(as_date: bool) -> None:
     wish = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True) if as_date else "1"
     began = time.monotonic()
     ask_once(in_turn(error(429, 25, {"Retry-After": wish}), movie(550)))
-    assert 0.9 <= time.monotonic() - began < 4.0
+    assert time.monotonic() - began >= 0.9
 
 
 @pytest.mark.parametrize("wish", ["0", "-3", "soon", "Mon, 01 Jan 2001 00:00:00 GMT", ""])
@@ -181,7 +183,7 @@ def test_too_many_requests_are_outlasted_for_as_long_as_the_policy_says() -> Non
     began = time.monotonic()
     with pytest.raises(TmdbBusyError, match=r"^status 429, which asks to wait for 0 s$"):
         ask_once(lambda _: error(429, 25), policy)
-    assert 0.2 < time.monotonic() - began < 3.0
+    assert time.monotonic() - began > 0.2
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -206,13 +208,14 @@ def test_everybody_waits_when_one_is_told_to(tmp_path: Path) -> None:
             tmp_path / "cache.db", TmdbAccess(token=SECRET, url=server.url), policy=HASTY
         )
         assert read(list(range(1, 101)), settings).frame.height == 100
-    quiet = [moment - told[0] for moment in seen if 0.2 < moment - told[0] < 0.95]
-    assert quiet == []
+    # Requests that were on their way still arrive, then none until the second is over.
+    moments = sorted(moment for moment in seen if moment >= told[0])
+    assert max(later - earlier for earlier, later in pairwise(moments)) > 0.5
     assert max(seen) - told[0] > 0.95
 
 
-def drip(pieces: list[bytes], pause: float) -> tuple[str, threading.Thread]:
-    """A server that sends `pieces` with pauses to the first who asks."""
+def drip(pieces: Iterable[bytes], pause: float) -> tuple[str, threading.Thread]:
+    """A server that sends `pieces` with pauses to its first client, until that client hangs up."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def work() -> None:
@@ -231,7 +234,8 @@ def drip(pieces: list[bytes], pause: float) -> tuple[str, threading.Thread]:
 @pytest.mark.parametrize("where", ["header", "body"])
 def test_slow_drip_ends_at_the_deadline(where: str) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n"
-    pieces = [b"HTTP/1.1 200 OK\r\nX: ", *[b"x"] * 60] if where == "header" else [head, *[b" "] * 60]
+    first, without_end = (b"HTTP/1.1 200 OK\r\nX: ", b"x") if where == "header" else (head, b" ")
+    pieces = chain([first], repeat(without_end))
     url, thread = drip(pieces, 0.05)
     policy = msgspec.structs.replace(HASTY, attempts=1, answer_seconds=0.4, read_seconds=10.0)
     began = time.monotonic()
@@ -239,9 +243,9 @@ def test_slow_drip_ends_at_the_deadline(where: str) -> None:
         TmdbClient(TmdbAccess(token=SECRET, url=url), policy) as client,
         pytest.raises(TmdbUnavailableError, match=r"^a time-out$"),
     ):
-        client.movie(550)
-    assert 0.3 < time.monotonic() - began < 1.5
-    thread.join()
+        ends(lambda: client.movie(550))
+    assert time.monotonic() - began > 0.3
+    join([thread])
 
 
 def test_answer_that_does_not_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
