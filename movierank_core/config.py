@@ -51,7 +51,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             ge=1,
             le=10_000_000,
-            description="Maximum number of training and validation requests together; a seeded sample of them"
+            description="Maximum number of training and validation requests together; a seeded sample"
             " is taken above it. Time and memory of training grow with it: 3,000 requests are half a million"
             " rows.",
         ),

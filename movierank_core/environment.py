@@ -66,8 +66,8 @@ def expectation(kind: inspect.Type) -> str:
     """In words, what a value of this type has to be: "a whole number from 1 to 256"."""
     kind = _plain(kind)
     if isinstance(kind, inspect.VarTupleType):
-        least = f"at least {kind.min_length} of them, " if (kind.min_length or 0) > 1 else ""
-        return f"values separated by commas, {least}each {expectation(kind.item_type)}"
+        n_values = f"at least {kind.min_length} values" if (kind.min_length or 0) > 1 else "values"
+        return f"{n_values} separated by commas, each {expectation(kind.item_type)}"
     if isinstance(kind, inspect.BoolType):
         return "true or false"
     if isinstance(kind, inspect.IntType | inspect.FloatType):

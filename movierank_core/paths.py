@@ -1,8 +1,8 @@
-"""Where things lie on disk. Nothing here creates or reads a file.
+"""Paths of files and folders. Nothing here creates or reads a file.
 
-`MOVIERANK_HOME` (default `<root>/.movierank`) holds everything that can be made again, the event store
-excepted; `<root>/mlruns` holds the embedded MLflow store. The root is the checkout when the packages
-run from one, else the current folder; `MOVIERANK_ROOT` wins over both.
+`MOVIERANK_HOME` (default `<root>/.movierank`) holds the event store and files that can be made again.
+`<root>/mlruns` holds the embedded MLflow store. The root is `MOVIERANK_ROOT`, else the checkout that the
+packages run from, else the current folder.
 """
 
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def project_root() -> Path:
-    """The absolute folder that holds `mlruns/` and, unless told otherwise, `.movierank/`."""
+    """The absolute folder that holds `mlruns/` and, by default, `.movierank/`."""
     if configured := os.environ.get("MOVIERANK_ROOT"):
         return Path(configured).resolve()
     checkout = Path(__file__).resolve().parent.parent
@@ -20,7 +20,7 @@ def project_root() -> Path:
 
 @dataclass(frozen=True)
 class Paths:
-    """The folders and files under one home; all absolute."""
+    """Folders and files of one installation; all paths are absolute."""
 
     root: Path
     home: Path
@@ -33,12 +33,12 @@ class Paths:
 
     @property
     def datasets(self) -> Path:
-        """Downloaded and generated rating sets, a folder each."""
+        """Downloaded and generated data sets, one folder each."""
         return self.home / "datasets"
 
     @property
     def assets(self) -> Path:
-        """What Dagster's assets wrote: Parquet files and folders."""
+        """Stored assets: Parquet files and folders."""
         return self.home / "assets"
 
     @property
@@ -52,12 +52,12 @@ class Paths:
 
     @property
     def events_url(self) -> str:
-        """The default event store; `MOVIERANK_EVENTS_URL` wins where settings are read."""
+        """URL of the default event store. Settings prefer `MOVIERANK_EVENTS_URL`."""
         return f"sqlite:///{self.home / 'events.db'}"
 
     @property
     def model_cache(self) -> Path:
-        """Verified copies of model versions, kept for when the registry is away."""
+        """Verified copies of model versions, served while the registry is unavailable."""
         return self.home / "model_cache"
 
     @property
@@ -66,7 +66,7 @@ class Paths:
 
     @property
     def tracking_uri(self) -> str:
-        """The embedded MLflow store; `MLFLOW_TRACKING_URI` wins where settings are read."""
+        """URI of the embedded MLflow store. Settings prefer `MLFLOW_TRACKING_URI`."""
         return f"sqlite:///{self.mlruns / 'mlflow.db'}"
 
     @property

@@ -1,4 +1,4 @@
-"""Which ratings the pipeline learns from, and where they lie."""
+"""The data set that the pipeline learns from, and its folder."""
 
 from pathlib import Path
 from typing import Final
@@ -19,20 +19,23 @@ DATASET_FILES: Final = {
     *("movies.csv", "links.csv", "movies.dat", "users.dat", "u.item", "u.genre"),
     *("README.txt", INFO_FILE),
 }
-"""What the readers of MovieLens editions look at; editions hold large files besides."""
+"""Files that the readers of MovieLens editions read. Editions have further, large files."""
 
 
 def dataset_name(settings: Settings, paths: Paths) -> str:
-    """The data set that `settings` mean where they name no folder."""
+    """Name of the data set for settings without a folder.
+
+    The default is DOWNLOADED_BY_DEFAULT if it was downloaded, else the sample.
+    """
     if settings.dataset is not None:
         return settings.dataset
     return DOWNLOADED_BY_DEFAULT if (paths.datasets / DOWNLOADED_BY_DEFAULT).is_dir() else SAMPLE
 
 
 def dataset_folder(settings: Settings, paths: Paths, progress: ByteProgress | None = None) -> Path:
-    """The folder with the ratings, downloaded or made first where it is not there yet.
+    """The folder with the ratings. A missing data set is downloaded, the missing sample is made.
 
-    Raises DataError for a folder or a name that does not exist, and for a download that fails.
+    Raises DataError for an unknown name and for a failed download.
     """
     if settings.data_dir is not None:
         return Path(settings.data_dir).expanduser().resolve()
@@ -46,9 +49,9 @@ def dataset_folder(settings: Settings, paths: Paths, progress: ByteProgress | No
 
 
 def metadata_file(settings: Settings, paths: Paths) -> Path | None:
-    """The file with TMDB facts: the one that was set, else the one that came with the data set.
+    """The file with TMDB facts: `tmdb_file`, else the file in the data set's folder, else None.
 
-    Raises DataError if a file was set that does not exist.
+    Raises DataError if `tmdb_file` does not exist.
     """
     if settings.tmdb_file is not None:
         file = Path(settings.tmdb_file).expanduser().resolve()
@@ -56,7 +59,7 @@ def metadata_file(settings: Settings, paths: Paths) -> Path | None:
             raise DataError(
                 f"There is no TMDB file {file}",
                 expected="the Kaggle CSV or a Parquet file of TMDB facts",
-                remedy="correct the path, or leave `--tmdb-file` out to do without",
+                remedy="correct the path, or leave out `--tmdb-file`",
             )
         return file
     file = find_edition(dataset_folder(settings, paths)).folder / TMDB_FILE
@@ -64,7 +67,7 @@ def metadata_file(settings: Settings, paths: Paths) -> Path | None:
 
 
 def metadata_settings(settings: Settings, paths: Paths) -> MetadataSettings:
-    """Where TMDB facts come from: the API if the environment has a key, and the file of `metadata_file`."""
+    """Sources of TMDB facts: the API if the environment has a key, and the file of `metadata_file`."""
     return MetadataSettings.from_environment(
         paths.home, metadata_file(settings, paths), settings.request_policy, settings.tmdb_refreshes_a_day
     )

@@ -1,8 +1,8 @@
-"""Everything the pipeline can be told, in one typed object.
+"""Pipeline configuration.
 
-A value comes from the Dagster launchpad or the command line if given there, else from the environment
-(`MOVIERANK_<FIELD>`, model parameters as `MOVIERANK_MODEL_<FIELD>`), else from its default. Secrets and
-addresses of stores are not here: Dagster shows and keeps these values.
+A value comes from the Dagster launchpad or the command line, else from the environment
+(`MOVIERANK_<FIELD>`, `MOVIERANK_MODEL_<FIELD>` for the model), else from its default. Secrets and addresses
+of stores are elsewhere, because Dagster shows and stores these values.
 """
 
 import os
@@ -44,7 +44,7 @@ ModelParameters = _model_parameters()
 
 
 class Settings(dg.ConfigurableResource):
-    """What to learn from, how, and what may serve."""
+    """Data, training, gate and links of a run."""
 
     data_dir: str | None = Field(
         None, description="A folder with the files of any MovieLens edition; wins over `dataset`."
@@ -62,52 +62,54 @@ class Settings(dg.ConfigurableResource):
     )
     tmdb_file: str | None = Field(
         None,
-        description="A TMDB metadata file (the Kaggle CSVs or Parquet), for films that the API's answers"
-        " leave out.",
+        description="A TMDB metadata file (the Kaggle CSVs or Parquet), for films without an answer of the"
+        " API.",
     )
     tmdb_requests_per_second: float = Field(
         RequestPolicy().requests_per_second,
         gt=0,
-        description="Requests that TMDB sees in any second, at most, repeated ones included.",
+        description="Maximum number of requests that reach TMDB in any second, retries included.",
     )
     tmdb_connections: int = Field(
         RequestPolicy().connections,
         ge=1,
         le=256,
-        description="Requests to TMDB under way at a time, at most.",
+        description="Maximum number of concurrent requests to TMDB.",
     )
     tmdb_attempts: int = Field(
         RequestPolicy().attempts,
         ge=1,
-        description="Requests per film and round, at most; those that TMDB answers with 429 do not count.",
+        description="Maximum number of requests per film and round; responses with 429 do not count.",
     )
     tmdb_connect_seconds: float = Field(
         RequestPolicy().connect_seconds,
         gt=0,
-        description="How long a connection to TMDB may take to come about.",
+        description="Maximum time to connect to TMDB, in seconds.",
     )
     tmdb_read_seconds: float = Field(
-        RequestPolicy().read_seconds, gt=0, description="How long an answer of TMDB may pause."
+        RequestPolicy().read_seconds, gt=0, description="Maximum pause within a response of TMDB, in seconds."
     )
     tmdb_answer_seconds: float = Field(
-        RequestPolicy().answer_seconds, gt=0, description="How long an answer of TMDB may take in all."
+        RequestPolicy().answer_seconds,
+        gt=0,
+        description="Maximum duration of a response of TMDB, in seconds.",
     )
     tmdb_patience_seconds: float = Field(
         RequestPolicy().patience_seconds,
         ge=0,
-        description="How long TMDB may be out of reach, or ask to wait, before it is left alone until the"
-        " next time.",
+        description="Maximum time for which TMDB is unavailable, or asks to wait, before the remaining films"
+        " are left for the next run, in seconds.",
     )
     tmdb_refreshes_a_day: int = Field(
         REFRESHES_A_DAY,
         ge=0,
-        description="Films whose old TMDB facts are asked for again, at most, on one day (UTC).",
+        description="Maximum number of films per day (UTC) whose old TMDB facts are requested again.",
     )
     tune_seconds: float = Field(
         0,
         ge=0,
-        description="How long to search for better parameters of the ranker at each training; 0 for not at"
-        " all.",
+        description="Time for the search for better parameters of the ranker at each training, in seconds;"
+        " 0 for no search.",
     )
     promotion_policy: str = Field(
         "auto",
@@ -118,31 +120,33 @@ class Settings(dg.ConfigurableResource):
         GateLimits().production_margin,
         ge=0,
         le=1,
-        description="How far the lower bound of a version's nDCG@10 minus production's may be below 0, as a"
-        " share of production's mean.",
+        description="Maximum distance of the lower bound of a version's nDCG@10 minus production's below 0,"
+        " as a share of production's mean.",
     )
     gate_megabytes: float = Field(
-        GateLimits().megabytes, gt=0, description="The gate refuses larger bundles."
+        GateLimits().megabytes,
+        gt=0,
+        description="Maximum size of a bundle that passes the gate, in megabytes.",
     )
     gate_latency_ms: float = Field(
         GateLimits().latency_ms,
         gt=0,
-        description="The gate refuses a bundle whose golden requests take longer, by their median.",
+        description="Maximum median duration of a bundle's golden requests, in milliseconds.",
     )
     recommendations_k: int = Field(
         25, ge=1, le=500, description="Movies per user in the asset `recommendations`."
     )
     feedback_threshold: int = Field(
-        1000, ge=1, description="New feedback events after which the sensor starts a retraining."
+        1000, ge=1, description="Number of new feedback events after which the sensor starts a retraining."
     )
     dagster_url: str = Field(
-        "http://127.0.0.1:3000", description="Where the Dagster UI answers; for links in MLflow."
+        "http://127.0.0.1:3000", description="Address of the Dagster UI, for links in MLflow."
     )
     mlflow_url: str = Field(
-        "http://127.0.0.1:5000", description="Where the MLflow UI answers; for links in Dagster."
+        "http://127.0.0.1:5000", description="Address of the MLflow UI, for links in Dagster."
     )
     model: ModelParameters = Field(  # type: ignore[valid-type]  # Made from ModelConfig above.
-        default_factory=ModelParameters, description="How the model is built and judged."
+        default_factory=ModelParameters, description="Parameters of the model and its evaluation."
     )
 
     @field_validator("promotion_policy")
@@ -205,9 +209,9 @@ class Settings(dg.ConfigurableResource):
     def from_environment(
         cls, environment: Mapping[str, str] = os.environ, given: Mapping[str, object] | None = None
     ) -> "Settings":
-        """Settings from `MOVIERANK_*`; `given` values that are not None win. Empty variables count as unset.
+        """Settings from `MOVIERANK_*`. Values of `given` other than None win; empty variables count as unset.
 
-        Raises ConfigError, naming the variable or field and what it may be.
+        Raises ConfigError with the setting, its value and the expectation.
         """
         variables = {name: f"{PREFIX}{name.upper()}" for name in cls.model_fields if name != "model"}
         model_variables = {
@@ -255,8 +259,8 @@ def _model_config(values: Mapping[str, object]) -> ModelConfig:
 
 
 def events_url(paths: Paths) -> str:
-    """The event store: `MOVIERANK_EVENTS_URL`, else SQLite below `MOVIERANK_HOME`.
+    """URL of the event store: `MOVIERANK_EVENTS_URL`, else SQLite below `MOVIERANK_HOME`.
 
-    Not a field of `Settings`, because it may hold a password.
+    It is not a field of `Settings`, because it may contain a password.
     """
     return os.environ.get(f"{PREFIX}EVENTS_URL") or paths.events_url

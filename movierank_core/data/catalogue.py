@@ -1,6 +1,6 @@
-"""The movies of one model version: `movie_id` to dense row and back, and the facts that are shown.
+"""The movies of one model version: movie ids to rows and back, and the facts that the page shows.
 
-Rows are numbered 0..n-1 by ascending `movie_id`. Every array in the model is indexed by row.
+Rows are numbered 0 to n - 1 by ascending `movie_id`. Every array of a model is indexed by row.
 """
 
 from functools import cached_property
@@ -15,20 +15,20 @@ from movierank_core.data.schema import CATALOGUE, require_schema
 from movierank_core.errors import DataError
 
 MAX_TABLE_SHARE: Final = 50
-"""Entries of a table of rows by movie id, per movie, at most; those of MovieLens are four times as many."""
+"""Maximum length of the table of rows by movie id, per movie. MovieLens needs four entries per movie."""
 
 
 class Catalogue:
-    """A CATALOGUE table with its row numbers."""
+    """A CATALOGUE table, sorted by `movie_id`, with a fast look-up of rows."""
 
     def __init__(self, frame: pl.DataFrame) -> None:
-        """`frame` has the CATALOGUE schema, one row per movie, in any order."""
+        """`frame` has the CATALOGUE schema, one row per movie, in any order; else DataError."""
         frame = require_schema(frame, CATALOGUE, "catalogue").sort("movie_id")
         movie_ids = frame["movie_id"].to_numpy()
         if len(movie_ids) and bool((np.diff(movie_ids) == 0).any()):
             twice = movie_ids[:-1][np.diff(movie_ids) == 0][:5].tolist()
             raise DataError(
-                f"The catalogue holds some movies twice, among them {twice}", expected="one row per movie_id"
+                f"The catalogue has several rows for the movies {twice}", expected="one row per movie_id"
             )
         self.frame = frame
         self.movie_ids: NDArray[np.int64] = np.ascontiguousarray(movie_ids)
@@ -44,7 +44,7 @@ class Catalogue:
         self.frame.write_parquet(path)
 
     def rows_of(self, movie_ids: ArrayLike) -> NDArray[np.int64]:
-        """Row numbers of `movie_ids`, -1 for movies that are not in the catalogue."""
+        """Rows of `movie_ids`, in the same shape; -1 for movies that the catalogue does not have."""
         wanted = np.asarray(movie_ids, np.int64)
         if not len(self):
             return np.full(wanted.shape, -1, np.int64)
@@ -57,9 +57,9 @@ class Catalogue:
 
     @cached_property
     def _row_of_id(self) -> NDArray[np.int64]:
-        """Per movie id its row, -1 where there is none; empty where ids are too far apart for such a table.
+        """Row by movie id, -1 for no movie; empty where MAX_TABLE_SHARE forbids the table.
 
-        A few hundred places in it are found in a tenth of the time of a search.
+        Looking up a few hundred ids in it takes a tenth of the time of a binary search.
         """
         first, last = (int(self.movie_ids[0]), int(self.movie_ids[-1])) if len(self) else (0, 0)
         if first < 0 or last > MAX_TABLE_SHARE * len(self):
@@ -69,5 +69,5 @@ class Catalogue:
         return rows
 
     def row_of(self, movie_id: int) -> int:
-        """The row number of one movie, -1 if it is not in the catalogue."""
+        """The row of one movie; -1 if the catalogue does not have it."""
         return int(self.rows_of([movie_id])[0])

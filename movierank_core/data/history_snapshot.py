@@ -1,7 +1,7 @@
-"""The published snapshot of everybody's events: written by the pipeline, memory-mapped by the service.
+"""The published snapshot of all users' events: written by the pipeline, memory-mapped by the service.
 
-One folder per snapshot, columns as `.npy` files, and a pointer file CURRENT that names the folder to read.
-A snapshot appears whole or not at all, and is never changed. What came after it is in the event store.
+A snapshot is a folder with one `.npy` file per column. The file CURRENT names the snapshot to read. A
+snapshot is written atomically and never changed. The event store has the events after it.
 """
 
 import secrets
@@ -26,6 +26,7 @@ FORMAT_VERSION: Final = 1
 CURRENT: Final = "CURRENT"
 MANIFEST: Final = "manifest.json"
 SNAPSHOTS_KEPT: Final = 2
+"""Number of newest snapshots that stay after a publication."""
 PUBLISH: Final = "run `movierank materialize` to publish it again"
 
 _TYPES: Final[dict[str, np.dtype]] = {
@@ -37,30 +38,30 @@ _TYPES: Final[dict[str, np.dtype]] = {
     "event_codes": np.dtype(np.uint8),
     "is_standing": np.dtype(np.bool_),
 }
-"""Column to type. One row per user in `user_ids`, one more in `offsets`, one per event in the others."""
+"""Type by column. `user_ids` has one row per user, `offsets` one more, the other columns one per event."""
 
 
 class HistoriesManifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a snapshot says about itself."""
+    """Description of a snapshot: format, origin and sizes."""
 
     format_version: int
     snapshot_id: str
     created_at: str
     """ISO 8601, UTC."""
     data_as_of: str | None
-    """ISO 8601, UTC: the time of the last event; None if there is none."""
+    """Time of the last event, ISO 8601, UTC; None without events."""
     feedback_through: str | None
-    """The event store's watermark: its events up to here are in the snapshot. None: no events of a store."""
+    """Watermark up to which the snapshot has the event store's events; None if it has none of a store."""
     dataset: str
     ratings_are_simulated: bool
     n_users: int
     n_events: int
     file_bytes: dict[str, int]
-    """Size of every column's file."""
+    """Size of each column's file, in bytes."""
 
 
 class Histories:
-    """One snapshot, opened. Reading needs no lock; the files may even be deleted meanwhile."""
+    """One open snapshot. Reading needs no lock and works on after the files are deleted."""
 
     def __init__(self, manifest: HistoriesManifest, columns: dict[str, NDArray]) -> None:
         self.manifest = manifest
@@ -72,15 +73,15 @@ class Histories:
         self._is_standing: NDArray[np.bool_] = columns["is_standing"]
 
     def user_ids(self) -> NDArray[np.int64]:
-        """Everybody in the snapshot, ascending."""
+        """Ids of the users in the snapshot, ascending."""
         return self._user_ids
 
     def n_events(self) -> NDArray[np.int64]:
-        """Number of events of each of `user_ids`."""
+        """Number of events per user, in the order of `user_ids`."""
         return np.diff(self._offsets)
 
     def history_of(self, user_id: int) -> History | None:
-        """A user's history; None for a user who is not in the snapshot."""
+        """The history of a user; None for a user who is not in the snapshot."""
         rows = self._rows_of(user_id)
         if rows is None:
             return None
@@ -89,20 +90,20 @@ class Histories:
         return history if is_standing.all() else history.take(is_standing)
 
     def events_of(self, user_id: int) -> list[Event]:
-        """All of a user's events, also those that later ones replaced; oldest first."""
+        """All events of a user, replaced events included, oldest first; empty for an unknown user."""
         rows = self._rows_of(user_id)
         return [] if rows is None else _slice(self._events, rows).events()
 
     def has_replaced_events(self, user_id: int) -> bool:
-        """Whether the user has events that their history no longer shows."""
+        """Whether some events of the user do not stand, so that the history lacks them."""
         rows = self._rows_of(user_id)
         return rows is not None and not self._is_standing[rows].all()
 
     def _rows_of(self, user_id: int) -> slice | None:
-        position = int(np.searchsorted(self._user_ids, user_id))
-        if position == len(self._user_ids) or self._user_ids[position] != user_id:
+        user = int(np.searchsorted(self._user_ids, user_id))
+        if user == len(self._user_ids) or self._user_ids[user] != user_id:
             return None
-        return slice(int(self._offsets[position]), int(self._offsets[position + 1]))
+        return slice(int(self._offsets[user]), int(self._offsets[user + 1]))
 
 
 def _slice(events: History, rows: slice) -> History:
@@ -121,9 +122,9 @@ def publish_histories(
 ) -> HistoriesManifest:
     """Publish INTERACTIONS as the current snapshot below `folder`.
 
-    `interactions` must be sorted by user and time, and must hold no event of a user forgotten up to
-    `feedback_through` from before they were. The two newest snapshots are kept, older ones deleted.
-    Raises HistoriesError if the rows are not sorted.
+    `interactions` must be sorted by user and time. The caller must have removed the events of forgotten users
+    that precede their forgetting. SNAPSHOTS_KEPT snapshots stay; older ones are deleted. Raises
+    HistoriesError if the rows are not sorted, and DataError for another schema.
     """
     columns = _columns_of(interactions)
     snapshot_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{secrets.token_hex(4)}"
@@ -156,7 +157,7 @@ def publish_histories(
 def open_histories(folder: Path) -> Histories:
     """The current snapshot below `folder`, memory-mapped.
 
-    Raises HistoriesError if nothing was published, or what was is damaged or of a newer format.
+    Raises HistoriesError if nothing was published, or if the snapshot is damaged or of a newer format.
     """
     pointer = folder / CURRENT
     try:
@@ -230,12 +231,12 @@ def _open_column(snapshot: Path, name: str, manifest: HistoriesManifest) -> NDAr
             expected=f"a column of {_TYPES[name]}",
             remedy=PUBLISH,
         )
-    # A plain view: slicing a memmap costs several microseconds more each time.
+    # A plain view, because slicing a memmap takes several microseconds more.
     return mapped.view(np.ndarray)
 
 
 def _require_consistent(snapshot: Path, manifest: HistoriesManifest, columns: dict[str, NDArray]) -> None:
-    """Lengths as the manifest says, users ascending, offsets rising from 0 to the number of events."""
+    """Raises HistoriesError unless lengths match the manifest, users ascend and offsets cover all events."""
     lengths = dict.fromkeys(_TYPES, manifest.n_events)
     lengths["user_ids"] = manifest.n_users
     lengths["offsets"] = manifest.n_users + 1

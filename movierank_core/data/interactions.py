@@ -1,4 +1,4 @@
-"""An INTERACTIONS table as arrays over dense users and catalogue rows: what fitting reads."""
+"""An INTERACTIONS table as arrays over dense users and catalogue rows: the input of every fit."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ class InteractionArrays:
     user_ids: NDArray[np.int64]
     """One id per dense user, ascending."""
     offsets: NDArray[np.int64]
-    """User u's events are rows `offsets[u]:offsets[u + 1]`."""
+    """The events of user u are `offsets[u]:offsets[u + 1]`."""
     users: NDArray[np.int32]
     rows: NDArray[np.int32]
     """Catalogue rows; -1 for movies that are not in it."""

@@ -1,4 +1,4 @@
-"""Column names and types of every table that crosses a module border.
+"""Column names and types of the tables that modules exchange.
 
 Times are aware UTC. Ids are MovieLens ids unless a name says otherwise. A null means "unknown"; an
 empty list means "known to have none".
@@ -12,7 +12,7 @@ TIMESTAMP = pl.Datetime("us", "UTC")
 
 
 def _schema(columns: dict[str, pl.DataType | type[pl.DataType]]) -> pl.Schema:
-    """`pl.Schema` with a parameter type that admits classes and instances side by side."""
+    """`pl.Schema`, typed for data types given as classes and as instances."""
     return pl.Schema(columns)
 
 
@@ -38,7 +38,7 @@ FEEDBACK = _schema(
         "timestamp": TIMESTAMP,
     }
 )
-"""What the event store holds, oldest first; `value` is the rating of a `rating` event, else null."""
+"""Events of the event store, oldest first. `value` is the rating of a `rating` event, else null."""
 
 IMPRESSIONS = _schema(
     {
@@ -54,8 +54,8 @@ IMPRESSIONS = _schema(
         "explore": pl.Float64,
     }
 )
-"""What the service showed, one row per position (from 1); `user_id` is null for visitors. `propensity` is the
-probability of the movie at its position given those above it: 1 unless `explore` is above 0."""
+"""Movies that the service showed, one row per position (from 1). `user_id` is null for visitors. `propensity`
+is the probability of the movie at its position, given the movies above it: 1 unless `explore` is above 0."""
 
 INTERACTIONS = _schema(
     {
@@ -129,7 +129,7 @@ CATALOGUE = _schema(
         "metadata_source": pl.String,
     }
 )
-"""One row per movie, sorted by `movie_id`: MovieLens facts with what enrichment added."""
+"""One row per movie, sorted by `movie_id`: MovieLens facts and the facts that enrichment added."""
 
 REQUESTS = _schema(
     {
@@ -141,14 +141,15 @@ REQUESTS = _schema(
         "targets": pl.List(pl.Int64),
     }
 )
-"""One row per replayed request: who asked, when, and the movies they went on to like.
+"""One row per replayed request: user, moment, and the movies that the user liked afterwards.
 
-`episode` numbers the fitted state that answers it; `role` is `train`, `validation` or `test`.
+`episode` is the index of the fitted state that answers the request. `role` is `train`, `validation` or
+`test`.
 """
 
 
 def require_schema(frame: pl.DataFrame, schema: pl.Schema, table: str) -> pl.DataFrame:
-    """`frame` unchanged if its columns and types are exactly those of `schema`, else `DataError`."""
+    """`frame` unchanged if its columns, their order and their types equal `schema`; else DataError."""
     if frame.schema == schema:
         return frame
     missing = [name for name in schema if name not in frame.schema]

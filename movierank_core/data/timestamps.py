@@ -1,4 +1,4 @@
-"""Time, and joins that cannot see the future."""
+"""Conversions between datetimes and seconds since 1970, UTC."""
 
 from datetime import UTC, datetime
 from typing import Final
@@ -16,9 +16,10 @@ def epoch_seconds(column: str) -> pl.Expr:
 
 
 def to_epoch(moment: datetime) -> int:
-    """An aware datetime as whole seconds since 1970, rounded up: `before` it keeps what was before."""
+    """An aware datetime as whole seconds since 1970, rounded up, so that earlier events are before it."""
     return -int(-moment.timestamp() // 1)
 
 
 def from_epoch(seconds: int) -> datetime:
+    """Seconds since 1970 as an aware datetime, UTC."""
     return datetime.fromtimestamp(seconds, tz=UTC)

@@ -1,7 +1,7 @@
-"""The two databases an event store can live in, and connections to them.
+"""The databases of an event store, SQLite and PostgreSQL, and connections to them.
 
-Here is what differs between SQLite and PostgreSQL and nothing else; statements are in `events`. Both
-drivers are used with `?` for parameters and without implicit transactions.
+This module holds the differences between the two; `movierank_core.events.store` holds the statements. Both
+drivers take `?` for parameters and open no implicit transactions.
 """
 
 import contextlib
@@ -18,15 +18,16 @@ from urllib.parse import urlsplit, urlunsplit
 from movierank_core.errors import EventStoreError
 
 BUSY_SECONDS: Final = 5.0
-"""How long a statement waits for another process's write before it fails."""
+"""Maximum time that a statement waits for the write of another process, in seconds."""
 CONNECT_SECONDS: Final = 3
+"""Maximum time to connect to PostgreSQL, in seconds."""
 CONNECTIONS: Final = 4
-"""Open connections per process at most; further users wait."""
+"""Maximum number of open connections per process. Further threads wait."""
 PAUSE_SECONDS: Final = 1.0
-"""After a refused connection, how long callers fail at once instead of waiting for another refusal."""
+"""Time after a refused connection in which callers fail without another attempt, in seconds."""
 _SQLITE: Final = "sqlite:///"
 _SET_UP_LOCK: Final = 0x6D6F7669
-"""Key of the PostgreSQL advisory lock held while tables are made; any number that others do not use."""
+"""Key of the PostgreSQL advisory lock that is held while tables are made: an arbitrary number."""
 
 
 class Connection(ABC):
@@ -38,44 +39,48 @@ class Connection(ABC):
 
     @abstractmethod
     def transaction(self, *, is_read_only: bool) -> contextlib.AbstractContextManager[None]:
-        """Commits on leaving, durably, or rolls back. A read-only one sees the database as of its start."""
+        """A transaction that commits durably at its end and rolls back on an error.
+
+        A read-only one reads the database as of its start.
+        """
 
     @abstractmethod
     def lock_for_set_up(self) -> None:
-        """Keep other processes from making the same tables until the transaction ends."""
+        """Block other processes that make the same tables until the transaction ends."""
 
     @abstractmethod
     def close(self) -> None: ...
 
 
 class Database(ABC):
-    """Where connections come from."""
+    """One database that opens connections."""
 
     shown_url: str
-    """The URL as it may be shown: without a password."""
+    """The URL without its password."""
     is_local: bool
-    """Reading waits for no network and for no other process."""
+    """Whether reading needs no network and never waits for another process."""
     errors: tuple[type[Exception], ...]
-    """What the driver raises for troubles of the database."""
+    """Exceptions that the driver raises for failures of the database."""
 
     @abstractmethod
     def connect(self) -> Connection: ...
 
 
 def database_of(url: str) -> Database:
-    """The database that a URL names; EventStoreError for one of another kind. Nothing is opened yet."""
+    """The database of a URL, not opened yet; EventStoreError for a URL of neither database."""
     if url.startswith(_SQLITE):
         return _SqliteDatabase(url)
     if url.startswith(("postgresql://", "postgres://")):
         return _PostgresDatabase(url)
     raise EventStoreError(
-        f"{without_password(url)!r} is no URL of an event store",
+        f"{without_password(url)!r} is not a URL of an event store",
         expected="sqlite:///<path> or postgresql://<user>:<password>@<host>/<database>",
         remedy="set MOVIERANK_EVENTS_URL",
     )
 
 
 def without_password(url: str) -> str:
+    """The URL with `***` for its password."""
     parts = urlsplit(url)
     if parts.password is None:
         return url
@@ -84,7 +89,7 @@ def without_password(url: str) -> str:
 
 
 class Connections:
-    """A few connections shared by the threads of a process, replaced when they break."""
+    """A connection pool for the threads of a process. Broken connections are replaced."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -95,7 +100,7 @@ class Connections:
 
     @contextmanager
     def use(self, purpose: str) -> Iterator[Connection]:
-        """A connection for this thread alone; trouble with it becomes EventStoreError."""
+        """A connection for this thread alone. Its failures are raised as EventStoreError."""
         with self._slots:
             try:
                 connection = self._take()
@@ -104,7 +109,7 @@ class Connections:
             try:
                 yield connection
             except self._database.errors as error:
-                # Others are likely as broken as this one: a server that restarted drops them all.
+                # The idle ones are probably broken too: a server that restarts drops all connections.
                 self._discard(connection)
                 raise self._trouble(purpose, error) from error
             except BaseException:
@@ -114,7 +119,7 @@ class Connections:
                 self._idle.append(connection)
 
     def close(self) -> None:
-        """Close what is idle. The next use opens anew."""
+        """Close the idle connections. The next use opens a new one."""
         with self._lock:
             idle, self._idle = self._idle, []
         for connection in idle:
@@ -146,7 +151,7 @@ class Connections:
         return EventStoreError(
             f"Could not {purpose} the event store {self._database.shown_url}: {reason}",
             expected="a database that can be reached and written",
-            remedy="mend it, or set MOVIERANK_EVENTS_URL to another",
+            remedy="repair it, or set MOVIERANK_EVENTS_URL to another",
         )
 
 
@@ -157,14 +162,14 @@ class _SqliteConnection(Connection):
         )
         try:
             self._switch_to_write_ahead_log()
-            # FULL: a commit returns when the log is on disk, so what was acknowledged survives power loss.
+            # FULL: a commit returns when the log is on disk, so acknowledged events survive a power loss.
             self._raw.execute("PRAGMA synchronous=FULL")
         except sqlite3.Error:
             self._raw.close()
             raise
 
     def _switch_to_write_ahead_log(self) -> None:
-        """Done once in the life of a file; SQLite does not wait for others here, so we do."""
+        """Switches the file once and for all. SQLite does not wait for a lock here, so this loop does."""
         deadline = time.monotonic() + BUSY_SECONDS
         while True:
             try:
@@ -180,7 +185,7 @@ class _SqliteConnection(Connection):
 
     @contextmanager
     def transaction(self, *, is_read_only: bool) -> Iterator[None]:
-        # IMMEDIATE takes the write lock first: a transaction that read before it may not upgrade.
+        # IMMEDIATE takes the write lock first, because a transaction that has read may fail to get it later.
         self._raw.execute("BEGIN" if is_read_only else "BEGIN IMMEDIATE")
         try:
             yield
@@ -191,7 +196,7 @@ class _SqliteConnection(Connection):
             raise
 
     def lock_for_set_up(self) -> None:
-        """BEGIN IMMEDIATE has done so."""
+        """Nothing to do: BEGIN IMMEDIATE holds the write lock."""
 
     def close(self) -> None:
         self._raw.close()
@@ -206,7 +211,7 @@ class _SqliteDatabase(Database):
         path = url.removeprefix(_SQLITE)
         if not path or path.startswith(":memory:"):
             raise EventStoreError(
-                f"{url!r} names no file, and events must survive the process",
+                f"{url!r} does not name a file, and events must survive the process",
                 expected="sqlite:///<path>",
                 remedy="set MOVIERANK_EVENTS_URL",
             )
@@ -262,7 +267,7 @@ class _PostgresDatabase(Database):
                 autocommit=True,
                 connect_timeout=CONNECT_SECONDS,
                 application_name="movierank",
-                # A server that went away without a word is noticed, instead of waited for.
+                # Detect a server that vanished without closing the connection.
                 tcp_user_timeout=milliseconds,
                 keepalives_idle=int(BUSY_SECONDS),
                 keepalives_interval=1,

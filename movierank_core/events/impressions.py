@@ -1,7 +1,7 @@
-"""What was shown to whom, and how likely it was to be shown: one row of the event store for each ranking.
+"""Impressions: shown rankings with the propensity of each position, one row of the event store per ranking.
 
-Kept beside the events, so that what forgets a user forgets this too. Rows are encoded positions, since a row
-for every position would be the bulk of the store.
+They are in the same database as the events, so that forgetting a user deletes both. A row holds all positions
+of a ranking as JSON: one row per position would make up most of the store.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ _INSERT: Final = """
     SELECT CAST(? AS BIGINT), ?, CAST(? AS BIGINT), ?, ?, CAST(? AS DOUBLE PRECISION), ?
     WHERE NOT EXISTS (SELECT 1 FROM forgotten_users
         WHERE user_id = CAST(? AS BIGINT) AND forgotten_us >= CAST(? AS BIGINT))"""
-"""What waited in a worker while its user was forgotten is not stored any more."""
+"""Does not store a ranking that was shown before its user was forgotten, but arrives later."""
 _DELETE_OF_USER: Final = "DELETE FROM shown_rankings WHERE user_id = ?"
 _TRIM: Final = """
     DELETE FROM shown_rankings WHERE shown_us < (
@@ -38,16 +38,16 @@ _SELECT: Final = """
 
 
 class Shown(msgspec.Struct, frozen=True, array_like=True):
-    """One position of a ranking."""
+    """The movie at one position of a ranking."""
 
     movie_id: int
     score: float
     propensity: float
-    """The probability that this movie came here given those above it; 1 unless the ranking was drawn."""
+    """Probability of this movie here, given the movies above it; 1 unless the ranking was drawn."""
 
 
 class ShownRanking(msgspec.Struct, frozen=True, kw_only=True):
-    """A ranking as it was answered."""
+    """A ranking that was sent to a client."""
 
     shown_us: int
     """Microseconds since 1970, UTC."""
@@ -58,10 +58,11 @@ class ShownRanking(msgspec.Struct, frozen=True, kw_only=True):
     served_by: str
     explore: float
     shown: list[Shown]
-    """From position 1 on."""
+    """In the order of the ranking."""
 
 
 def insert_rankings(connection: Connection, rankings: Sequence[ShownRanking]) -> None:
+    """Store `rankings`, except of users who were forgotten after they were shown."""
     for ranking in rankings:
         connection.execute(
             _INSERT,
@@ -85,11 +86,12 @@ def trim_rankings(connection: Connection, keep: int) -> int:
 
 
 def delete_rankings_of(connection: Connection, user_id: int) -> None:
+    """Delete all rankings that were shown to a user."""
     connection.execute(_DELETE_OF_USER, (user_id,))
 
 
 def read_impressions(connection: Connection) -> pl.DataFrame:
-    """Every impression as IMPRESSIONS, the oldest ranking first, by position."""
+    """All stored impressions as IMPRESSIONS, oldest ranking first, positions ascending."""
     rows: list[tuple[Any, ...]] = []
     for shown_us, request_id, user_id, version, served_by, explore, shown in connection.execute(_SELECT):
         shown_at = _EPOCH + timedelta(microseconds=shown_us)

@@ -1,8 +1,8 @@
-"""The event store: what users did since, durable before it is acknowledged.
+"""The event store: events of users, durable before they are acknowledged.
 
-SQLite by default, PostgreSQL by URL, with one contract (tests/support/event_store_contract.py). Events
-get ascending sequence numbers in the order of their commits, so "everything up to here" can be named: a
-watermark. Databases themselves are spoken to in `event_databases`.
+SQLite by default, PostgreSQL by URL, under one contract (tests/support/event_store_contract.py). Events get
+ascending sequence numbers in the order of their commits. A watermark is such a number: it stands for all
+events up to it. `movierank_core.events.databases` holds the two databases.
 """
 
 import secrets
@@ -34,10 +34,10 @@ _T = TypeVar("_T")
 
 
 class FeedbackEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """One event as the service hands it over; the fields of FEEDBACK."""
+    """One event to store, with the fields of FEEDBACK."""
 
     event_id: str
-    """Unique over all users: an event whose id is known already is not stored again."""
+    """Idempotency key, unique over all users. An event with a known id is not stored again."""
     user_id: int
     movie_id: int
     event_type: str
@@ -47,11 +47,11 @@ class FeedbackEvent(msgspec.Struct, frozen=True, kw_only=True):
     value: float | None = None
     """The rating of a `rating` event, 0.5 to 5."""
     request_id: str | None = None
-    """The ranking that showed the movie, where known."""
+    """The ranking that showed the movie; None if unknown."""
 
 
 class Watermark(msgspec.Struct, frozen=True):
-    """A point in the sequence of one store: all its events up to `seq`, and none after."""
+    """A point in the sequence of one store. It covers the events up to `seq`, inclusive."""
 
     store_id: str
     seq: int
@@ -61,23 +61,23 @@ class Watermark(msgspec.Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: str | None) -> "Watermark | None":
-        """The watermark that `str` wrote; None for None. Anything else raises EventStoreError."""
+        """The watermark of a text that `str` wrote; None for None; EventStoreError for another text."""
         if text is None:
             return None
         store_id, _, seq = text.rpartition(":")
         if not store_id or not seq.isdecimal():
-            raise EventStoreError(f"{text!r} is no watermark", expected="<store>:<number>")
+            raise EventStoreError(f"{text!r} is not a watermark", expected="<store>:<number>")
         return cls(store_id, int(seq))
 
 
 @dataclass(frozen=True)
 class NewEvents:
-    """What the store knows of one user beyond a watermark."""
+    """The events of one user after a watermark."""
 
     events: list[Event]
-    """In the order in which they were stored."""
+    """In the order of storage."""
     is_forgotten: bool
-    """The user was forgotten after the watermark: nothing known up to it may be used any more."""
+    """Whether the user was forgotten after the watermark. Events up to it must then not be used."""
 
 
 @dataclass(frozen=True)
@@ -85,29 +85,29 @@ class FeedbackSnapshot:
     """A consistent copy of the whole store."""
 
     feedback: pl.DataFrame
-    """FEEDBACK, in the order in which events were stored."""
+    """FEEDBACK, in the order of storage."""
     watermark: str
     forgotten_user_ids: list[int]
-    """Users who asked to be forgotten, ascending. Events that they made since are in `feedback`."""
+    """Users who were forgotten, ascending. `feedback` has their later events."""
 
 
 def open_event_store(url: str) -> "EventStore":
-    """The store at `sqlite:///<path>` or `postgresql://<user>:<password>@<host>/<database>`, made if absent.
+    """The store at `sqlite:///<path>` or `postgresql://<user>:<password>@<host>/<database>`; made if missing.
 
-    Raises EventStoreError for a URL of another kind, and where the database cannot be reached or written.
+    Raises EventStoreError for another URL, and for a database that cannot be reached or written.
     """
     return EventStore(database_of(url))
 
 
 class EventStore:
-    """Safe for use by several threads and several processes at once.
+    """Store that several threads and processes can use at once.
 
-    Every method raises EventStoreError where the database cannot be reached or refuses.
+    Every method raises EventStoreError if the database cannot be reached or refuses a statement.
     """
 
     def __init__(self, database: Database) -> None:
         self.is_local = database.is_local
-        """Reading waits for no network and for no other process."""
+        """Whether reading needs no network and never waits for another process."""
         self._connections = Connections(database)
         self._waiting: list[_Batch] = []
         self._waiting_lock = threading.Lock()
@@ -116,9 +116,9 @@ class EventStore:
             self.store_id = _set_up(connection, database)
 
     def append(self, events: Sequence[FeedbackEvent]) -> list[bool]:
-        """Store events and return once they are durable: per event True, or False for a known `event_id`.
+        """Store events, durably. Returns per event whether it is new: False for a known `event_id`.
 
-        All or nothing. Batches that arrive while another commits share the next commit.
+        All events are stored or none. Batches that arrive during a commit share the next one (group commit).
         """
         batch = _Batch(list(events))
         with self._waiting_lock:
@@ -150,7 +150,7 @@ class EventStore:
             start += len(batch.events)
 
     def news_of(self, user_id: int, after: Watermark | None) -> NewEvents:
-        """What came for one user after a watermark; everything, if it is None or of another store."""
+        """The events of one user after a watermark; all events for None or the watermark of another store."""
         seq = self._seq_of(after)
         rows = self._read(
             lambda connection: connection.execute(_SELECT_NEWS, (user_id, seq, user_id, seq)).fetchall()
@@ -163,15 +163,15 @@ class EventStore:
         return NewEvents(events, is_forgotten=len(events) < len(rows))
 
     def events_of(self, user_id: int, after: Watermark | None = None) -> list[Event]:
-        """The events of one user after a watermark, in the order in which they were stored."""
+        """The events of one user after a watermark, in the order of storage."""
         return self.news_of(user_id, after).events
 
     def watermark(self) -> Watermark:
-        """The point up to which everything is stored by now."""
+        """The watermark of the last stored event."""
         return Watermark(self.store_id, self._read(_last_seq))
 
     def snapshot(self) -> FeedbackSnapshot:
-        """Everything stored by now, with the watermark that says what that was."""
+        """All stored events with their watermark, read in one transaction."""
         with self._transaction("read", is_read_only=True) as connection:
             seq = _last_seq(connection)
             rows = connection.execute(_SELECT_ALL, (seq,)).fetchall()
@@ -183,14 +183,13 @@ class EventStore:
         return FeedbackSnapshot(frame, str(Watermark(self.store_id, seq)), [row[0] for row in forgotten])
 
     def read_all(self) -> pl.DataFrame:
-        """All events as FEEDBACK, in the order in which they were stored."""
+        """All events as FEEDBACK, in the order of storage."""
         return self.snapshot().feedback
 
     def delete_user(self, user_id: int) -> int:
-        """Forget a user: their events are deleted (the number is returned), what they were shown as well, and
-        the user is listed as such.
+        """Forget a user: delete the user's events and impressions, and list the user as forgotten.
 
-        May be repeated. What the same user does later is a new history.
+        Returns the number of deleted events. May be repeated. Later events of the user start a new history.
         """
         with self._transaction("delete from") as connection:
             seq = _advance(connection, 1)
@@ -200,9 +199,9 @@ class EventStore:
         return deleted
 
     def forgotten_users(self, after: Watermark | None = None) -> list[int]:
-        """Users who asked to be forgotten after a watermark (or ever), ascending.
+        """Users who were forgotten after a watermark (None: ever), ascending.
 
-        Nothing that is known of them from before they did may be used again.
+        Events of these users from before their forgetting must not be used.
         """
         rows = self._read(
             lambda connection: connection.execute(_SELECT_FORGOTTEN, (self._seq_of(after),)).fetchall()
@@ -210,11 +209,11 @@ class EventStore:
         return [row[0] for row in rows]
 
     def _seq_of(self, after: Watermark | None) -> int:
-        """The watermark's number here: 0 for None and for one of another store."""
+        """The sequence number of a watermark; 0 for None and for a watermark of another store."""
         return after.seq if after is not None and after.store_id == self.store_id else 0
 
     def append_rankings(self, rankings: Sequence[ShownRanking]) -> None:
-        """Store what was shown, but for users who were forgotten since."""
+        """Store shown rankings, except of users who were forgotten after they were shown."""
         with self._transaction("store impressions in") as connection:
             insert_rankings(connection, rankings)
 
@@ -224,17 +223,17 @@ class EventStore:
             return trim_rankings(connection, keep)
 
     def impressions(self) -> pl.DataFrame:
-        """Everything shown that is still stored, as IMPRESSIONS: the oldest first, by position."""
+        """All stored impressions as IMPRESSIONS, oldest ranking first, positions ascending."""
         return self._read(read_impressions)
 
     def count(self) -> int:
-        """How many events are stored."""
+        """Number of stored events."""
         return self._read(
             lambda connection: connection.execute("SELECT count(*) FROM feedback_events").fetchone()[0]
         )
 
     def ping(self) -> None:
-        """Returns if events can be stored now."""
+        """Raises EventStoreError unless events can be stored now."""
         with self._transaction("write to") as connection:
             connection.execute("UPDATE event_store SET last_seq = last_seq")
 
@@ -266,7 +265,7 @@ _SELECT_NEWS: Final = """
     UNION ALL
     SELECT seq, NULL, NULL, NULL, NULL FROM forgotten_users WHERE user_id = ? AND seq > ?
     ORDER BY seq"""
-"""One statement, so that events and the mark of a forgotten user are of one moment."""
+"""One statement, so that events and the mark of a forgotten user are read at the same moment."""
 _SELECT_FORGOTTEN: Final = "SELECT user_id FROM forgotten_users WHERE seq > ? ORDER BY user_id"
 _SELECT_ALL: Final = """
     SELECT event_id, user_id, movie_id, event_type, value, request_id, timestamp_us FROM feedback_events
@@ -294,7 +293,7 @@ _TABLES: Final = (
 
 
 def _set_up(connection: Connection, database: Database) -> str:
-    """The id of the store, which is made if it is not there yet."""
+    """Make the tables where they are missing, and return the store's id."""
     connection.lock_for_set_up()
     for statement in _TABLES:
         connection.execute(statement)
@@ -313,10 +312,10 @@ def _set_up(connection: Connection, database: Database) -> str:
 
 
 def _advance(connection: Connection, n: int) -> int:
-    """Take `n` sequence numbers and return the last.
+    """Take `n` sequence numbers and return the last one.
 
-    The row stays locked until the commit, so that on PostgreSQL too numbers appear in the order of commits:
-    who has seen number 7 will never meet a number 6 that comes later.
+    The row stays locked until the commit. So numbers appear in the order of commits on PostgreSQL as well: a
+    reader of number 7 never meets a number 6 later.
     """
     row = connection.execute(
         "UPDATE event_store SET last_seq = last_seq + ? WHERE id = 1 RETURNING last_seq", (n,)
@@ -331,8 +330,8 @@ def _last_seq(connection: Connection) -> int:
 def _insert(connection: Connection, events: list[FeedbackEvent]) -> list[bool]:
     first = _advance(connection, len(events)) - len(events) + 1
     return [
-        connection.execute(_INSERT, (first + position, *_row(event))).rowcount == 1
-        for position, event in enumerate(events)
+        connection.execute(_INSERT, (first + index, *_row(event))).rowcount == 1
+        for index, event in enumerate(events)
     ]
 
 
@@ -352,6 +351,6 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _micros(moment: datetime) -> int:
-    """Microseconds since 1970; a difference of datetimes is exact where `timestamp()` rounds."""
+    """Microseconds since 1970. Differences of datetimes are exact; `timestamp()` rounds."""
     difference = moment - _EPOCH
     return (difference.days * 86_400 + difference.seconds) * 1_000_000 + difference.microseconds

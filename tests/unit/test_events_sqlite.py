@@ -70,13 +70,13 @@ def test_a_url_of_another_kind_is_refused(url: str) -> None:
     with pytest.raises(EventStoreError) as refusal:
         open_event_store(url)
     assert str(refusal.value) == (
-        f"{url!r} is no URL of an event store. Expected: sqlite:///<path> or "
+        f"{url!r} is not a URL of an event store. Expected: sqlite:///<path> or "
         "postgresql://<user>:<password>@<host>/<database>. Remedy: set MOVIERANK_EVENTS_URL."
     )
 
 
 def test_a_refused_url_is_shown_without_its_password() -> None:
-    with pytest.raises(EventStoreError, match=r"^'mysql://me:\*\*\*@host/db' is no URL"):
+    with pytest.raises(EventStoreError, match=r"^'mysql://me:\*\*\*@host/db' is not a URL"):
         open_event_store("mysql://me:secret@host/db")
 
 
@@ -85,7 +85,7 @@ def test_a_store_in_memory_is_refused(url: str) -> None:
     with pytest.raises(EventStoreError) as refusal:
         open_event_store(url)
     assert str(refusal.value) == (
-        f"{url!r} names no file, and events must survive the process. Expected: sqlite:///<path>. "
+        f"{url!r} does not name a file, and events must survive the process. Expected: sqlite:///<path>. "
         "Remedy: set MOVIERANK_EVENTS_URL."
     )
 
@@ -97,7 +97,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
         open_event_store(f"sqlite:///{path}")
     assert str(refusal.value) == (
         f"Could not set up the event store sqlite:///{path}: file is not a database. Expected: a database "
-        "that can be reached and written. Remedy: mend it, or set MOVIERANK_EVENTS_URL to another."
+        "that can be reached and written. Remedy: repair it, or set MOVIERANK_EVENTS_URL to another."
     )
 
 
@@ -132,7 +132,7 @@ def test_a_store_that_was_lost_refuses_and_acknowledges_nothing(url: str, store:
 def test_a_malformed_watermark_is_refused(text: str) -> None:
     with pytest.raises(EventStoreError) as refusal:
         Watermark.parse(text)
-    assert str(refusal.value) == f"{text!r} is no watermark. Expected: <store>:<number>."
+    assert str(refusal.value) == f"{text!r} is not a watermark. Expected: <store>:<number>."
 
 
 def test_no_watermark_parses_to_none() -> None:

@@ -203,7 +203,7 @@ def test_missing_file(tmp_path: Path) -> None:
         read_metadata_file(tmp_path / "x.csv")
     assert str(caught.value) == (
         f"There is no TMDB metadata file {tmp_path / 'x.csv'}. Expected: {KINDS}. "
-        "Remedy: correct the path, or leave `--tmdb-file` out to do without."
+        "Remedy: correct the path, or leave out `--tmdb-file`"
     )
 
 

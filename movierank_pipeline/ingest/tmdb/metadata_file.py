@@ -68,7 +68,7 @@ def read_metadata_file(path: Path, wanted: Wanted | None = None) -> FileFacts:
         raise DataError(
             f"There is no TMDB metadata file {path}",
             expected=_KINDS,
-            remedy="correct the path, or leave `--tmdb-file` out to do without",
+            remedy="correct the path, or leave out `--tmdb-file`",
         )
     with path.open("rb") as file:
         start = file.read(4)
