@@ -235,22 +235,6 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
             description="Factor by which the weight of a history item falls per step back in `ease_recent`.",
         ),
     ] = 0.9
-    relaxed_dropout: Annotated[
-        float,
-        Meta(
-            ge=0,
-            lt=1,
-            description="Share of history items that the denoising of `relaxed_autoencoder` hides.",
-        ),
-    ] = 0.3
-    relaxed_diagonal: Annotated[
-        float,
-        Meta(
-            ge=0,
-            lt=1,
-            description="Maximum weight of a movie for itself in the fit of `relaxed_autoencoder`.",
-        ),
-    ] = 0.3
     item_shrinkage: Annotated[
         float,
         Meta(

@@ -10,14 +10,12 @@ from movierank_core.retrieval.sources.content import Content
 from movierank_core.retrieval.sources.ease import EaseLikes, EasePresence, EaseRecent
 from movierank_core.retrieval.sources.neighbours import ItemNeighbours, UserNeighbours
 from movierank_core.retrieval.sources.popularity import Popularity, PopularityMonth, PopularityYear
-from movierank_core.retrieval.sources.relaxed import RelaxedAutoencoder
 from movierank_core.retrieval.sources.sequence import ContextNeighbours, NextItem, Transitions
 
 SOURCES: Final[tuple[type[Source], ...]] = (
     EaseLikes,
     EasePresence,
     EaseRecent,
-    RelaxedAutoencoder,
     ItemNeighbours,
     UserNeighbours,
     Transitions,

@@ -26,7 +26,6 @@ from movierank_core.retrieval.source import Source
 from movierank_core.retrieval.sources.content import Content
 from movierank_core.retrieval.sources.ease import EaseRecent, ease_weights
 from movierank_core.retrieval.sources.item_to_item import ItemToItem
-from movierank_core.retrieval.sources.relaxed import relaxed_weights
 from movierank_core.retrieval.sources.sequence import ContextNeighbours, NextItem, Transitions
 from tests.support.world import CONFIG, World
 
@@ -327,31 +326,6 @@ def test_ease_weights_agree_with_the_closed_form() -> None:
     expected = -inverse / np.diag(inverse)
     np.fill_diagonal(expected, 0.0)
     np.testing.assert_allclose(ease_weights(gram.astype(np.float32), 7.0), expected, atol=1e-5)
-
-
-def test_relaxed_weights_solve_the_denoising_regression_within_the_limit_of_the_diagonal() -> None:
-    rng = np.random.default_rng(3)
-    events = (rng.random((60, 12)) < 0.4).astype(np.float64)
-    gram = events.T @ events
-    dropout, limit, l2 = 0.4, 0.2, 3.0
-    penalties = l2 + dropout / (1 - dropout) * np.diag(gram)
-    found = relaxed_weights(gram.astype(np.float32), l2, dropout, limit)
-    for column in range(12):
-        # The optimum with a free diagonal, or with the diagonal fixed at the limit where it would pass it.
-        free = np.linalg.solve(gram + np.diag(penalties), gram[:, column])
-        others = np.arange(12) != column
-        system = (gram + np.diag(penalties))[np.ix_(others, others)]
-        fixed = np.linalg.solve(system, gram[others, column] * (1 - limit))
-        expected = free[others] if free[column] <= limit else fixed
-        np.testing.assert_allclose(found[others, column], expected, atol=1e-4)
-    assert not np.diag(found).any()
-
-
-def test_without_dropout_and_diagonal_the_relaxed_weights_are_those_of_ease() -> None:
-    rng = np.random.default_rng(3)
-    events = (rng.random((60, 12)) < 0.4).astype(np.float32)
-    gram = events.T @ events
-    np.testing.assert_allclose(relaxed_weights(gram, 7.0, 0.0, 0.0), ease_weights(gram, 7.0), atol=1e-6)
 
 
 def test_a_gram_matrix_that_is_not_positive_definite_is_refused() -> None:
