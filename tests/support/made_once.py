@@ -53,12 +53,18 @@ def forget_everything() -> None:
 
 
 def _remove_old(name: str) -> None:
-    """Removes all but the `N_KEPT` most recently used versions of an input."""
-    markers = CACHE.glob(f"{name}-{'?' * _KEY_LENGTH}.finished")
+    """Removes unfinished versions of an input, and all but the `N_KEPT` most recently used ones.
+
+    The caller holds the lock of the input, so no process is making one.
+    """
+    pattern = f"{name}-{'?' * _KEY_LENGTH}"
+    markers = CACHE.glob(f"{pattern}.finished")
     newest_first = sorted(markers, key=lambda path: path.stat().st_mtime, reverse=True)
     for marker in newest_first[N_KEPT:]:
         marker.unlink()
-        shutil.rmtree(marker.with_suffix(""), ignore_errors=True)
+    for folder in CACHE.glob(pattern):
+        if not folder.with_suffix(".finished").exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @functools.cache

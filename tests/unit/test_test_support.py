@@ -45,6 +45,13 @@ def test_an_input_whose_making_failed_is_made_again_in_an_empty_folder(cache: Pa
     assert list(made_once("input", lambda folder: None).iterdir()) == []
 
 
+def test_what_a_killed_process_left_is_removed(cache: Path) -> None:
+    left = cache / f"input-{'0' * 16}"
+    left.mkdir()
+    folder = made_once("input", lambda folder: None)
+    assert [path for path in cache.iterdir() if path.is_dir()] == [folder]
+
+
 def test_a_wait_ends_with_the_process_that_it_waits_for() -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     with pytest.raises(AssertionError, match=r"^the process ended before an answer"):
