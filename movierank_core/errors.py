@@ -1,6 +1,6 @@
-"""Errors that say what was found, what was expected and what to do next.
+"""Errors that state what was found, what was expected and what to do next.
 
-Everything a user can cause is a `MovierankError`; anything else that escapes is a defect of ours.
+Every error that a user can cause is a `MovierankError`. Any other exception that escapes is a defect.
 """
 
 

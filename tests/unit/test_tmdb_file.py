@@ -64,11 +64,9 @@ def test_movies_dataset_with_its_malformed_lines(tmp_path: Path) -> None:
         after=" - Written by Somebody,0.06,/b.jpg,[],[],1997-08-20,0,104.0,[],Released,,M,False,6.0,1\n",
     )
     facts = read_metadata_file(path, Wanted(pl.Series([862, 15602, 7]), pl.Series([], dtype=pl.String)))
-    assert facts.kind == 'Kaggle\'s "The Movies Dataset"'
-    assert (facts.n_malformed, facts.n_duplicates) == (1, 1)
-    assert facts.frame.schema == TMDB_MOVIES
-    assert facts.frame["tmdb_id"].to_list() == [862, 15602]
-    toy_story = {name: value for name, value in facts.frame.row(0, named=True).items() if value is not None}
+    assert facts.schema == TMDB_MOVIES
+    assert facts["tmdb_id"].to_list() == [862, 15602]
+    toy_story = {name: value for name, value in facts.row(0, named=True).items() if value is not None}
     assert toy_story == {
         "tmdb_id": 862,
         "imdb_id": "tt0114709",
@@ -86,7 +84,7 @@ def test_movies_dataset_with_its_malformed_lines(tmp_path: Path) -> None:
         "tmdb_popularity_snapshot": 21.9,
         "metadata_source": "movies_metadata.csv",
     }
-    assert facts.frame["title"][1] == "Grumpier Old Men, twice"
+    assert facts["title"][1] == "Grumpier Old Men, twice"
 
 
 def test_what_cannot_be_read_is_unknown(tmp_path: Path) -> None:
@@ -109,7 +107,7 @@ def test_what_cannot_be_read_is_unknown(tmp_path: Path) -> None:
             }
         ],
     )
-    row = read_metadata_file(path).frame.row(0, named=True)
+    row = read_metadata_file(path).row(0, named=True)
     assert {name: value for name, value in row.items() if value is not None} == {
         "tmdb_id": 5,
         "title": "X",
@@ -140,8 +138,7 @@ def test_tmdb_movies_csv(tmp_path: Path) -> None:
         ],
     )
     facts = read_metadata_file(path)
-    assert facts.kind == 'Kaggle\'s "TMDB movies"'
-    unknown, inception = facts.frame.rows(named=True)
+    unknown, inception = facts.rows(named=True)
     assert inception["genres"] == ["Action", "Sci-Fi"]
     assert inception["keywords"] == ["rescue", "mission", "dream"]
     assert inception["release_date"] == date(2010, 7, 15)
@@ -166,7 +163,7 @@ def test_our_own_parquet_comes_back_as_it_was(tmp_path: Path) -> None:
     }
     frame = pl.DataFrame([row], schema=TMDB_MOVIES)
     frame.write_parquet(tmp_path / "tmdb_movies.parquet")
-    assert read_metadata_file(tmp_path / "tmdb_movies.parquet").frame.equals(frame)
+    assert read_metadata_file(tmp_path / "tmdb_movies.parquet").equals(frame)
 
 
 def test_parquet_with_the_api_names(tmp_path: Path) -> None:
@@ -174,7 +171,7 @@ def test_parquet_with_the_api_names(tmp_path: Path) -> None:
     pl.DataFrame(
         {"tmdb_id": [5], "title": ["X"], "popularity": [1.5], "vote_count": [3], "adult": [False]}
     ).write_parquet(path)
-    row = read_metadata_file(path).frame.row(0, named=True)
+    row = read_metadata_file(path).row(0, named=True)
     assert (row["tmdb_popularity_snapshot"], row["tmdb_vote_count_snapshot"]) == (1.5, 3)
     assert row["metadata_source"] == "facts.parquet"
 

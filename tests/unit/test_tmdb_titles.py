@@ -157,7 +157,7 @@ def test_matches_of_a_table_of_ours_are_not_taken_over(tmp_path: Path) -> None:
     file = tmp_path / "tmdb_movies.parquet"
     rows = films_of((7, "Cats", None, 1999)).with_columns(matched_movie_ids=pl.lit([1], pl.List(pl.Int64)))
     rows.write_parquet(file)
-    assert read_metadata_file(file).frame["matched_movie_ids"].to_list() == [None]
+    assert read_metadata_file(file)["matched_movie_ids"].to_list() == [None]
 
 
 SNAPSHOT = ("tmdb", "movies_metadata.parquet")
@@ -184,7 +184,7 @@ def test_snapshot_covers_ml_latest_small(tmp_path: Path) -> None:
 
 def test_where_links_are_there_to_compare_hardly_any_match_is_another_film() -> None:
     movielens = read_dataset(test_data("ml-latest-small"))
-    snapshot = read_metadata_file(test_data(*SNAPSHOT)).frame
+    snapshot = read_metadata_file(test_data(*SNAPSHOT))
     linked = movielens.links.join(snapshot, on="tmdb_id", how="semi")
     hidden = movielens.links.with_columns(tmdb_id=pl.lit(None, pl.Int64))
     matches = match_by_title(movielens.movies, hidden, linked["movie_id"], snapshot)

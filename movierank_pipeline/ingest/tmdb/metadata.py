@@ -106,7 +106,7 @@ def read_metadata(
         rest = wanted.filter(~wanted.is_in(frame["tmdb_id"].implode()))
         without = movies.join(links.join(frame, on="tmdb_id", how="semi"), on="movie_id", how="anti")
         titles = without.select(all_titles(pl.col("title")).alias("title")).explode("title")["title"].unique()
-        in_file = read_metadata_file(settings.metadata_file, Wanted(rest, titles)).frame
+        in_file = read_metadata_file(settings.metadata_file, Wanted(rest, titles))
         films = pl.concat([frame, in_file.join(frame, on="tmdb_id", how="anti")])
         frame = films.filter(pl.col("tmdb_id").is_in(wanted.implode()))
     n_from_file = frame.height - n_from_api

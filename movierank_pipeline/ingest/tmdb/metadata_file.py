@@ -37,19 +37,6 @@ _KINDS: Final = (
 
 
 @dataclass(frozen=True)
-class FileFacts:
-    """Facts read from a file, and counts of skipped rows."""
-
-    frame: pl.DataFrame
-    """TMDB_MOVIES, one row per movie, sorted by `tmdb_id`."""
-    kind: str
-    n_malformed: int
-    """Number of CSV lines without a valid movie id."""
-    n_duplicates: int
-    """Number of duplicate rows; the row with the most votes is kept, the first of equal ones."""
-
-
-@dataclass(frozen=True)
 class Wanted:
     """Selection of the movies to read."""
 
@@ -58,11 +45,13 @@ class Wanted:
     """Also read movies with these titles or original titles, normalised by `comparable`."""
 
 
-def read_metadata_file(path: Path, wanted: Wanted | None = None) -> FileFacts:
-    """Reads the facts of the `wanted` movies (default: all) from `path`.
+def read_metadata_file(path: Path, wanted: Wanted | None = None) -> pl.DataFrame:
+    """TMDB_MOVIES of the `wanted` movies (default: all) in `path`, one row per movie, sorted by `tmdb_id`.
 
-    `metadata_source` is the file name unless the file has that column; `retrieved_at` is null unless the file
-    has it. Raises `DataError` for a file that is missing, empty, damaged or of unknown format.
+    Of several rows for a movie, the row with the most votes is kept, the first of equal ones. CSV lines
+    without a valid movie id are skipped. `metadata_source` is the file name unless the file has that column;
+    `retrieved_at` is null unless the file has it. Raises `DataError` for a file that is missing, empty,
+    damaged or of unknown format.
     """
     if not path.is_file():
         raise DataError(
@@ -75,11 +64,7 @@ def read_metadata_file(path: Path, wanted: Wanted | None = None) -> FileFacts:
     if not start:
         raise DataError(f"{path} is empty", expected=_KINDS, remedy="get the file again")
     try:
-        if start == b"PAR1":
-            raw, kind, n_malformed = _parquet(path, wanted), "Parquet", 0
-        else:
-            raw, kind, n_malformed = _csv(path, wanted)
-        facts = clean_facts(raw)
+        facts = clean_facts(_parquet(path, wanted) if start == b"PAR1" else _csv(path, wanted))
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"{path} cannot be read ({str(error).splitlines()[0]})",
@@ -88,12 +73,11 @@ def read_metadata_file(path: Path, wanted: Wanted | None = None) -> FileFacts:
         ) from error
     best_first = facts.sort("tmdb_vote_count_snapshot", descending=True, nulls_last=True, maintain_order=True)
     unique = best_first.unique("tmdb_id", keep="first").sort("tmdb_id")
-    named = unique.with_columns(
+    return unique.with_columns(
         pl.col("metadata_source").fill_null(path.name),
         # A table written by movierank may belong to another data set.
         pl.lit(None, TMDB_MOVIES["matched_movie_ids"]).alias("matched_movie_ids"),
     )
-    return FileFacts(named, kind, n_malformed, facts.height - unique.height)
 
 
 def _parquet(path: Path, wanted: Wanted | None) -> pl.DataFrame:
@@ -104,7 +88,7 @@ def _parquet(path: Path, wanted: Wanted | None) -> pl.DataFrame:
     return _only(table.rename(renamed), wanted).collect()
 
 
-def _csv(path: Path, wanted: Wanted | None) -> tuple[pl.DataFrame, str, int]:
+def _csv(path: Path, wanted: Wanted | None) -> pl.DataFrame:
     with path.open(encoding="utf-8-sig", newline="") as file:
         header = next(csv.reader([file.readline()]), [])
     is_movies_dataset = "belongs_to_collection" in header
@@ -115,7 +99,6 @@ def _csv(path: Path, wanted: Wanted | None) -> tuple[pl.DataFrame, str, int]:
         if _OUR_NAMES.get(name, name) in TMDB_MOVIES
     )
     table = table.with_columns(pl.col("tmdb_id").cast(pl.Int64, strict=False))
-    n_malformed = int(table.select(pl.col("tmdb_id").is_null().sum()).collect().item())
     raw = _only(table.drop_nulls("tmdb_id"), wanted).collect()
     typed = raw.with_columns(
         pl.col("release_date").str.to_date("%Y-%m-%d", strict=False),
@@ -128,9 +111,9 @@ def _csv(path: Path, wanted: Wanted | None) -> tuple[pl.DataFrame, str, int]:
     if is_movies_dataset:
         typed = _parsed(typed, "genres", _names_of_literal, pl.List(pl.String))
         typed = _parsed(typed, "collection", _name_of_literal, pl.String())
-        return typed, 'Kaggle\'s "The Movies Dataset"', n_malformed
+        return typed
     lists = [name for name in ("genres", "keywords") if name in typed.columns]
-    return typed.with_columns(pl.col(lists).str.split(", ")), 'Kaggle\'s "TMDB movies"', n_malformed
+    return typed.with_columns(pl.col(lists).str.split(", "))
 
 
 def _require(path: Path, required: set[str], present: set[str]) -> None:
