@@ -11,7 +11,7 @@ from movierank_core.kernels.top_k import best_of
 
 @dataclass(frozen=True, slots=True)
 class SparseRows:
-    """Row i holds `indices[offsets[i]:offsets[i + 1]]` with `values` of the same slice."""
+    """Row i holds `indices[offsets[i]:offsets[i + 1]]`, which ascend, with `values` of the same slice."""
 
     offsets: NDArray[np.int64]
     indices: NDArray[np.int32]

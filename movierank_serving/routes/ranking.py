@@ -78,7 +78,7 @@ def _answer(
             degradation=degradation,
         )
     except Exception as error:
-        # Below the last rung: nothing of this model can be shown, and the caller is told to come again.
+        # No degraded answer is left: nothing of this model can be shown, and the caller should retry.
         state.record_failure(model, "ranking", error)
         raise ranking_failed() from error
     state.record_left_out(model, degradation.left_out)

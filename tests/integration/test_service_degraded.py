@@ -139,7 +139,9 @@ def test_without_reasons_the_model_s_order_stays(
     assert all(r["reasons"] == [] and "contributions" not in r for r in answer["results"])
 
 
-def test_filters_hold_on_every_rung(client: TestClient[Litestar], recommender: Recommender) -> None:
+def test_filters_hold_in_every_degraded_answer(
+    client: TestClient[Litestar], recommender: Recommender
+) -> None:
     comedies = {"filters": {"genres_any": ["comedy"], "year_min": 1990}}
     expected = set(movies(rank(client, k=500, **comedies)))
     replace_part(recommender, trees=Broken())

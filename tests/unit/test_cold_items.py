@@ -39,38 +39,38 @@ OFF = msgspec.structs.replace(LITTLE, n_little_known=0)
 LATE = 2_000_000_000
 
 
-def places(order: list[int], little_known: set[int], reserved: list[int]) -> tuple[list[int], list[int]]:
-    """The order with places reserved, and the places (from 1) to which a movie was moved."""
-    mask = np.isin(np.arange(len(order)), list(little_known))
-    placed, is_moved = fill_cold_item_slots(np.array(order, np.int64), mask, np.array(reserved, np.int64))
+def with_slots(order: list[int], cold: set[int], claims: list[int]) -> tuple[list[int], list[int]]:
+    """The list with its slots filled, and the ranks (from 1) to which a movie was moved."""
+    mask = np.isin(np.arange(len(order)), list(cold))
+    placed, is_moved = fill_cold_item_slots(np.array(order, np.int64), mask, np.array(claims, np.int64))
     return placed.tolist(), (np.flatnonzero(is_moved) + 1).tolist()
 
 
-def test_every_twentieth_place_goes_to_the_next_with_a_claim() -> None:
-    placed, moved = places(list(range(60)), {45, 50}, [50, 45])
+def test_every_twentieth_rank_goes_to_the_next_movie_with_a_claim() -> None:
+    placed, moved = with_slots(list(range(60)), {45, 50}, [50, 45])
     assert placed == [*range(19), 50, *range(19, 38), 45, *range(38, 45), *range(46, 50), *range(51, 60)]
     assert moved == [20, 40]
 
 
-def test_a_movie_that_stands_high_by_its_score_keeps_its_place_and_fills_that_of_the_twenty() -> None:
-    assert places(list(range(60)), {3, 45}, [3, 45]) == (
+def test_a_cold_item_high_in_the_list_keeps_its_rank_and_fills_the_slot() -> None:
+    assert with_slots(list(range(60)), {3, 45}, [3, 45]) == (
         [*range(39), 45, *range(39, 45), *range(46, 60)],
         [40],
     )
-    assert places(list(range(60)), {3, 30}, [3, 30]) == (list(range(60)), [])
+    assert with_slots(list(range(60)), {3, 30}, [3, 30]) == (list(range(60)), [])
 
 
 def test_a_list_too_short_or_without_a_claim_stays_as_it_is() -> None:
-    assert places(list(range(19)), {18}, [18]) == (list(range(19)), [])
-    assert places(list(range(50)), {48}, []) == (list(range(50)), [])
+    assert with_slots(list(range(19)), {18}, [18]) == (list(range(19)), [])
+    assert with_slots(list(range(50)), {48}, []) == (list(range(50)), [])
 
 
 @given(st.permutations(range(90)), st.sets(st.integers(0, 89), max_size=12), st.randoms())
-def test_reserving_only_moves_up_what_has_a_claim(order: list[int], little: set[int], random: object) -> None:
-    reserved = sorted(little)[::2]
-    placed, moved = places(order, little, reserved)
+def test_only_movies_with_a_claim_move_up(order: list[int], little: set[int], random: object) -> None:
+    claims = sorted(little)[::2]
+    placed, moved = with_slots(order, little, claims)
     assert sorted(placed) == list(range(90))
-    assert all(place % SLOT_SPACING == 0 and placed[place - 1] in reserved for place in moved)
+    assert all(place % SLOT_SPACING == 0 and placed[place - 1] in claims for place in moved)
     others = set(range(90)) - {placed[place - 1] for place in moved}
     assert [row for row in placed if row in others] == [row for row in order if row in others]
 
@@ -200,7 +200,7 @@ def test_a_movie_above_its_score_says_why(recommender: Recommender, history: His
     assert results[19].reasons[:2] == ["few_ratings", "content_match"]
 
 
-def test_contributions_of_a_movie_at_a_reserved_place_are_those_of_its_score(
+def test_contributions_of_a_movie_in_a_slot_are_those_of_its_score(
     recommender: Recommender, history: History
 ) -> None:
     movie = rank(recommender, history, explain=True).results[19]
@@ -219,7 +219,7 @@ def test_every_place_is_explained_as_it_was_given(recommender: Recommender, hist
         assert found.reasons == movie.reasons
 
 
-def test_rules_and_lengths_hold_for_reserved_places_too(recommender: Recommender, history: History) -> None:
+def test_rules_and_lengths_hold_for_slots_too(recommender: Recommender, history: History) -> None:
     first, second, third = claims(recommender.model, history)
     ids = recommender.catalogue.movie_ids
     little = recommender.model.state.is_cold_item
@@ -240,7 +240,7 @@ def test_rules_and_lengths_hold_for_reserved_places_too(recommender: Recommender
     assert third in rows(rank(recommender, hiding, k=500))
 
 
-def test_diversity_keeps_the_reserved_places_and_chance_does_not(
+def test_diversity_keeps_the_slots_and_a_draw_does_not(
     recommender: Recommender, without: Recommender, history: History
 ) -> None:
     little = recommender.model.state.is_cold_item
@@ -253,13 +253,13 @@ def test_diversity_keeps_the_reserved_places_and_chance_does_not(
     assert all("few_ratings" not in movie.reasons for movie in drawn.results)
 
 
-def test_a_newcomer_has_no_reserved_places(recommender: Recommender, without: Recommender) -> None:
+def test_a_cold_start_list_has_no_slots(recommender: Recommender, without: Recommender) -> None:
     ours, theirs = (rank(each, History.empty(), k=500) for each in (recommender, without))
     assert ours.served_by == "popularity"
     assert ours.results == theirs.results
 
 
-def test_places_are_reserved_among_fused_candidates_as_well(
+def test_slots_are_filled_among_fused_candidates_as_well(
     recommender: Recommender, history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -326,9 +326,7 @@ def test_training_rows_hold_fused_candidates_only(data: InteractionArrays, catal
     assert len(kept.filter(~train)) > len(off.filter(~train))
 
 
-def test_a_state_saved_before_there_were_reserved_places_has_none(
-    state: RankingState, tmp_path: Path
-) -> None:
+def test_a_state_saved_before_there_were_slots_has_none(state: RankingState, tmp_path: Path) -> None:
     state.save(tmp_path)
     assert RankingState.load(tmp_path).n_little_known == 3
     facts = json.loads((tmp_path / "state.json").read_text("utf-8"))

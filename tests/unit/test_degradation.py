@@ -24,7 +24,7 @@ def clock() -> Clock:
     return Clock()
 
 
-def test_a_strict_ladder_raises_what_is_raised() -> None:
+def test_fail_fast_raises_every_exception() -> None:
     assert FAIL_FAST.attempt("model", lambda: 3) == 3
     with pytest.raises(ZeroDivisionError):
         FAIL_FAST.attempt("model", lambda: 1 // 0)

@@ -37,7 +37,7 @@ def test_the_history_item_that_adds_most_is_named_where_none_is_yet() -> None:
     weights = np.where(RNG.random(20) < 0.3, 0, RNG.random(20)).astype(np.float32)
     wanted = np.array([3, -1, 70, 8, 9, 40, 41, 42])
     best = np.array([-1, -1, 5, -1, -1, -1, -1, -1])
-    _attribute(sparse.offsets, sparse.indices, sparse.values, rows, weights, 90, wanted, best)
+    _attribute(sparse.offsets, sparse.indices, sparse.values, rows, weights, wanted, best)
     added = weights[:, None] * dense[rows]
     for place, column in enumerate(wanted):
         if place == 2:

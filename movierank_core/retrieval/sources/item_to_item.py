@@ -67,7 +67,6 @@ class ItemToItem(Source):
             self.neighbours.values,
             query.rows,
             np.where(query.is_liked, self.history_weights(query), 0).astype(np.float32),
-            len(self.support),
             self.support.columns[rows],
             found,
         )
@@ -185,27 +184,32 @@ def not_positive_definite(source: str, setting: str, l2: float) -> ConfigError:
 
 
 @njit(cache=True, nogil=True)
-def _attribute(offsets, indices, values, rows, weights, n_columns, columns, items):  # type: ignore[no-untyped-def]  # numba
+def _attribute(offsets, indices, values, rows, weights, columns, items):  # type: ignore[no-untyped-def]  # numba
     """For each of `columns` (-1: outside the support) whose entry of `items` is below 0, the index of the
-    history item with the largest weight * value above 0."""
-    # Per column of the matrix, the result that still needs an item; -1 for every other column.
-    result_of = np.full(n_columns, -1, np.int16)
-    n_open = 0
-    for result in range(len(columns)):
-        if items[result] < 0 and columns[result] >= 0:
-            result_of[columns[result]] = result
-            n_open += 1
-    if n_open == 0:
-        return
-    # Go through the neighbours of each history item once and keep the largest addition per result.
+    history item with the largest weight * value above 0.
+
+    The indices of a sparse row ascend. A page of results asks for few of them, so each is found by bisection.
+    """
     most = np.zeros(len(columns), np.float32)
+    is_open = items < 0
     for item in range(len(rows)):
         if weights[item] <= 0:
             continue
-        for entry in range(np.uint64(offsets[rows[item]]), np.uint64(offsets[rows[item] + 1])):
-            result = result_of[np.uint64(np.uint32(indices[entry]))]
-            if result >= 0:
-                added = weights[item] * values[entry]
+        first, end = offsets[rows[item]], offsets[rows[item] + 1]
+        for result in range(len(columns)):
+            if not is_open[result] or columns[result] < 0:
+                continue
+            # 1. The first entry of the row whose index is not below the column.
+            low, high = first, end
+            while low < high:
+                middle = (low + high) // 2
+                if indices[middle] < columns[result]:
+                    low = middle + 1
+                else:
+                    high = middle
+            # 2. Keep the largest addition per result.
+            if low < end and indices[low] == columns[result]:
+                added = weights[item] * values[low]
                 if added > most[result]:
                     most[result] = added
                     items[result] = item
