@@ -68,24 +68,33 @@ def app() -> Litestar:
     return Litestar([rank], openapi_config=None, logging_config=None)
 
 
-def work(port: int) -> None:
+def bound(host: str, port: int) -> socket.socket:
+    """A socket that does not listen yet, on a port that several sockets may listen on; 0 takes a free one."""
+    own = socket.socket()
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    own.bind((host, port))
+    return own
+
+
+def work(host: str, port: int) -> None:
     """Runs one worker until SIGTERM."""
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listener.bind(("127.0.0.1", port))
+    with bound(host, port) as listener:
         config = uvicorn.Config(app, factory=True, access_log=False, log_level="error")
         uvicorn.Server(config).run(sockets=[listener])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
-    # Spawn, so that workers inherit no threads or locks.
+    reserved = bound(arguments.host, arguments.port)  # Keeps the port until the workers listen on it.
+    address = reserved.getsockname()
+    # Spawned, not forked, so that no worker inherits threads or locks.
     context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=work, args=(arguments.port,)) for _ in range(arguments.workers)]
+    workers = [context.Process(target=work, args=address) for _ in range(arguments.workers)]
 
     def stop(number: int, frame: FrameType | None) -> None:
         for worker in workers:
@@ -94,6 +103,7 @@ def main() -> None:
     for worker in workers:
         worker.start()
     signal.signal(signal.SIGTERM, stop)
+    print(f"The naive service answers at http://{address[0]}:{address[1]}", flush=True)
     for worker in workers:
         worker.join()
 

@@ -14,14 +14,10 @@ import argparse
 import json
 import os
 import re
-import signal
 import statistics
-import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,7 +25,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import psutil
 
 from benchmarks import naive_service
 from benchmarks.load_client import closed_loop, open_loop, rank_requests
@@ -43,6 +38,7 @@ from benchmarks.serving_world import (
     make_world,
     set_version,
 )
+from movierank_cli.service_process import ServiceProcess, environment_without_settings
 from movierank_core.paths import Paths
 
 N_CLIENTS: Final = 16
@@ -66,100 +62,52 @@ class Plan:
     """Duration of each load, in seconds."""
 
 
-class Server:
-    """A service in separate processes."""
-
-    def __init__(self, command: Sequence[str], variables: dict[str, str], log: Path, port: int) -> None:
-        foreign = ("MOVIERANK_", "MLFLOW_", "PROMETHEUS_")
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-        environment |= {"PYTHONPATH": str(ROOT), **variables}
-        self.port = port
-        self.started = time.perf_counter()
-        with log.open("ab") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, *command], cwd=ROOT, env=environment, stdout=output, stderr=output
-            )
-        self.log = log
-
-    def get(self, path: str) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
-            return str(answer.read().decode())
-
-    def answers(self, path: str, body: bytes | None = None) -> bool:
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}{path}", body, {"Content-Type": "application/json"}
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
-                return bool(answer.status == 200)
-        except (OSError, urllib.error.HTTPError):
-            return False
-
-    def wait_until_ready(self, path: str, body: bytes | None = None) -> float:
-        """Seconds from the start until ten new connections in a row were answered with 200."""
-        in_a_row = 0
-        while in_a_row < 10:
-            if self.process.poll() is not None or time.perf_counter() - self.started > 120:
-                raise SystemExit(f"The service did not start; its log: {self.log.read_text()[-2000:]}")
-            in_a_row = in_a_row + 1 if self.answers(path, body) else 0
-            if in_a_row == 0:
-                time.sleep(0.02)
-        return time.perf_counter() - self.started
-
-    def workers(self) -> list[psutil.Process]:
-        children = psutil.Process(self.process.pid).children()
-        return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
-
-    def stop(self) -> None:
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-
 @contextmanager
-def movierank(paths: Paths) -> Iterator[Server]:
+def movierank(paths: Paths) -> Iterator[ServiceProcess]:
     """`movierank serve` with two workers on the world below `paths`, without events from earlier runs."""
     for file in paths.home.glob("events.db*"):
         file.unlink()
     set_version(paths, VERSIONS[0])
-    variables = {"MOVIERANK_ROOT": str(paths.root), "MOVIERANK_HOME": str(paths.home)}
-    port = _free_port()
-    command = ["-m", "movierank_cli", "serve", "--port", str(port), "--workers", str(N_WORKERS)]
-    server = Server(command, variables, paths.root / "service.log", port)
-    try:
+    folders = {"MOVIERANK_ROOT": str(paths.root), "MOVIERANK_HOME": str(paths.home)}
+    with ServiceProcess(
+        paths.root / "service.log",
+        variables={**environment_without_settings(), **folders},
+        workers=N_WORKERS,
+    ) as server:
         yield server
-    finally:
-        server.stop()
 
 
 @contextmanager
-def naive(paths: Paths, n_trees: int) -> Iterator[Server]:
+def naive(paths: Paths, n_trees: int) -> Iterator[ServiceProcess]:
+    """The service of `naive_service` with two workers and a model of `n_trees` trees."""
     model = paths.root / f"naive-{n_trees}.txt"
     if not model.is_file():
         naive_service.train(model, n_trees)
-    port = _free_port()
-    command = ["-m", "benchmarks.naive_service", "--port", str(port), "--workers", str(N_WORKERS)]
-    variables = {naive_service.MODEL_VARIABLE: str(model), "OMP_NUM_THREADS": "1"}
-    server = Server(command, variables, paths.root / "naive.log", port)
-    try:
+    variables = {
+        naive_service.MODEL_VARIABLE: str(model),
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(ROOT),
+    }
+    with ServiceProcess(
+        paths.root / "naive.log",
+        variables={**environment_without_settings(), **variables},
+        workers=N_WORKERS,
+        command=(sys.executable, "-m", "benchmarks.naive_service"),
+    ) as server:
         yield server
-    finally:
-        server.stop()
 
 
-def _free_port() -> int:
-    import socket
+def seconds_to_ready(server: ServiceProcess, method: str, path: str, body: object = None) -> float:
+    """Starts the service. Seconds until ten new connections in a row were answered with 200."""
+    started = time.perf_counter()
+    server.start()
+    server.wait_until(
+        lambda: all(server.call(method, path, body)[0] == 200 for _ in range(10)), "answer ten times in a row"
+    )
+    return time.perf_counter() - started
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
-
-def load(server: Server, users: Sequence[int], plan: Plan, rate: float) -> dict[str, float]:
+def load(server: ServiceProcess, users: Sequence[int], plan: Plan, rate: float) -> dict[str, float]:
     """Runs one closed-loop client, then sixteen closed-loop clients, then sixteen open-loop clients at
     `rate`.
 
@@ -189,7 +137,7 @@ def load(server: Server, users: Sequence[int], plan: Plan, rate: float) -> dict[
     }
 
 
-def memory(server: Server) -> dict[str, float]:
+def memory(server: ServiceProcess) -> dict[str, float]:
     """Memory of the largest worker in megabytes: resident, proportional share, and private."""
     figures = []
     for worker in server.workers():
@@ -201,9 +149,9 @@ def memory(server: Server) -> dict[str, float]:
     return {"rss_mb": rss, "pss_mb": pss, "private_mb": own}
 
 
-def stages(server: Server) -> dict[str, float]:
+def stages(server: ServiceProcess) -> dict[str, float]:
     """Mean milliseconds per stage, from the service's own metrics."""
-    text = server.get("/metrics")
+    text = server.expect(200, "GET", "/metrics")
 
     def of(kind: str, name: str, label: str) -> float:
         found = re.search(rf"^{name}_{kind}{{{label}}} (\S+)$", text, re.MULTILINE)
@@ -221,7 +169,9 @@ def stages(server: Server) -> dict[str, float]:
     }
 
 
-def swap(server: Server, paths: Paths, users: Sequence[int], plan: Plan, rate: float) -> dict[str, float]:
+def swap(
+    server: ServiceProcess, paths: Paths, users: Sequence[int], plan: Plan, rate: float
+) -> dict[str, float]:
     """p99 latency of an open loop before a version swap, and during the swap until all workers have it."""
     requests = rank_requests(users, server.port)
     seconds = 3 * plan.seconds
@@ -252,12 +202,14 @@ def swap(server: Server, paths: Paths, users: Sequence[int], plan: Plan, rate: f
     }
 
 
-def _n_swaps(server: Server) -> float:
-    found = re.search(r"^movierank_model_swaps_total (\S+)$", server.get("/metrics"), re.MULTILINE)
+def _n_swaps(server: ServiceProcess) -> float:
+    found = re.search(
+        r"^movierank_model_swaps_total (\S+)$", server.expect(200, "GET", "/metrics"), re.MULTILINE
+    )
     return float(found[1]) if found else 0.0
 
 
-def flat_memory(server: Server, users: Sequence[int], n_requests: int) -> dict[str, float]:
+def flat_memory(server: ServiceProcess, users: Sequence[int], n_requests: int) -> dict[str, float]:
     """Memory of the workers after the first and the last of many requests."""
     requests = rank_requests(users, server.port)
     closed_loop(server.port, requests, n_clients=N_CLIENTS, seconds=5)
@@ -279,10 +231,10 @@ def measure(plan: Plan, paths: Paths, memory_requests: int) -> dict[str, Any]:
     report: dict[str, Any] = {}
     for repeat in range(plan.repeats):
         with naive(paths, min(naive_service.N_TREES, plan.size.n_trees)) as server:
-            server.wait_until_ready("/rank", b'{"user_id": 1}')
+            seconds_to_ready(server, "POST", "/rank", {"user_id": 1})
             theirs.append(load(server, users, plan, NAIVE_RATE))
         with movierank(paths) as server:
-            ready = server.wait_until_ready("/health/ready")
+            ready = seconds_to_ready(server, "GET", "/health/ready")
             ours.append({"ready_seconds": ready, **load(server, users, plan, TARGET_RATE), **memory(server)})
             report["stages_ms"] = stages(server)
             if repeat == plan.repeats - 1:

@@ -1,15 +1,17 @@
 """`movierank demo`: runs data, training, registration, promotion and the service with one command."""
 
 import json
+import os
 import shlex
 from pathlib import Path
+from typing import Any
 
 import click
 
 from movierank_cli.console import StepLines
 from movierank_cli.options import data_options, policy_option, settings_of
 from movierank_cli.pipeline import reason_of, say_outcome, say_versions
-from movierank_cli.service_process import ServiceProcess
+from movierank_cli.service_process import ServiceProcess, require_free_port
 from movierank_core.data.history_snapshot import open_histories
 from movierank_core.mlflow_store import PRODUCTION
 from movierank_core.paths import Paths
@@ -49,7 +51,8 @@ def demo(
     """
     paths = Paths.from_environment()
     lines = StepLines()
-    service = ServiceProcess(paths, host, 0 if check else port, 1 if check else workers)
+    service = service_of(paths, host, 0 if check else port, 1 if check else workers)
+    require_free_port(host, service.port)
     try:
         settings = choose_data(
             settings_of(data_dir, dataset, tmdb_file, promotion_policy=policy), paths, lines
@@ -60,9 +63,10 @@ def demo(
         number = serving_version(paths, lines, settings.promotion_policy)
         with service:
             with lines.working("service"):
-                service.wait_until_it_serves(number)
+                service.start()
+                service.wait_until_ready(number)
             if check:
-                answers = service.call_three(user_with_history(paths))
+                answers = call_three_routes(service, user_with_history(paths))
                 click.echo(json.dumps(answers, indent=2, ensure_ascii=False))
                 lines.line("All three calls were answered; stopping the service.")
             else:
@@ -70,6 +74,33 @@ def demo(
                 service.wait()
     finally:
         lines.stop()
+
+
+def service_of(paths: Paths, host: str, port: int, workers: int) -> ServiceProcess:
+    """`movierank serve` on the demo's folders, not started yet."""
+    folders = {"MOVIERANK_ROOT": str(paths.root), "MOVIERANK_HOME": str(paths.home)}
+    return ServiceProcess(
+        paths.home / "service.log",
+        variables={**os.environ, **folders},
+        host=host,
+        port=port,
+        workers=workers,
+    )
+
+
+def call_three_routes(service: ServiceProcess, user_id: int) -> dict[str, Any]:
+    """The answers of `POST /rank`, and of `GET /movie/{id}` and `POST /feedback` for its first result.
+
+    Raises ServiceError if an answer has an unexpected status or the ranking is empty.
+    """
+    rank = service.expect(200, "POST", "/rank", {"user_id": user_id, "k": 5})
+    if not rank["results"]:
+        raise service.failure(f"/rank has no results for user {user_id}")
+    movie_id = int(rank["results"][0]["movie_id"])
+    movie = service.expect(200, "GET", f"/movie/{movie_id}")
+    click = {"user_id": user_id, "movie_id": movie_id, "event_type": "click"}
+    feedback = service.expect(202, "POST", "/feedback", click)
+    return {"POST /rank": rank, f"GET /movie/{movie_id}": movie, "POST /feedback": feedback}
 
 
 def choose_data(settings: Settings, paths: Paths, lines: StepLines) -> Settings:
@@ -133,8 +164,8 @@ def _say_where(lines: StepLines, service: ServiceProcess, settings: Settings) ->
         data = f" --dataset {settings.dataset}"
     lines.line("")
     for what, where in {
-        "Page": f"{service.url}/",
-        "API": f"{service.url}/schema",
+        "Page": service.url,
+        "API": f"{service.url}schema",
         "Dagster": f"movierank dagster{data}",
         "MLflow": "movierank mlflow",
         "Log": str(service.log_file),

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from movierank_cli import demo as demo_module
 from movierank_cli.console import StepLines, duration
-from movierank_cli.demo import choose_data, serving_version
-from movierank_cli.service_process import ServiceError, ServiceProcess
+from movierank_cli.demo import choose_data, service_of, serving_version
+from movierank_cli.service_process import ServiceError
 from movierank_core.mlflow_store import PRODUCTION
 from movierank_core.paths import Paths
 from movierank_pipeline.ingest.sample.dataset import synthesize, write_dataset
@@ -203,9 +203,9 @@ def test_a_service_that_ends_while_starting_is_reported_with_its_log(
     paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MOVIERANK_MAX_BODY_BYTES", "many")
-    service = ServiceProcess(paths, "127.0.0.1", 0, 1)
+    service = service_of(paths, "127.0.0.1", 0, 1)
     with service, pytest.raises(ServiceError) as failed:
-        service.wait_until_it_serves(1)
+        service.start()
     assert "The service ended with exit code 2 while it was starting." in str(failed.value)
     assert "MOVIERANK_MAX_BODY_BYTES" in str(failed.value)
     assert str(failed.value).endswith(f"Remedy: look into {service.log_file}.")

@@ -121,16 +121,8 @@ class Client:
 
 
 def start(prepared: Paths, url: str, port: int) -> Service:
-    service = Service(
-        prepared,
-        "--workers",
-        "2",
-        "--port",
-        str(port),
-        MOVIERANK_EVENTS_URL=url,
-        MOVIERANK_LOG_REQUESTS="false",
-    )
-    service.read_address()
+    service = Service(prepared, port=port, MOVIERANK_EVENTS_URL=url, MOVIERANK_LOG_REQUESTS="false")
+    service.start()
     service.wait_until_ready()
     return service
 
@@ -152,7 +144,7 @@ def test_every_acknowledged_event_is_stored_exactly_once(prepared: Paths, url: s
             due = size.n_events * kill // (size.n_kills + 1)
             wait_for(lambda due=due: n_acknowledged() >= due, what=f"{due} events")
             assert any(thread.is_alive() for thread in threads)
-            processes = service.everything()
+            processes = service.processes()
             for process in processes:
                 process.kill()
             psutil.wait_procs(processes, timeout=PATIENCE_SECONDS)

@@ -3,10 +3,7 @@
 import asyncio
 import http.client
 import json
-import os
 import signal
-import socket
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -18,11 +15,12 @@ import pytest
 from httpx import ASGITransport, AsyncClient, Response
 from litestar import Litestar
 
+from movierank_cli.service_process import ServiceProcess, environment_without_settings
 from movierank_serving.app import create_app
 from movierank_serving.settings import Settings
 from tests.support.service import serve_version, settings_in
 from tests.support.slow_service import SlowRecommender
-from tests.support.waiting import PATIENCE_SECONDS, exit_code, wait_for
+from tests.support.waiting import PATIENCE_SECONDS, exit_code
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -99,27 +97,26 @@ def test_a_refused_ranking_leaves_its_place(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def slow_service(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """A process whose rankings take 0.4 s each, and its port."""
+def slow_service(tmp_path: Path) -> Iterator[ServiceProcess]:
+    """A service whose rankings take 0.4 s each."""
     settings = settings_with_queue(tmp_path, 16)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MOVIERANK_")}
-    process = subprocess.Popen(
-        [
+    service = ServiceProcess(
+        tmp_path / "service.log",
+        command=(
             *(sys.executable, "-m", "uvicorn", "--factory", "tests.support.slow_service:app"),
-            *("--port", str(port), "--log-level", "error", "--timeout-graceful-shutdown", "300"),
-        ],
-        cwd=ROOT,
-        env={**environment, **settings.environment(), "SLOW_SECONDS": "0.4", "PYTHONPATH": str(ROOT)},
+            *("--timeout-graceful-shutdown", "300"),
+        ),
+        variables={
+            **environment_without_settings(),
+            **settings.environment(),
+            "SLOW_SECONDS": "0.4",
+            "PYTHONPATH": str(ROOT),
+        },
     )
-    try:
-        wait_for(lambda: ask(port, "GET", "/health/ready") == 200, what="ready")
-        yield process, port
-    finally:
-        if process.poll() is None:
-            process.kill()
-        exit_code(process)
+    with service:
+        service.start()
+        service.wait_until_ready()
+        yield service
 
 
 def n_connections(pid: int, port: int) -> int:
@@ -142,10 +139,8 @@ def ask(port: int, method: str, path: str, body: str | None = None) -> int | Non
         connection.close()
 
 
-def test_sigterm_lets_rankings_in_flight_and_in_the_queue_finish(
-    slow_service: tuple[subprocess.Popen[bytes], int],
-) -> None:
-    process, port = slow_service
+def test_sigterm_lets_rankings_in_flight_and_in_the_queue_finish(slow_service: ServiceProcess) -> None:
+    process, port = slow_service.process, slow_service.port
     askers = [http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS) for _ in range(4)]
     for asker in askers:
         asker.connect()

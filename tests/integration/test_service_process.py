@@ -26,7 +26,7 @@ from movierank_core.paths import Paths
 from movierank_pipeline.release.log_run import Release
 from movierank_pipeline.release.mlflow_client import connect
 from movierank_pipeline.release.registry import Registry
-from tests.support.service_process import ROOT, SERVE, Service, add_version, prepare, serving
+from tests.support.service_process import PROGRAM, Service, add_version, prepare, serving
 from tests.support.waiting import PATIENCE_SECONDS, exit_code, join, wait_for
 from tests.support.world import World
 
@@ -42,7 +42,7 @@ def prepared(release: Release, world: World, tmp_path_factory: pytest.TempPathFa
 @pytest.fixture(scope="module")
 def service(prepared: Paths) -> Iterator[Service]:
     quick = {"MOVIERANK_REGISTRY_POLL_SECONDS": "0.3", "MOVIERANK_WATCH_SECONDS": "0.1"}
-    with serving(prepared, "--workers", "2", **quick) as service:
+    with serving(prepared, **quick) as service:
         yield service
 
 
@@ -85,7 +85,7 @@ def test_filters_of_every_kind_are_answered(service: Service) -> None:
 def test_feedback_shows_in_the_next_ranking_on_every_worker(service: Service) -> None:
     seen = {result["movie_id"] for result in service.rank(4, k=5)["results"]}
     for movie_id in seen:
-        status, _ = service.ask(
+        status, _ = service.call(
             "POST", "/feedback", {"user_id": 4, "movie_id": movie_id, "event_type": "like"}
         )
         assert status == 202
@@ -123,27 +123,25 @@ def test_connections_are_shared_by_the_workers(service: Service) -> None:
 
 
 def test_two_services_do_not_share_a_port(service: Service) -> None:
-    command = [sys.executable, "-c", SERVE, "serve", "--port", str(service.port), "--workers", "2"]
-    second = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
-    )
+    command = [*PROGRAM, "serve", "--port", str(service.port), "--workers", "2"]
+    second = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
     assert second.returncode != 0
     assert f"cannot listen on 127.0.0.1:{service.port}" in second.stderr
 
 
 def test_metrics_are_summed_over_workers(service: Service) -> None:
     def count() -> float:
-        text = service.ask("GET", "/metrics")[1]
+        text = service.call("GET", "/metrics")[1]
         lines = [line for line in text.splitlines() if 'route="/rank",status="400"' in line]
         return sum(float(line.split()[-1]) for line in lines)
 
     # Only this test sends refused requests: those of others may be counted after their answer.
     assert count() == 0
     for _ in range(20):
-        assert service.ask("POST", "/rank", {"user_id": "one"})[0] == 400
+        assert service.call("POST", "/rank", {"user_id": "one"})[0] == 400
     wait_for(lambda: count() >= 20, "the count")
     assert count() == 20
-    assert 'movierank_model_loaded{version="1"} 1.0' in service.ask("GET", "/metrics")[1]
+    assert 'movierank_model_loaded{version="1"} 1.0' in service.call("GET", "/metrics")[1]
 
 
 class Load:
@@ -274,7 +272,7 @@ def test_a_poisoned_version_is_never_served_and_the_old_one_goes_on(
             registry.promote(number, by="test")
 
             def refusal(number: int = number) -> dict[str, str] | None:
-                refused = service.ask("GET", "/health/ready")[1]["refused_versions"]
+                refused = service.call("GET", "/health/ready")[1]["refused_versions"]
                 return next((entry for entry in refused if entry["model_version"] == str(number)), None)
 
             error = wait_for(refusal, what=f"the refusal of {poison.__name__}")["error"]
@@ -292,13 +290,13 @@ def test_a_killed_worker_is_replaced(service: Service) -> None:
     wait_for(lambda: workers[0].pid not in {worker.pid for worker in service.workers()}, what="its end")
     wait_for(lambda: len(service.workers()) == 2, what="its replacement")
     for _ in range(5):
-        wait_for(lambda: service.ask("GET", "/health/ready")[0] == 200)
+        wait_for(lambda: service.call("GET", "/health/ready")[0] == 200)
         service.rank(1)
 
 
 def test_requests_in_flight_finish_when_the_service_is_stopped(prepared: Paths) -> None:
-    with serving(prepared, "--workers", "1", MOVIERANK_WATCH_SECONDS="0.2") as service:
-        processes = service.everything()
+    with serving(prepared, workers=1, MOVIERANK_WATCH_SECONDS="0.2") as service:
+        processes = service.processes()
         body = b'{"user_id": 1, "k": 3}'
         connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=PATIENCE_SECONDS)
         connection.putrequest("POST", "/rank")
@@ -341,15 +339,15 @@ def test_acknowledged_feedback_survives_kills_exactly_once(prepared: Paths, tmp_
     url = f"sqlite:///{tmp_path}/events.db"
     acknowledged: list[str] = []
     for attempt, kills_all in enumerate((False, True)):
-        with serving(prepared, "--workers", "2", MOVIERANK_EVENTS_URL=url) as service:
-            processes = service.everything()
+        with serving(prepared, MOVIERANK_EVENTS_URL=url) as service:
+            processes = service.processes()
 
             def send(name: str, service: Service = service, attempt: int = attempt) -> None:
                 for number in range(100_000):
                     event_id = f"{attempt}-{name}-{number}"
                     body = {"user_id": 5, "movie_id": 10, "event_type": "click", "event_id": event_id}
                     try:
-                        status, answer = service.ask("POST", "/feedback", body)
+                        status, answer = service.call("POST", "/feedback", body)
                     except (OSError, http.client.HTTPException):
                         return
                     assert (status, answer["duplicate"]) == (202, False)
@@ -375,30 +373,28 @@ def test_acknowledged_feedback_survives_kills_exactly_once(prepared: Paths, tmp_
 
 def test_a_service_without_a_registry_says_so_and_answers(tmp_path: Path) -> None:
     paths = Paths(root=tmp_path, home=tmp_path / ".movierank")
-    service = Service(paths, "--workers", "1", MOVIERANK_REGISTRY_POLL_SECONDS="0.2")
+    service = Service(paths, workers=1, MOVIERANK_REGISTRY_POLL_SECONDS="0.2")
     try:
-        service.read_address()
+        service.start()
         reason = (
             f"There is no registry at {tmp_path}/mlruns/mlflow.db yet. Remedy: run `movierank materialize`"
         )
         problem = wait_for(
             lambda: (
-                (answer := service.ask("POST", "/rank", {"user_id": 1})[1])["detail"] == reason and answer
+                (answer := service.call("POST", "/rank", {"user_id": 1})[1])["detail"] == reason and answer
             ),
             what="the reason",
         )
         assert (problem["status"], problem["type"]) == (503, "urn:movierank:no-model")
-        assert service.process.stdout is not None
-        assert service.process.stdout.readline().startswith("No model yet. ")
+        service.wait_until(lambda: "\nNo model yet. " in service.log(), "say that it has no model")
     finally:
-        service.process.send_signal(signal.SIGINT)
+        service.signal(signal.SIGINT)
         assert exit_code(service.process) == 0
 
 
 def test_a_port_in_use_is_an_error_that_names_the_remedy(service: Service) -> None:
     outcome = subprocess.run(
-        [sys.executable, "-c", SERVE, "serve", "--port", str(service.port)],
-        cwd=ROOT,
+        [*PROGRAM, "serve", "--port", str(service.port)],
         capture_output=True,
         text=True,
         check=False,
@@ -414,6 +410,10 @@ def test_a_port_in_use_is_an_error_that_names_the_remedy(service: Service) -> No
 
 def test_log_lines_are_json(service: Service) -> None:
     service.rank(1)
-    lines = [json.loads(line) for line in service.log.read_text().splitlines() if line.startswith("{")]
+    log = service.log_file.read_text().splitlines()
+    lines = [json.loads(line) for line in log if line.startswith("{")]
     assert any(line["message"] == "request" and line["route"] == "/rank" for line in lines)
-    assert [line for line in service.log.read_text().splitlines() if not line.startswith("{")] == []
+    assert [line for line in log if not line.startswith("{")] == [
+        f"movierank answers at {service.url.rstrip('/')} (2 workers); its API is at /schema.",
+        "Model version 1 is serving.",
+    ]

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,11 +10,12 @@ from typing import Any
 import polars as pl
 import pytest
 
+from movierank_cli.service_process import environment_without_settings
 from movierank_core.paths import Paths
-from tests.support.service_process import Service, serving
+from tests.support.service_process import PROGRAM, Service, serving
 from tests.support.tiny_pipeline import environment, write_tiny_ratings
 from tests.support.tmdb_server import TOKEN, V3_KEY, Behaviour, tmdb_server
-from tests.support.trained_service import OWN_VARIABLES, PROGRAM, run
+from tests.support.trained_service import run
 from tests.support.waiting import PATIENCE_SECONDS
 
 N_MOVIES = 150
@@ -31,7 +31,7 @@ def enriched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Paths, str]:
     movies = pl.read_csv(root / "tiny" / "movies.csv")["movieId"]
     links = pl.DataFrame({"movieId": movies, "imdbId": None, "tmdbId": range(1, len(movies) + 1)})
     links.write_csv(root / "tiny" / "links.csv")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(OWN_VARIABLES)}
+    kept = environment_without_settings()
     with tmdb_server(Behaviour(faults={"500": 0.05, "reset": 0.05})) as server:
         access = {"TMDB_API_KEY": V3_KEY, "MOVIERANK_TMDB_URL": server.url}
         said = run([*PROGRAM, "materialize"], {**kept, **environment(root), **access})

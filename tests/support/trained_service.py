@@ -1,22 +1,20 @@
 """A model trained with the command-line program, and services that serve it."""
 
 import json
-import os
-import re
 import shutil
 import signal
 import subprocess
-import sys
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from movierank_cli.service_process import ServiceProcess, environment_without_settings
 from tests.support.made_once import TRAINING_CODE, made_once
-from tests.support.waiting import PATIENCE_SECONDS, exit_code, wait_for
+from tests.support.service_process import NEVER_DEGRADED, PROGRAM
+from tests.support.waiting import PATIENCE_SECONDS
 
 SMALLER_TRAINING = {
     "MAX_TRAINING_REQUESTS": "300",
@@ -37,8 +35,6 @@ SMALLER_TRAINING = {
     "N_THREADS": "1",
 }
 """Every stage of the real thing on all of the data, with less of each: half a minute on two quiet cores."""
-OWN_VARIABLES = ("MOVIERANK_", "MLFLOW_", "DAGSTER_", "PROMETHEUS_", "TMDB_")
-PROGRAM = (sys.executable, "-m", "movierank_cli")
 
 
 @dataclass(frozen=True)
@@ -49,10 +45,9 @@ class Trained:
 
     @property
     def environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(OWN_VARIABLES)}
         model = {f"MOVIERANK_MODEL_{name}": value for name, value in SMALLER_TRAINING.items()}
         home = {"MOVIERANK_ROOT": str(self.root), "MOVIERANK_HOME": str(self.root / "home")}
-        return {**kept, **model, **home, "PYTHONUNBUFFERED": "1", "MOVIERANK_RANK_DEADLINE_MS": "60000"}
+        return {**environment_without_settings(), **model, **home, **NEVER_DEGRADED}
 
 
 def train(root: Path, *data: str) -> Trained:
@@ -71,66 +66,23 @@ def train_once(name: str, *data: str) -> Trained:
     return Trained(made_once(name, lambda root: train(root, *data), code=("movierank_cli", *TRAINING_CODE)))
 
 
-@dataclass
-class Service:
+class Service(ServiceProcess):
     """`movierank serve` with one worker, in a home and a process group of its own."""
 
-    environment: dict[str, str]
-    log: Path
-    port: int = 0
-    process: "subprocess.Popen[str] | None" = None
-    _logs: list[IO[bytes]] = field(default_factory=list)
-
-    @property
-    def url(self) -> str:
-        """With the slash that pages need."""
-        return f"http://127.0.0.1:{self.port}/"
+    def __init__(self, log: Path, environment: dict[str, str]) -> None:
+        super().__init__(log, variables=environment, has_own_group=True)
 
     def start(self, *, is_ready: bool = True) -> None:
-        """On the port it had before; waits until it has a model, or without `is_ready` until it answers."""
-        errors = self.log.open("ab")
-        self._logs.append(errors)
-        self.process = subprocess.Popen(
-            [*PROGRAM, "serve", "--port", str(self.port), "--workers", "1"],
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            start_new_session=True,
-        )
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        address = re.search(r"http://127\.0\.0\.1:(\d+)", line)
-        assert address is not None, line + self.log.read_text()
-        self.port = int(address[1])
+        """Waits until it has a model, or without `is_ready` until it answers."""
+        super().start()
         if is_ready:
-            wait_for(self.is_ready, "/health/ready", process=self.process)
+            self.wait_until_ready()
 
-    def is_ready(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.url}health/ready", timeout=5) as answer:
-                return bool(answer.status == 200)
-        except (urllib.error.HTTPError, OSError):
-            return False
-
-    def signal(self, number: signal.Signals) -> None:
-        """To every process of it."""
-        assert self.process is not None
-        os.killpg(self.process.pid, number)
-
-    def kill(self) -> None:
-        """At once, with its requests in flight, as when the machine dies."""
-        self.signal(signal.SIGKILL)
-        assert self.process is not None
-        exit_code(self.process)
-
-    def stop(self) -> None:
-        if self.process is not None and self.process.poll() is None:
+    def stop(self) -> int | None:
+        """Resumes a service that a test halted, then ends it."""
+        if self.is_running:
             self.signal(signal.SIGCONT)
-            self.process.send_signal(signal.SIGTERM)
-            exit_code(self.process)
-        for log in self._logs:
-            log.close()
+        return super().stop()
 
 
 @contextmanager
@@ -140,11 +92,9 @@ def service_of(trained: Trained, home: Path, **variables: str) -> Iterator[Servi
     published = trained.root / "home" / "histories"
     if published.is_dir():
         shutil.copytree(published, home / "histories")
-    service = Service({**trained.environment, "MOVIERANK_HOME": str(home), **variables}, home / "service.log")
-    try:
+    environment = {**trained.environment, "MOVIERANK_HOME": str(home), **variables}
+    with Service(home / "service.log", environment) as service:
         yield service
-    finally:
-        service.stop()
 
 
 def run(command: list[str], environment: dict[str, str]) -> str:
