@@ -1,6 +1,9 @@
 """The manifest of a bundle: its identity, features, metrics and files."""
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 FORMAT_VERSION = 2
 """Format of the bundle; increased when older code cannot read a new bundle."""
@@ -20,34 +23,42 @@ class Estimate(msgspec.Struct, frozen=True):
     """A mean over users with its 95 % interval."""
 
     mean: float
-    low: float
-    high: float
+    low: Annotated[float, Meta(description="Lower bound of the 95 % interval.")]
+    high: Annotated[float, Meta(description="Upper bound of the 95 % interval.")]
 
 
 class ReliabilityBin(msgspec.Struct, frozen=True):
-    """One bin of predictions with similar probabilities."""
+    """Predictions with similar probabilities."""
 
-    n: int
-    predicted: float
-    """Mean prediction, 0 to 1."""
-    observed: float
-    """Share of the predicted likes that happened, 0 to 1."""
+    n: Annotated[int, Meta(description="Number of predictions.")]
+    predicted: Annotated[float, Meta(description="Mean predicted probability, 0 to 1.")]
+    observed: Annotated[float, Meta(description="Share of the movies that were liked, 0 to 1.")]
 
 
 class EvaluationSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """Metrics of a version and of every baseline on requests after the split. All figures are finite."""
+    """Metrics of a version and of the baselines, on requests after the split. All numbers are finite."""
 
     protocol: str
-    split_time: str
-    """ISO 8601, UTC: every system was fitted on events before this moment."""
+    split_time: Annotated[
+        str, Meta(description="ISO 8601, UTC: every evaluated system was fitted on events before this.")
+    ]
     n_requests: int
     n_users: int
-    systems: dict[str, dict[str, Estimate]]
-    """Estimates by metric, by system; `movierank` is the whole ranker."""
-    reliability: list[ReliabilityBin]
-    """Bins of the score in ascending order, without empty ones."""
-    expected_calibration_error: float | None = None
-    """Mean gap between predicted and observed share, 0 to 1; None without predictions."""
+    systems: Annotated[
+        dict[str, dict[str, Estimate]],
+        Meta(description="System to metric to estimate; `movierank` is the whole ranker."),
+    ]
+    reliability: Annotated[
+        list[ReliabilityBin],
+        Meta(description="Bins of the score in ascending order, without empty bins."),
+    ]
+    expected_calibration_error: Annotated[
+        float | None,
+        Meta(
+            description="Mean absolute difference of predicted probability and observed share, 0 to 1; null "
+            "without predictions."
+        ),
+    ] = None
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

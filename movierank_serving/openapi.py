@@ -1,11 +1,7 @@
 """The API's handlers, their OpenAPI document, and the routes below `/schema` that show it."""
 
-import ast
-import inspect
-import textwrap
 from functools import cache
 from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,8 +11,12 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.params import FromPath
 
-from movierank_serving import schemas
 from movierank_serving.routes import explaining, feedback, movies, operations, ranking, users
+from movierank_serving.schemas.feedback import FeedbackRequest, FeedbackResponse
+from movierank_serving.schemas.movies import Movie, MovieList, SimilarMovies
+from movierank_serving.schemas.operations import Health, Live, ModelInfo, NotReady
+from movierank_serving.schemas.ranking import ExplainRequest, ExplainResponse, RankRequest, RankResponse
+from movierank_serving.schemas.users import Forgotten, User, UserList
 from movierank_serving.web.problems import Problem
 from movierank_serving.web.static_files import file_response
 
@@ -42,22 +42,22 @@ API_HANDLERS: Final = (
 
 STRUCTS: Final = (
     Problem,
-    schemas.RankRequest,
-    schemas.RankResponse,
-    schemas.ExplainRequest,
-    schemas.ExplainResponse,
-    schemas.Movie,
-    schemas.MovieList,
-    schemas.SimilarMovies,
-    schemas.User,
-    schemas.UserList,
-    schemas.Forgotten,
-    schemas.FeedbackRequest,
-    schemas.FeedbackResponse,
-    schemas.ModelInfo,
-    schemas.Health,
-    schemas.NotReady,
-    schemas.Live,
+    RankRequest,
+    RankResponse,
+    ExplainRequest,
+    ExplainResponse,
+    Movie,
+    MovieList,
+    SimilarMovies,
+    User,
+    UserList,
+    Forgotten,
+    FeedbackRequest,
+    FeedbackResponse,
+    ModelInfo,
+    Health,
+    NotReady,
+    Live,
 )
 """The bodies of all requests and responses; structs inside them are described too."""
 
@@ -93,53 +93,8 @@ def openapi_json() -> bytes:
     # Litestar's schemas lack bounds of 0 and bounds of optional fields. msgspec's have all bounds, and
     # msgspec is what validates requests.
     _, components = msgspec.json.schema_components(STRUCTS, ref_template="#/components/schemas/{name}")
-    for struct in _structs_below(STRUCTS):
-        for name, text in _field_docs(struct).items():
-            components[struct.__name__]["properties"][name].setdefault("description", text)
     document["components"]["schemas"] = components
     return msgspec.json.encode(document)
-
-
-def _structs_below(structs: tuple[type[msgspec.Struct], ...]) -> set[type[msgspec.Struct]]:
-    """`structs` and all structs in their fields, recursively."""
-    found: set[type[msgspec.Struct]] = set()
-
-    def visit(node: Any) -> None:
-        if isinstance(node, msgspec.inspect.StructType):
-            if node.cls in found:
-                return
-            found.add(node.cls)
-            for field in node.fields:
-                visit(field.type)
-        elif isinstance(node, msgspec.inspect.UnionType):
-            for choice in node.types:
-                visit(choice)
-        elif isinstance(node, msgspec.inspect.ListType):
-            visit(node.item_type)
-
-    for node in msgspec.inspect.multi_type_info(structs):
-        visit(node)
-    return found
-
-
-def _field_docs(struct: type[msgspec.Struct]) -> dict[str, str]:
-    """The descriptions of a struct's fields: the string literals below them in the source."""
-    docs: dict[str, str] = {}
-    for kind in reversed(struct.__mro__):
-        if kind in (object, msgspec.Struct) or not issubclass(kind, msgspec.Struct):
-            continue
-        [definition] = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
-        assert isinstance(definition, ast.ClassDef)
-        for field, text in pairwise(definition.body):
-            if (
-                isinstance(field, ast.AnnAssign)
-                and isinstance(field.target, ast.Name)
-                and isinstance(text, ast.Expr)
-                and isinstance(text.value, ast.Constant)
-                and isinstance(text.value.value, str)
-            ):
-                docs[field.target.id] = inspect.cleandoc(text.value.value)
-    return docs
 
 
 @get("/schema", include_in_schema=False)

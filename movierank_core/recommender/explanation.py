@@ -5,9 +5,11 @@ scored as one more candidate.
 """
 
 from dataclasses import replace
+from typing import Annotated
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from movierank_core.recommender.degradation import ServedBy
@@ -17,26 +19,27 @@ from movierank_core.retrieval.query import Query
 
 
 class SourceView(msgspec.Struct, frozen=True, kw_only=True):
-    """The score of the movie by one candidate source."""
+    """Score and rank of the movie by one candidate source."""
 
     name: str
-    weight: float
-    """Weight of the source's proposals in the fusion."""
+    weight: Annotated[float, Meta(description="Weight of the source in the fusion of all sources.")]
     score: float
-    rank: int | None
-    """Rank among the eligible movies, from 1; None for a score of 0 or less."""
-    proposes: bool
-    """Whether the rank is high enough for a proposal."""
+    rank: Annotated[
+        int | None,
+        Meta(
+            description="Rank by this source among the movies that may be shown, from 1; null if the score "
+            "is not above 0."
+        ),
+    ]
+    proposes: Annotated[bool, Meta(description="Whether the rank is high enough to propose the movie.")]
 
 
 class FeatureView(msgspec.Struct, frozen=True, kw_only=True):
     """One feature of the movie in this request."""
 
     name: str
-    value: float | None
-    """None if it is missing."""
-    contribution: float
-    """Shapley value: the part of the raw score that the feature adds."""
+    value: Annotated[float | None, Meta(description="Null if the value is unknown.")]
+    contribution: Annotated[float, Meta(description="Contribution to the raw score.")]
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,9 +4,12 @@
 it that a movie breaks.
 """
 
+from typing import Annotated
+
 import msgspec
 import numpy as np
 import polars as pl
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from movierank_core.data.catalogue import Catalogue
@@ -14,27 +17,28 @@ from movierank_core.retrieval.query import Query
 
 
 class Filters(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """Filters of a request; None does not restrict. A movie whose fact is missing fails a filter on it."""
+    """Every field is optional; None does not restrict. A movie with an unknown value fails its filter."""
 
-    genres_any: list[str] | None = None
-    """The movie has at least one of these genres (upper or lower case)."""
-    genres_all: list[str] | None = None
-    """The movie has all of these genres."""
-    genres_none: list[str] | None = None
-    """The movie has none of these genres."""
-    year_min: int | None = None
-    year_max: int | None = None
-    runtime_min: int | None = None
-    """Minutes."""
-    runtime_max: int | None = None
-    """Minutes."""
-    languages: list[str] | None = None
-    """ISO 639-1 codes of the original language."""
-    min_votes: int | None = None
-    """Minimum events (ratings and feedback) of the movie."""
-    max_votes: int | None = None
-    """Maximum events of the movie; a low one finds little-known movies by their content."""
-    exclude_movie_ids: list[int] | None = None
+    genres_any: Annotated[
+        list[str] | None, Meta(description="The movie has at least one of these genres; case is ignored.")
+    ] = None
+    genres_all: Annotated[list[str] | None, Meta(description="The movie has all of these genres.")] = None
+    genres_none: Annotated[list[str] | None, Meta(description="The movie has none of these genres.")] = None
+    year_min: Annotated[int | None, Meta(description="Minimum release year.")] = None
+    year_max: Annotated[int | None, Meta(description="Maximum release year.")] = None
+    runtime_min: Annotated[int | None, Meta(description="Minimum runtime, in minutes.")] = None
+    runtime_max: Annotated[int | None, Meta(description="Maximum runtime, in minutes.")] = None
+    languages: Annotated[
+        list[str] | None, Meta(description="ISO 639-1 codes of the original language; one must match.")
+    ] = None
+    min_votes: Annotated[
+        int | None, Meta(description="Minimum number of events (ratings and feedback) of the movie.")
+    ] = None
+    max_votes: Annotated[
+        int | None,
+        Meta(description="Maximum number of events of the movie, to find little-known movies."),
+    ] = None
+    exclude_movie_ids: Annotated[list[int] | None, Meta(description="These movies are left out.")] = None
 
 
 def eligible_rows(

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from movierank_core.data.catalogue import Catalogue
 from movierank_serving.catalogue.title_search import TitleSearch
-from movierank_serving.schemas import Movie, MovieCard, RankedResult
+from movierank_serving.schemas.common import MovieCard
+from movierank_serving.schemas.movies import Movie
+from movierank_serving.schemas.ranking import RankedResult
 
 _C = TypeVar("_C", bound=MovieCard)
 

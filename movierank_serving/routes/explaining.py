@@ -10,7 +10,7 @@ from msgspec import UNSET
 from movierank_core.recommender.explanation import Explanation
 from movierank_serving.routes.dependencies import known_row, model_of, problems, state_of
 from movierank_serving.routes.ranking import options_of
-from movierank_serving.schemas import ExplainRequest, ExplainResponse, Verdict
+from movierank_serving.schemas.ranking import ExplainRequest, ExplainResponse, Verdict
 from movierank_serving.users.requester import Requester, resolve_requester, visitor_events
 from movierank_serving.web.middleware import RequestContext, context_of
 from movierank_serving.web.problems import ranking_failed

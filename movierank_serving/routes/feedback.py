@@ -10,7 +10,7 @@ from litestar.params import JSONBody
 
 from movierank_core.events.store import FeedbackEvent
 from movierank_serving.routes.dependencies import known_row, model_of, problems, state_of
-from movierank_serving.schemas import FeedbackRequest, FeedbackResponse
+from movierank_serving.schemas.feedback import FeedbackRequest, FeedbackResponse
 from movierank_serving.web.auth import SECURITY, needs_key
 from movierank_serving.web.middleware import context_of
 from movierank_serving.web.problems import events_late, invalid

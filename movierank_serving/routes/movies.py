@@ -6,7 +6,7 @@ from litestar import Request, get
 from litestar.params import QueryParameter
 
 from movierank_serving.routes.dependencies import MovieInPath, known_row, model_of, problems
-from movierank_serving.schemas import Movie, MovieList, SimilarMovie, SimilarMovies
+from movierank_serving.schemas.movies import Movie, MovieList, SimilarMovie, SimilarMovies
 from movierank_serving.web.middleware import context_of
 from movierank_serving.web.problems import unknown_movie
 

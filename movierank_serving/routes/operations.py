@@ -14,7 +14,7 @@ from movierank_core.features.registry import feature_list
 from movierank_core.manifest import Manifest
 from movierank_core.retrieval.registry import source_types
 from movierank_serving.routes.dependencies import model_of, problems, state_of, why_no_model
-from movierank_serving.schemas import (
+from movierank_serving.schemas.operations import (
     FamilyInfo,
     FeatureDescription,
     Health,

@@ -11,7 +11,7 @@ from movierank_core.events.impressions import Shown
 from movierank_core.recommender.degradation import GracefulDegradation
 from movierank_core.recommender.ranking import RankOptions
 from movierank_serving.routes.dependencies import model_of, problems, state_of
-from movierank_serving.schemas import LeftOut, RankRequest, RankResponse
+from movierank_serving.schemas.ranking import LeftOut, RankRequest, RankResponse
 from movierank_serving.users.requester import Requester, resolve_requester, visitor_events
 from movierank_serving.web.middleware import RequestContext, context_of
 from movierank_serving.web.problems import ranking_failed

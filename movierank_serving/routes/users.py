@@ -7,7 +7,7 @@ from litestar.params import QueryParameter
 from msgspec import UNSET
 
 from movierank_serving.routes.dependencies import UserInPath, model_of, problems, state_of
-from movierank_serving.schemas import Forgotten, User, UserList
+from movierank_serving.schemas.users import Forgotten, User, UserList
 from movierank_serving.users.history import (
     history_items,
     history_of,

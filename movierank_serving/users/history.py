@@ -11,7 +11,7 @@ from movierank_core.data.timestamps import from_epoch
 from movierank_core.errors import EventStoreError
 from movierank_core.events.store import NewEvents
 from movierank_serving.catalogue.view import CatalogueView
-from movierank_serving.schemas import HistoryItem, Taste, UserEntry
+from movierank_serving.schemas.users import HistoryItem, Taste, UserEntry
 from movierank_serving.worker.loaded import LoadedHistories
 from movierank_serving.worker.state import WorkerState
 

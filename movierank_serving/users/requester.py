@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 from movierank_core.data.history import Event, History
 from movierank_core.reranking.filters import Filters
 from movierank_serving.catalogue.view import CatalogueView
-from movierank_serving.schemas import RankRequest, VisitorEvent
+from movierank_serving.schemas.ranking import RankRequest, VisitorEvent
 from movierank_serving.users.history import KnownHistory, history_of, published_history_of
 from movierank_serving.web.middleware import RequestContext
 from movierank_serving.web.problems import invalid

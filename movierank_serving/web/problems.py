@@ -3,12 +3,13 @@
 import logging
 import re
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
+from msgspec import Meta
 
 from movierank_core.errors import EventStoreError
 
@@ -17,24 +18,25 @@ _log = logging.getLogger("movierank.service")
 
 
 class FieldError(msgspec.Struct, frozen=True, kw_only=True):
-    """What is wrong with one part of a request."""
+    """The error of one field of a request."""
 
-    field: str
-    """`k`, `history[0].rating`; empty for the request as a whole."""
+    field: Annotated[
+        str, Meta(description="`k`, `history[0].rating`; empty if the error concerns the whole request.")
+    ]
     message: str
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """RFC 9457, with `errors` for the parts of a refused request."""
+    """An RFC 9457 problem document, with `errors` for the fields of a refused request."""
 
-    type: str
-    """`urn:movierank:<code>`; the code never changes meaning."""
+    type: Annotated[str, Meta(description="`urn:movierank:<code>`; a code never changes its meaning.")]
     title: str
     status: int
     detail: str
     errors: list[FieldError] = []
-    remedy: str | None = None
-    """What mends it, where the service knows: a command, mostly."""
+    remedy: Annotated[
+        str | None, Meta(description="What to do, if the service knows it: often a command.")
+    ] = None
 
 
 class ServiceProblem(Exception):

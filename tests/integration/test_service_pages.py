@@ -15,7 +15,7 @@ from litestar.testing import TestClient
 from movierank_core.data.history import EVENT_TYPES, FEEDBACK_EVENT_TYPES
 from movierank_serving.openapi import API_HANDLERS, SCHEMA_HANDLERS, STRUCTS
 from movierank_serving.routes.pages import PAGE_HANDLERS
-from movierank_serving.schemas import FeedbackEventType, HistoryEventType
+from movierank_serving.schemas.common import FeedbackEventType, HistoryEventType
 from movierank_serving.web.logs import JsonFormatter
 from tests.support.service import client_of, serve_version, settings_in
 
@@ -218,6 +218,17 @@ def test_every_operation_is_complete(document: dict[str, Any]) -> None:
 def test_every_reference_of_the_document_leads_somewhere(document: dict[str, Any]) -> None:
     names = re.findall(r'"#/components/schemas/(\w+)"', json.dumps(document))
     assert set(names) | {struct.__name__ for struct in STRUCTS} == set(document["components"]["schemas"])
+
+
+def test_every_field_of_a_request_is_described(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    undescribed = [
+        f"{name}.{field}"
+        for name in ("RankRequest", "ExplainRequest", "FeedbackRequest", "VisitorEvent", "Filters")
+        for field, schema in schemas[name]["properties"].items()
+        if not any("description" in part for part in (schema, *schema.get("anyOf", [])))
+    ]
+    assert undescribed == []
 
 
 def test_requests_of_the_document_are_strict(document: dict[str, Any]) -> None:

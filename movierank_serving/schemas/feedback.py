@@ -1,0 +1,39 @@
+"""Bodies of `POST /feedback`."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from movierank_serving.schemas.common import FeedbackEventType, Identifier, MovieId, Stars, UserId
+
+
+class FeedbackRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """One event of a user with a movie."""
+
+    user_id: UserId
+    movie_id: MovieId
+    event_type: Annotated[
+        FeedbackEventType, Meta(description="`undo` withdraws the event that stands for this user and movie.")
+    ]
+    value: Annotated[
+        Stars | None, Meta(description="The rating in stars; required with `rating`, else not allowed.")
+    ] = None
+    request_id: Annotated[
+        Identifier | None, Meta(description="`request_id` of the ranking that showed the movie.")
+    ] = None
+    event_id: Annotated[
+        Identifier | None,
+        Meta(
+            description="Chosen by the sender, unique over all users. An event that is sent again with the "
+            "same id is stored once."
+        ),
+    ] = None
+
+
+class FeedbackResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """The event is durable."""
+
+    event_id: str
+    duplicate: Annotated[bool, Meta(description="Whether an earlier request stored the event.")]
+    accepted: Literal[True] = True
