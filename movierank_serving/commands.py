@@ -21,10 +21,10 @@ import click
     show_default=True,
     envvar="MOVIERANK_WORKERS",
     type=click.IntRange(1, 64),
-    help="Processes that answer; as many as there are cores.",
+    help="Worker processes; best one per core.",
 )
 def serve(host: str, port: int, workers: int) -> None:
-    """Serve the model version that carries the alias `production`, and follow the alias.
+    """Serve the model version with the alias `production`, and follow the alias when it moves.
 
     Other settings come from the environment; docs/operations.md lists them.
     """

@@ -1,4 +1,4 @@
-"""Running the service: workers that share one port, and the process that watches the registry."""
+"""Runs the service: workers that share one port, and a process that follows the registry."""
 
 import http.client
 import json
@@ -27,11 +27,14 @@ ONE_THREAD: Final = (
     "OPENBLAS_NUM_THREADS",
     "POLARS_MAX_THREADS",
 )
-"""Set to 1 unless set: a request is answered by one thread; more would only fight for the same cores."""
+"""Set to 1 unless the operator sets them: one thread answers a request; more would compete for a core."""
 _RESTART_SECONDS: Final = 2.0
+"""Pause before the sync process is restarted, in seconds."""
 _HEALTH_CHECK_SECONDS: Final = 30
-"""Longer than loading and compiling a first model may keep a worker busy. One that is killed just while it is
-asked whether it lives is replaced after this time, any other at once."""
+"""Maximum time for a worker to answer uvicorn's health check, in seconds.
+
+Longer than loading and compiling the first model may block a worker. A worker that dies during its health
+check is replaced after this time; any other dead worker is replaced at once."""
 
 
 def run_service(
@@ -42,19 +45,20 @@ def run_service(
     workers: int = 2,
     announce: Callable[[str], None] = print,
 ) -> None:
-    """Serve until SIGINT or SIGTERM, then finish requests in flight. Call it from the main thread.
+    """Serves until SIGINT or SIGTERM, then finishes requests in flight. Call it from the main thread.
 
-    `port` 0 takes a free one. `announce` gets one line when the service answers and one when it has a
-    model. Raises ConfigError where the port cannot be had.
+    `port` 0 takes a free one. `announce` receives one line when the service answers and one when it has a
+    model. Raises ConfigError if the port cannot be used.
     """
     listener = _listen(host, port)
     port = listener.getsockname()[1]
     listeners: list[socket.socket] = [listener]
     if workers > 1 and sys.platform == "linux":
-        # Each worker listens by itself, and the kernel deals connections out. Of a socket that they share,
-        # whoever wakes first takes all that wait, and clients that keep connections leave the others idle.
+        # Each worker gets its own listening socket (SO_REUSEPORT), and the kernel distributes connections.
+        # With one shared socket, the first worker to wake up accepts all waiting connections. Clients that
+        # keep their connections open then leave the other workers idle.
         listener.close()
-        listener = _bound(host, port)  # Does not listen: keeps the port where no worker does.
+        listener = _bound(host, port)  # Bound, not listening: reserves the port until the workers listen.
         listeners = [cast(socket.socket, _OwnListener(host, port))]
     metrics_folder = tempfile.mkdtemp(prefix="movierank-metrics-")
     stop = threading.Event()
@@ -107,7 +111,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _bound(host: str, port: int) -> socket.socket:
-    """A socket on a port that others of this user's processes may listen on as well, and do not yet."""
+    """A bound socket that does not listen; other processes of the same user may bind the port too."""
     own = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -116,7 +120,7 @@ def _bound(host: str, port: int) -> socket.socket:
 
 
 class _OwnListener:
-    """Becomes a socket of its own in each process that it is sent to."""
+    """Unpickles as a new socket on the same port in each process that receives it."""
 
     def __init__(self, host: str, port: int) -> None:
         self._address = (host, port)
@@ -126,12 +130,13 @@ class _OwnListener:
 
 
 def _pinned() -> dict[str, str]:
+    """The variables of ONE_THREAD with the operator's values, else 1."""
     return {name: os.environ.get(name, "1") for name in ONE_THREAD}
 
 
 @contextmanager
 def _environment(values: dict[str, str]) -> Iterator[None]:
-    """`values` in the environment of this process and of those it starts, until the block ends."""
+    """Sets `values` in the environment during the block; processes started in it inherit them."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -145,7 +150,7 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 
 
 def _keep_syncing(stop: threading.Event) -> None:
-    """Keep the process that watches the registry running."""
+    """Runs the sync process, and restarts it when it ends, until `stop` is set."""
     while not stop.is_set():
         process = subprocess.Popen([sys.executable, "-m", "movierank_serving.model_sync.sync"])
         while not stop.wait(0.2) and process.poll() is None:
@@ -163,29 +168,29 @@ def _keep_syncing(stop: threading.Event) -> None:
 def _announce(
     host: str, port: int, workers: int, announce: Callable[[str], None], stop: threading.Event
 ) -> None:
-    """Say when the service answers, and when (or why not yet) it has a model."""
+    """Announces when the service answers, why it has no model yet, and when it has one."""
     local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     shown = f"[{local}]" if ":" in local else local
-    while not stop.is_set() and _ask(local, port, "/health/live") is None:
+    while not stop.is_set() and _get(local, port, "/health/live") is None:
         stop.wait(0.1)
     if stop.is_set():
         return
     plural = "worker" if workers == 1 else "workers"
     announce(f"movierank answers at http://{shown}:{port} ({workers} {plural}); its API is at /schema.")
-    said = None
+    announced = None
     while not stop.is_set():
-        answer = _ask(local, port, "/health/ready")
+        answer = _get(local, port, "/health/ready")
         if answer is not None and answer.get("status") == "ready":
             announce(f"Model version {answer['model']['model_version']} is serving.")
             return
-        if answer is not None and answer.get("detail") != said:
-            said = answer["detail"]
-            announce(f"No model yet. {said}")
+        if answer is not None and answer.get("detail") != announced:
+            announced = answer["detail"]
+            announce(f"No model yet. {announced}")
         stop.wait(0.5)
 
 
-def _ask(host: str, port: int, path: str) -> dict[str, Any] | None:
-    """The JSON answer of the service, None while it does not answer."""
+def _get(host: str, port: int, path: str) -> dict[str, Any] | None:
+    """The decoded JSON of a GET; None if the service does not answer or the body is not JSON."""
     connection = http.client.HTTPConnection(host, port, timeout=5)
     try:
         connection.request("GET", path)

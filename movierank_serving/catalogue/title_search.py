@@ -1,7 +1,7 @@
-"""Finding movies by title while somebody types: beginnings of words, accents folded, typing errors forgiven.
+"""Title search while the user types: word prefixes, accent folding, tolerance of typing errors.
 
-An inverted index over the words of titles and original titles. Every word of the query must be found; the
-last may be the beginning of a word.
+An inverted index over the words of titles and original titles. A movie matches if it has every word of the
+query; the last word may be a prefix.
 """
 
 import unicodedata
@@ -14,13 +14,15 @@ from movierank_core.background import throttle
 from movierank_serving.catalogue.edit_distance import MAX_WORD, distances
 
 MAX_WORDS: Final = 12
-"""Words of a query that count."""
-_MASKS: Final = 3
+"""Maximum number of words of a query; further words are ignored."""
+_N_MASKS: Final = 3
+"""Letter masks per word: for letters that occur at least once, twice, three times."""
 _EXACT, _PREFIX, _TYPO = 1.0, 0.85, 0.5
+"""Quality of a match of one word."""
 _POPULARITY_WEIGHT: Final = 0.6
-"""The most popular movie is worth this much of a word's match more than the least."""
+"""Maximum that popularity adds to the score of a movie; an exact match of all words has 1."""
 _SHORTLIST: Final = 200
-"""Movies whose titles are compared with the query letter by letter."""
+"""Minimum number of best movies whose whole titles are compared with the query."""
 _SPECIAL: Final = str.maketrans(
     {
         "ß": "ss",
@@ -41,7 +43,7 @@ _ARTICLES: Final = ("the ", "a ", "an ")
 
 
 def fold(text: str) -> str:
-    """Lower case without accents; everything but letters and digits is one space. `Amélie!` → `amelie`."""
+    """Lower case without accents. Runs of other characters become one space. `Amélie!` → `amelie`."""
     decomposed = unicodedata.normalize("NFKD", text.casefold().translate(_SPECIAL))
     kept = "".join(
         letter if letter.isalnum() else " "
@@ -61,7 +63,7 @@ def _without_article(text: str) -> str:
 
 
 class TitleSearch:
-    """An index over one catalogue's titles. Immutable, so any number of threads may search at once."""
+    """An index over the titles of one catalogue. Immutable and therefore thread-safe."""
 
     def __init__(
         self,
@@ -70,7 +72,7 @@ class TitleSearch:
         years: list[int | None],
         popularity: NDArray[np.float64],
     ) -> None:
-        """One entry per catalogue row; `popularity` in [0, 1]."""
+        """All arguments have one entry per catalogue row; `popularity` is in [0, 1]."""
         self._folded = [_folded(title) for title in titles]
         self._popularity = popularity
         rows_by_word: dict[str, list[int]] = {}
@@ -92,33 +94,41 @@ class TitleSearch:
         )
         self._letters, self._lengths = _letters_of(self._words)
         self._masks = _masks_of(self._letters)
-        self._similar_words("compile", is_last=True)  # So that no request waits for it.
+        self._similar_words(
+            "compile", is_last=True
+        )  # Compiles the kernel now, so that no request waits for it.
 
     def search(self, query: str, limit: int) -> list[int]:
-        """Catalogue rows, best first; most popular first for an empty query."""
+        """At most `limit` catalogue rows, best first; for an empty query the most popular ones.
+
+        If no movie has every word, words that exist are also matched with typing errors.
+        """
         words = fold(query).split()[:MAX_WORDS]
         if not words:
             return _top(self._popularity, limit).tolist()
-        scores = self._scores(words, forgiving=False)
+        scores = self._scores(words, is_tolerant=False)
         if not scores.any() and any(self._is_known(word) for word in words):
-            scores = self._scores(words, forgiving=True)
+            scores = self._scores(words, is_tolerant=True)
         shortlist = _top(scores, max(limit, _SHORTLIST))
         joined = " ".join(words)
         refined = scores[shortlist] + [self._closeness(int(row), joined) for row in shortlist]
         return shortlist[np.argsort(-refined, kind="stable")][:limit].tolist()
 
-    def _scores(self, words: list[str], *, forgiving: bool) -> NDArray[np.float64]:
-        """Per row, 0 where a word is missing; `forgiving` looks for typing errors in known words too."""
+    def _scores(self, words: list[str], *, is_tolerant: bool) -> NDArray[np.float64]:
+        """[n_movies]: score of each movie, 0 if it lacks a word.
+
+        With `is_tolerant`, words that exist in the index are matched with typing errors too.
+        """
         matched = np.zeros(len(self._folded), np.float64)
         has_all = np.ones(len(self._folded), np.bool_)
-        for position, word in enumerate(words):
-            quality = self._quality_of(word, is_last=position == len(words) - 1, forgiving=forgiving)
+        for index, word in enumerate(words):
+            quality = self._quality_of(word, is_last=index == len(words) - 1, is_tolerant=is_tolerant)
             has_all &= quality > 0
             matched += quality
         return has_all * (matched / len(words) + _POPULARITY_WEIGHT * self._popularity)
 
     def _closeness(self, row: int, query: str) -> float:
-        """What the whole title adds: the same as the query, or beginning with it, and how much is left."""
+        """Bonus for the whole title: highest if it equals the query, less if it only begins with it."""
         title = self._folded[row]
         if title == query:
             return 1.5
@@ -130,14 +140,14 @@ class TitleSearch:
             return covered + (0.6 if bare_title[len(bare_query)] == " " else 0.4)
         return covered
 
-    def _quality_of(self, word: str, *, is_last: bool, forgiving: bool) -> NDArray[np.float64]:
-        """Per row how well its best word matches, 0 where none does."""
+    def _quality_of(self, word: str, *, is_last: bool, is_tolerant: bool) -> NDArray[np.float64]:
+        """[n_movies]: quality of the best match of `word` in each movie, 0 without a match."""
         quality = np.zeros(len(self._folded), np.float64)
         first = int(np.searchsorted(self._word_array, word, side="left"))
         stop = int(np.searchsorted(self._word_array, word + "\U0010ffff", side="right"))
         has_exact = first < len(self._words) and self._words[first] == word
         is_known = first < stop if is_last else has_exact
-        if forgiving or not is_known:
+        if is_tolerant or not is_known:
             for index in self._similar_words(word, is_last=is_last):
                 quality[self._rows_of(index, index + 1)] = _TYPO
         if is_last:
@@ -147,20 +157,25 @@ class TitleSearch:
         return quality
 
     def _is_known(self, word: str) -> bool:
+        """Whether a word of the index begins with `word`."""
         first = int(np.searchsorted(self._word_array, word, side="left"))
         return first < len(self._words) and self._words[first].startswith(word)
 
     def _rows_of(self, first: int, stop: int) -> NDArray[np.int64]:
+        """Catalogue rows with one of the words `first` to `stop` (exclusive), possibly repeated."""
         return self._rows[self._starts[first] : self._starts[stop]]
 
     def _similar_words(self, word: str, *, is_last: bool) -> list[int]:
-        """Words within one typing error; within two for eight letters or more."""
+        """Indices of words within edit distance 1, or 2 for words of eight letters or more.
+
+        With `is_last`, the distance to the closest prefix. Words under three letters have no similar words.
+        """
         if len(word) < 3 or not len(self._words):
             return []
         limit = 1 if len(word) < 8 else 2
         letters, lengths = _letters_of([word])
         masks = _masks_of(letters)[:, 0]
-        # Every letter of the query that a word lacks (or has too few times) costs at least one edit.
+        # Each letter that a candidate lacks, or has less often than the query, costs at least one edit.
         candidates = np.flatnonzero(np.bitwise_count(masks[0] & ~self._masks[0]) <= limit)
         lacking = np.bitwise_count(masks[:, None] & ~self._masks[:, candidates]).sum(axis=0)
         candidates = candidates[lacking <= limit]
@@ -169,7 +184,7 @@ class TitleSearch:
 
 
 def _letters_of(words: list[str]) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
-    """Letters as numbers, a word a row, and how many there are."""
+    """([n_words, MAX_WORD] letters as numbers, padded with 0; [n_words] number of letters)."""
     letters = np.zeros((len(words), MAX_WORD), np.uint16)
     lengths = np.zeros(len(words), np.int64)
     for row, word in enumerate(words):
@@ -181,9 +196,9 @@ def _letters_of(words: list[str]) -> tuple[NDArray[np.uint16], NDArray[np.int64]
 
 
 def _masks_of(letters: NDArray[np.uint16]) -> NDArray[np.uint64]:
-    """[_MASKS, n]: bits for the letters that a word has at least once, twice, three times.
+    """[_N_MASKS, n_words]: bits of the letters that a word has at least once, twice, three times.
 
-    64 bits are shared by all letters, so some stand for several.
+    Letters share 64 bits (their number modulo 64), so two letters may have the same bit.
     """
     folded = letters % 64
     occurrence = np.zeros(letters.shape, np.int64)
@@ -196,14 +211,14 @@ def _masks_of(letters: NDArray[np.uint16]) -> NDArray[np.uint64]:
             np.bitwise_or.reduce(
                 np.where((letters > 0) & (occurrence == times), bits, np.uint64(0)), axis=1, dtype=np.uint64
             )
-            for times in range(_MASKS)
+            for times in range(_N_MASKS)
         ],
         axis=0,
     )
 
 
 def _top(scores: NDArray[np.float64], limit: int) -> NDArray[np.int64]:
-    """Rows with the highest positive scores, ties by row."""
+    """At most `limit` rows with the highest scores above 0, best first; equal scores in row order."""
     rows = np.flatnonzero(scores > 0)
     if len(rows) > limit:
         threshold = np.partition(scores[rows], len(rows) - limit)[len(rows) - limit]

@@ -1,6 +1,6 @@
-"""A catalogue as the service shows it: cards for lists, whole movies, and title search.
+"""The catalogue in the form of response bodies: cards for lists, whole movies, and title search.
 
-What lists need of every movie is taken out of the table once, because a request may not touch a data frame.
+The columns that lists need are copied to Python lists once: reading a data frame in a request is too slow.
 """
 
 from typing import Any, TypeVar
@@ -18,12 +18,12 @@ _C = TypeVar("_C", bound=MovieCard)
 
 
 class CatalogueView:
-    """Immutable once made."""
+    """One catalogue, prepared for responses. Immutable."""
 
     def __init__(self, catalogue: Catalogue, popular_rows: list[int], image_bases: tuple[str, str]) -> None:
-        """`popular_rows`: catalogue rows, the most popular first; it need not hold all.
+        """`popular_rows`: catalogue rows, most popular first, possibly not all.
 
-        `image_bases`: what stands before the path of a poster and of a backdrop.
+        `image_bases`: URL prefixes of the image paths of (posters, backdrops).
         """
         frame = catalogue.frame
         self.catalogue = catalogue
@@ -45,14 +45,14 @@ class CatalogueView:
         )
 
     def row_of_tmdb(self, tmdb_id: int) -> int:
-        """The row of a TMDB movie, -1 if there is none."""
+        """The row of the movie with a TMDB id, -1 if there is none."""
         return self._row_by_tmdb_id.get(tmdb_id, -1)
 
     def card(self, row: int) -> MovieCard:
         return self.card_as(MovieCard, row)
 
     def card_as(self, kind: type[_C], row: int, **more: Any) -> _C:
-        """A card with what `kind` adds to it."""
+        """A card of type `kind`, with the additional fields `more`."""
         return kind(
             movie_id=self._movie_ids[row],
             title=self.titles[row],
@@ -64,7 +64,7 @@ class CatalogueView:
         )
 
     def ranked(self, row: int, score: float, reasons: list[str], **more: Any) -> RankedResult:
-        """A place in a ranking."""
+        """One result of a ranking, with the additional fields `more`."""
         return RankedResult(
             movie_id=self._movie_ids[row],
             score=score,
@@ -78,6 +78,7 @@ class CatalogueView:
         )
 
     def movie(self, row: int) -> Movie:
+        """Everything in the catalogue about one movie."""
         movie = self.catalogue.frame.row(row, named=True)
         release_date, retrieved_at = movie["release_date"], movie["retrieved_at"]
         return Movie(
@@ -112,8 +113,8 @@ def _url(base: str, path: str | None) -> str | None:
 
 
 def _popularity(n_movies: int, popular_rows: list[int]) -> NDArray[np.float64]:
-    """1 for the most popular row, falling with the logarithm of the place; 0 for rows that are not there."""
+    """[n_movies]: 1 for the most popular row, falling with the logarithm of the rank; 0 for absent rows."""
     popularity = np.zeros(n_movies)
-    places = np.arange(len(popular_rows))
-    popularity[popular_rows] = 1 - np.log1p(places) / np.log1p(max(n_movies, 2))
+    ranks = np.arange(len(popular_rows))
+    popularity[popular_rows] = 1 - np.log1p(ranks) / np.log1p(max(n_movies, 2))
     return popularity

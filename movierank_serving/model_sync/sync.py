@@ -1,7 +1,7 @@
-"""Brings the version that carries the alias from the registry to this machine.
+"""Copies the version that carries the alias from the registry to this machine.
 
-Runs in a process of its own (`movierank serve` starts it): MLflow costs two seconds and 190 MB to import,
-and a registry that hangs must not hold up a worker. The only module of the service that imports MLflow.
+Runs in a process of its own, started by `movierank serve`: importing MLflow takes two seconds and 190 MB, and
+a registry that hangs must not block a worker. No other module of the service imports MLflow.
 """
 
 import logging
@@ -31,28 +31,31 @@ from movierank_serving.model_sync.local_copies import (
 from movierank_serving.settings import Settings
 from movierank_serving.web.logs import set_up_logs
 
-COPIES_KEPT: Final = 3
+MAX_COPIES: Final = 3
+"""Maximum number of local copies; the copies in use are never deleted."""
 RETRY_AFTER: Final = timedelta(minutes=5)
-"""How long a refused version is left alone before it is tried again."""
-REFUSALS_KEPT: Final = 5
-_NOT_THERE: Final = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-"""How MLflow's stores say that no version carries an alias."""
+"""Minimum time between two attempts to load a refused version."""
+MAX_REFUSALS: Final = 5
+"""Maximum number of refused versions in the status."""
+_ALIAS_MISSING_CODES: Final = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""Error codes with which MLflow's stores report that no version carries an alias."""
 _log = logging.getLogger("movierank.sync")
 
 
 class RegistryUnavailable(MovierankError):
-    """The registry cannot be asked, or has no version to serve."""
+    """The registry does not answer, or has no usable version."""
 
 
 class AliasNotSet(RegistryUnavailable):
-    """The registry was asked, and no version carries the alias."""
+    """The registry answered that no version carries the alias."""
 
 
 def sync_once(settings: Settings) -> SyncStatus:
-    """Look once: copy, verify and switch to the version that carries the alias if it is another one.
+    """Checks the registry once; copies, verifies and selects the version with the alias if it has changed.
 
-    The same for the challenger where `serve_challenger` says so. Nothing raises: what goes wrong is in the
-    status, which is also written for the workers.
+    With `serve_challenger`, does the same for the challenger. Problems of the registry and of versions do not
+    raise: they are in the status, which is also written for the workers. Raises OSError if the status cannot
+    be written.
     """
     copies = ModelCopies(settings.paths.model_cache)
     refused = _refusals(copies)
@@ -67,8 +70,8 @@ def sync_once(settings: Settings) -> SyncStatus:
         except AliasNotSet:
             copies.challenger_file.unlink(missing_ok=True)
         except RegistryUnavailable as error:
-            registry_error = registry_error or str(error)
-    status = SyncStatus(checked_at=now(), registry_error=registry_error, refused=refused[-REFUSALS_KEPT:])
+            registry_error = str(error) if registry_error is None else registry_error
+    status = SyncStatus(checked_at=now(), registry_error=registry_error, refused=refused[-MAX_REFUSALS:])
     copies.set_status(status)
     return status
 
@@ -76,13 +79,13 @@ def sync_once(settings: Settings) -> SyncStatus:
 def _follow(
     settings: Settings, copies: ModelCopies, alias: str, pointer: Path, refused: list[Refusal]
 ) -> list[Refusal]:
-    """Name the version that carries `alias` in `pointer`; the refusals with what became of it.
+    """Makes `pointer` name the version that carries `alias`. Returns the updated list of refused versions.
 
-    A version that is refused leaves a served one where it is, and takes a challenger away: the old one is
-    not it any more. Raises RegistryUnavailable where there is no version to be had.
+    If the version is refused, the served version stays, but an old challenger is dropped, because it no
+    longer carries the alias. Raises RegistryUnavailable if the registry gives no version.
     """
     version, run_id = _aliased_version(settings, alias)
-    if _is_named(copies, pointer, version, run_id) or _is_left_alone(refused, version, run_id):
+    if _is_selected(copies, pointer, version, run_id) or _was_just_refused(refused, version, run_id):
         return refused
     others = [entry for entry in refused if (entry.version, entry.run_id) != (version, run_id)]
     try:
@@ -96,14 +99,14 @@ def _follow(
 
 
 def run_sync(settings: Settings, stop: threading.Event) -> None:
-    """Look every `registry_poll_seconds` until told to stop or the parent process is gone."""
+    """Checks every `registry_poll_seconds` until `stop` is set or the parent process has ended."""
     parent = os.getppid()
     last_error: str | None = None
     while not stop.is_set() and os.getppid() == parent:
         try:
             error = sync_once(settings).registry_error
-        except OSError as trouble:  # A full disk: the status cannot be written, so the log has to do.
-            error = f"The model copies cannot be written: {trouble}"
+        except OSError as failure:  # A full disk, for example: the status cannot be written, so log it.
+            error = f"The model copies cannot be written: {failure}"
         if error != last_error:
             _log.warning("registry", extra={"error": error or "available again"})
             last_error = error
@@ -113,8 +116,8 @@ def run_sync(settings: Settings, stop: threading.Event) -> None:
 def main() -> None:
     """The process that `movierank serve` starts beside its workers."""
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    for kind in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(kind, lambda *_: stop.set())
     set_up_logs()
     run_sync(Settings.from_environment(), stop)
 
@@ -123,19 +126,19 @@ def _refusals(copies: ModelCopies) -> list[Refusal]:
     try:
         status = copies.status()
     except BundleError:
-        return []  # It is about to be written anew.
+        return []  # The file is damaged and is about to be replaced.
     return [] if status is None else status.refused
 
 
 def _named(copies: ModelCopies, pointer: Path) -> CopiedVersion | None:
-    """None also where the pointer is damaged: it is about to be written anew."""
+    """The version that `pointer` names; None if the file is missing, or damaged and about to be replaced."""
     try:
         return copies.read(pointer)
     except BundleError:
         return None
 
 
-def _is_named(copies: ModelCopies, pointer: Path, version: str, run_id: str) -> bool:
+def _is_selected(copies: ModelCopies, pointer: Path, version: str, run_id: str) -> bool:
     named = _named(copies, pointer)
     return (
         named is not None
@@ -144,7 +147,7 @@ def _is_named(copies: ModelCopies, pointer: Path, version: str, run_id: str) -> 
     )
 
 
-def _is_left_alone(refused: list[Refusal], version: str, run_id: str) -> bool:
+def _was_just_refused(refused: list[Refusal], version: str, run_id: str) -> bool:
     return any(
         (entry.version, entry.run_id) == (version, run_id)
         and datetime.now(UTC) - datetime.fromisoformat(entry.refused_at) < RETRY_AFTER
@@ -153,14 +156,17 @@ def _is_left_alone(refused: list[Refusal], version: str, run_id: str) -> bool:
 
 
 def _switch_to(settings: Settings, copies: ModelCopies, pointer: Path, version: str, run_id: str) -> None:
-    """Raises BundleError if the version is unusable, RegistryUnavailable if it cannot be fetched."""
+    """Downloads and verifies a version unless a usable copy exists, then makes `pointer` name it.
+
+    Raises BundleError if the version is unusable, RegistryUnavailable if it cannot be downloaded.
+    """
     folder = copies.versions / f"{version}-{run_id[:8]}"
-    with _courtesy(copies):
+    with _throttled_if_serving(copies):
         is_usable = _is_usable(folder)
     if not is_usable:
         with atomic_write(folder) as written:
             bundle = _download(settings, version, written.parent)
-            with _courtesy(copies):
+            with _throttled_if_serving(copies):
                 load_bundle(bundle)
             bundle.rename(written)
     named = CopiedVersion(version=version, run_id=run_id, folder=folder.name, aliased_at=now())
@@ -170,7 +176,7 @@ def _switch_to(settings: Settings, copies: ModelCopies, pointer: Path, version: 
 
 
 def _is_usable(folder: Path) -> bool:
-    """Whether a copy from earlier is still whole."""
+    """Whether an earlier copy exists and passes verification."""
     if not folder.is_dir():
         return False
     try:
@@ -181,38 +187,44 @@ def _is_usable(folder: Path) -> bool:
     return True
 
 
-def _courtesy(copies: ModelCopies) -> AbstractContextManager[None]:
-    """Verifying takes its time where a version is served meanwhile."""
+def _throttled_if_serving(copies: ModelCopies) -> AbstractContextManager[None]:
+    """Throttles verification while a version is being served."""
     return nullcontext() if _named(copies, copies.current_file) is None else throttled()
 
 
 def _delete_old(copies: ModelCopies) -> None:
+    """Deletes the oldest copies beyond MAX_COPIES, except those in use."""
     in_use = [_named(copies, pointer) for pointer in (copies.current_file, copies.challenger_file)]
     keep = {named.folder for named in in_use if named is not None}
     folders = [path for path in copies.versions.iterdir() if path.is_dir() and not path.name.startswith(".")]
     folders.sort(key=lambda path: (path.name in keep, path.stat().st_mtime))
-    for path in folders[:-COPIES_KEPT]:
+    for path in folders[:-MAX_COPIES]:
         shutil.rmtree(path, ignore_errors=True)
 
 
 def _aliased_version(settings: Settings, alias: str) -> tuple[str, str]:
-    """Number and run of the version that carries the alias."""
+    """(version number, run id) of the version that carries the alias. Raises RegistryUnavailable."""
     client, errors = _client(settings)
     try:
         entry = client.get_model_version_by_alias(settings.model_name, alias)
     except errors as error:
-        kind = AliasNotSet if getattr(error, "error_code", "") in _NOT_THERE else RegistryUnavailable
+        kind = (
+            AliasNotSet if getattr(error, "error_code", "") in _ALIAS_MISSING_CODES else RegistryUnavailable
+        )
         raise _unavailable(settings, alias, error, kind) from error
     if entry.tags.get(STATE_TAG) not in (None, READY):
         raise RegistryUnavailable(
-            f"Version {entry.version} of {settings.model_name} was never finished",
+            f"Version {entry.version} of {settings.model_name} is unfinished",
             remedy="choose another with `movierank promote`",
         )
     return str(entry.version), str(entry.run_id or "")
 
 
 def _download(settings: Settings, version: str, folder: Path) -> Path:
-    """The bundle of a version, somewhere below `folder`."""
+    """Downloads a version to `folder`. Returns the folder of its bundle, which is `folder` or below it.
+
+    Raises RegistryUnavailable, or BundleError if the version has no bundle.
+    """
     _, errors = _client(settings)
     import mlflow
 
@@ -232,7 +244,7 @@ def _download(settings: Settings, version: str, folder: Path) -> Path:
     manifests = sorted(folder.rglob(MANIFEST), key=lambda path: len(path.parts))
     if not manifests:
         raise BundleError(
-            f"Version {version} of {settings.model_name} holds no {MANIFEST}",
+            f"Version {version} of {settings.model_name} contains no {MANIFEST}",
             expected="a model logged by `movierank materialize`",
             remedy="promote another version",
         )
@@ -240,10 +252,10 @@ def _download(settings: Settings, version: str, folder: Path) -> Path:
 
 
 def _client(settings: Settings) -> tuple[Any, tuple[type[Exception], ...]]:
-    """A client, and what it raises for troubles of the registry."""
+    """A registry client, and the exceptions that it raises if the registry is unavailable."""
     database = settings.tracking_uri.removeprefix("sqlite:///")
     if database != settings.tracking_uri and not Path(database).is_file():
-        # Asking MLflow would make the file and run all its migrations.
+        # MLflow would create the file and run all its migrations.
         raise RegistryUnavailable(
             f"There is no registry at {database} yet", remedy="run `movierank materialize`"
         )

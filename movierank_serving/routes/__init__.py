@@ -1,1 +1,1 @@
-"""The routes of the service, a module per subject; `movierank_serving.app` puts them together."""
+"""The route handlers of the service, grouped by purpose."""

@@ -1,4 +1,4 @@
-"""What the route modules share: access to the worker's state, work off the event loop, documented errors."""
+"""Shared by the route modules: the worker's state, the version to answer with, documented errors."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ from movierank_serving.worker.loaded import LoadedModel
 from movierank_serving.worker.state import WorkerState
 
 LOADING_SECONDS: Final = 10.0
-"""How long requests wait for a first version that is being loaded."""
+"""Maximum time that a request waits for the first version to load, in seconds."""
 
 MovieInPath = Annotated[int, PathParameter(ge=0, le=2**53 - 1, description="A movie's id.")]
 UserInPath = Annotated[int, PathParameter(ge=0, le=2**53 - 1, description="A user's id.")]
@@ -28,12 +28,11 @@ def state_of(request: Request[Any, Any, Any]) -> WorkerState:
 
 
 async def model_of(request: Request[Any, Any, Any], version: str = "production") -> LoadedModel:
-    """The version to answer with, for the whole of this request; 503 if there is none.
+    """The version that answers this request. Raises the 503 problem if none is loaded.
 
-    The challenger, where that is asked for, is there or it is not (404): it is never waited for.
-
-    While a first version is being loaded the request waits for it: another worker may have it already, and
-    who was told by that one that the service is ready must not be refused by this one.
+    Waits while the first version loads: another worker may have it already and may have reported readiness,
+    and then this worker must not refuse the request. Never waits for a challenger: without one, raises the
+    404 problem.
     """
     state = state_of(request)
     if version == CHALLENGER:
@@ -51,7 +50,7 @@ async def model_of(request: Request[Any, Any, Any], version: str = "production")
 
 
 def known_row(view: CatalogueView, movie_id: int) -> int:
-    """The catalogue row of a movie; 404 if it has none."""
+    """The catalogue row of a movie. Raises the 404 problem if the catalogue lacks it."""
     row = view.catalogue.row_of(movie_id)
     if row < 0:
         raise unknown_movie("id", movie_id)
@@ -59,7 +58,7 @@ def known_row(view: CatalogueView, movie_id: int) -> int:
 
 
 def why_no_model(state: WorkerState) -> str:
-    """One sentence or more on why no version is loaded."""
+    """Why no version is loaded, in whole sentences."""
     if state.model_error is not None:
         return state.model_error
     name = f"{state.settings.model_name}@{state.settings.model_alias}"
@@ -67,26 +66,28 @@ def why_no_model(state: WorkerState) -> str:
         return f"The version of {name} is being loaded."
     status = state.sync_status
     if status is None:
-        return f"No version of {name} is loaded yet; the registry has not been asked."
+        return f"No version of {name} is loaded yet; the registry has not been checked."
     if status.refused and status.registry_error is None:
         return f"Version {status.refused[-1].version} of {name} was refused: {status.refused[-1].error}"
-    return status.registry_error or f"No version of {name} is loaded yet."
+    if status.registry_error is not None:
+        return status.registry_error
+    return f"No version of {name} is loaded yet."
 
 
 _DESCRIPTIONS: Final = {
     400: "The request is invalid; `errors` names the fields.",
-    401: "The route needs a key of MOVIERANK_API_KEYS.",
-    404: "What was asked for does not exist.",
+    401: "The route needs one of the keys in MOVIERANK_API_KEYS.",
+    404: "The route, movie, user or version does not exist.",
     413: "The body is too large.",
     415: "The body is not `application/json`.",
-    429: "The client asks more often than it may; `Retry-After` says when to try again.",
-    500: "Something failed inside the service.",
-    503: "The model or the event store is away; `Retry-After` says when to try again.",
+    429: "The client is over its rate limit; `Retry-After` says when to try again.",
+    500: "An internal error.",
+    503: "Model or event store are unavailable, or the service is overloaded; see `Retry-After`.",
 }
 
 
 def problems(*statuses: int) -> dict[int, ResponseSpec]:
-    """The errors of a route, for the OpenAPI document."""
+    """The error responses of a route in the OpenAPI document: `statuses`, 429 and 500."""
     return {
         status: ResponseSpec(
             data_container=Problem,

@@ -1,4 +1,4 @@
-"""`POST /explain`: why a movie, or why not."""
+"""`POST /explain`: why a movie has its rank, or why it is not in the ranking."""
 
 from typing import Any
 
@@ -25,9 +25,9 @@ from movierank_serving.worker.state import WorkerState
     return_dto=None,
     status_code=200,
     tags=["ranking"],
-    summary="Why (not) this movie",
-    description="Takes what `/rank` takes, and a movie. One that the ranking does not hold is scored as if "
-    "it were one more candidate.",
+    summary="Explain the rank of one movie",
+    description="Takes the fields of `/rank` and a movie. A movie that is not in the ranking is scored as "
+    "one additional candidate.",
     responses=problems(400, 404, 413, 415, 503),
 )
 async def explain(request: Request[Any, Any, Any], data: JSONBody[ExplainRequest]) -> ExplainResponse:
@@ -51,7 +51,7 @@ def _answer(
     row: int,
     context: RequestContext,
 ) -> ExplainResponse:
-    # What chance would show another time explains nothing.
+    # A random draw explains nothing, so explain the order by score.
     options = msgspec.structs.replace(options_of(data), explore=0.0)
     try:
         found = model.recommender.explain(requester.history, as_of=requester.as_of, row=row, options=options)
@@ -62,7 +62,7 @@ def _answer(
             ).results
         }
     except Exception as error:
-        # There is no lesser explanation: what the model says is what was asked for.
+        # An explanation has no fallback: only the model can give it.
         state.record_failure(model, "explanation", error)
         raise ranking_failed() from error
     return ExplainResponse(

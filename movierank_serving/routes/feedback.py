@@ -1,4 +1,4 @@
-"""`POST /feedback`: what users do, durable before it is acknowledged."""
+"""`POST /feedback`: stores an event durably, then acknowledges it."""
 
 import asyncio
 import uuid
@@ -18,8 +18,9 @@ from movierank_serving.web.strict_json import StrictJson
 from movierank_serving.worker.threads import in_thread
 
 PATIENCE_SECONDS: Final = 8.0
-"""How long an event may take to be stored before its sender is told to send it again: longer than a busy
-database may keep it waiting."""
+"""Maximum time to store an event, in seconds; then the sender is told to send it again.
+
+Longer than the time for which a busy SQLite database may block a write."""
 
 
 @post(
@@ -28,8 +29,8 @@ database may keep it waiting."""
     return_dto=None,
     status_code=202,
     tags=["feedback"],
-    summary="Record what a user did with a movie",
-    description="202 after the event is durable; the user's next ranking uses it.",
+    summary="Record an event of a user with a movie",
+    description="Answers 202 after the event is durable. The user's next ranking uses it.",
     guards=[needs_key],
     security=SECURITY,
     responses=problems(400, 401, 404, 413, 415, 503),

@@ -1,4 +1,4 @@
-"""Movies: one by its id, those like it, and search by title."""
+"""Routes for movies: by id, similar movies, search by title."""
 
 from typing import Annotated, Any
 
@@ -20,7 +20,7 @@ async def movie(request: Request[Any, Any, Any], movie_id: MovieInPath) -> Movie
 @get(
     "/movie/tmdb/{tmdb_id:int}",
     tags=["movies"],
-    summary="One movie, by TMDB's id",
+    summary="One movie, by its TMDB id",
     responses=problems(400, 404, 503),
 )
 async def movie_by_tmdb(request: Request[Any, Any, Any], tmdb_id: MovieInPath) -> Movie:
@@ -34,13 +34,13 @@ async def movie_by_tmdb(request: Request[Any, Any, Any], tmdb_id: MovieInPath) -
 @get(
     "/movie/{movie_id:int}/similar",
     tags=["movies"],
-    summary="Movies like one",
+    summary="Movies similar to one",
     responses=problems(400, 404, 503),
 )
 async def similar(
     request: Request[Any, Any, Any],
     movie_id: MovieInPath,
-    k: Annotated[int, QueryParameter(ge=1, le=100, description="How many.")] = 12,
+    k: Annotated[int, QueryParameter(ge=1, le=100, description="Maximum number of movies.")] = 12,
 ) -> SimilarMovies:
     model = await model_of(request)
     view = model.view
@@ -63,11 +63,11 @@ async def search(
         QueryParameter(
             name="query",  # Litestar reserves the argument name `query` for all parameters together.
             max_length=200,
-            description="The beginning of a title, its words in any order, perhaps with typing errors, "
-            "perhaps with the year. Empty: the most popular movies.",
+            description="Words of a title in any order, the last one possibly incomplete, possibly with "
+            "typing errors, possibly with the year. Empty: the most popular movies.",
         ),
     ] = "",
-    limit: Annotated[int, QueryParameter(ge=1, le=100, description="How many at most.")] = 10,
+    limit: Annotated[int, QueryParameter(ge=1, le=100, description="Maximum number of movies.")] = 10,
 ) -> MovieList:
     view = (await model_of(request)).view
     rows = view.search.search(title, limit)

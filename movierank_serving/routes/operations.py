@@ -1,4 +1,4 @@
-"""For operators: which model, is it well, metrics."""
+"""Routes for operators: the served version, health probes, metrics."""
 
 import gzip
 from datetime import UTC, datetime, timedelta
@@ -79,7 +79,7 @@ async def live() -> Live:
 @get(
     "/health/ready",
     tags=["operations"],
-    summary="Whether requests can be answered, and what is not as it should be",
+    summary="Whether requests can be answered, and all known problems",
     responses={
         503: ResponseSpec(
             data_container=NotReady,
@@ -112,7 +112,7 @@ async def ready(request: Request[Any, Any, Any]) -> Response[Health | NotReady]:
 @get(
     "/metrics",
     tags=["operations"],
-    summary="Metrics in Prometheus' text format",
+    summary="Metrics in the Prometheus text format",
     media_type="text/plain",
     guards=[needs_key],
     security=SECURITY,
@@ -120,16 +120,16 @@ async def ready(request: Request[Any, Any, Any]) -> Response[Health | NotReady]:
 )
 async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
     state = state_of(request)
-    is_packed = accepts_gzip(request.headers.get("accept-encoding", ""))
-    text = await in_thread(state.waiting_threads, _metrics, state, is_packed=is_packed)
-    headers = {"Vary": "Accept-Encoding", **({"Content-Encoding": "gzip"} if is_packed else {})}
-    # Litestar adds the character set to every text type.
+    is_gzipped = accepts_gzip(request.headers.get("accept-encoding", ""))
+    text = await in_thread(state.waiting_threads, _metrics, state, is_gzipped=is_gzipped)
+    headers = {"Vary": "Accept-Encoding", **({"Content-Encoding": "gzip"} if is_gzipped else {})}
+    # Litestar appends the character set to every text type.
     return Response(text, media_type=CONTENT_TYPE_LATEST.removesuffix("; charset=utf-8"), headers=headers)
 
 
-def _metrics(state: WorkerState, *, is_packed: bool) -> bytes:
+def _metrics(state: WorkerState, *, is_gzipped: bool) -> bytes:
     text = state.metrics.text()
-    return gzip.compress(text, compresslevel=1) if is_packed else text
+    return gzip.compress(text, compresslevel=1) if is_gzipped else text
 
 
 def _health(state: WorkerState) -> Health:
@@ -174,19 +174,19 @@ def _health(state: WorkerState) -> Health:
 def _registry_problems(state: WorkerState) -> list[str]:
     status = state.sync_status
     if status is None:
-        return ["The registry has not been asked yet."]
+        return ["The registry has not been checked yet."]
     problems = [] if status.registry_error is None else [status.registry_error]
-    patience = timedelta(seconds=max(30.0, 10 * state.settings.registry_poll_seconds))
-    if datetime.now(UTC) - datetime.fromisoformat(status.checked_at) > patience:
+    max_age = timedelta(seconds=max(30.0, 10 * state.settings.registry_poll_seconds))
+    if datetime.now(UTC) - datetime.fromisoformat(status.checked_at) > max_age:
         problems.append(
-            f"The registry was last asked at {status.checked_at}. Expected: every "
+            f"The registry was last checked at {status.checked_at}. Expected: every "
             f"{state.settings.registry_poll_seconds:g} s. Remedy: restart `movierank serve`."
         )
     return problems
 
 
 def _age_problems(loaded: LoadedHistories, manifest: Manifest) -> list[str]:
-    """A snapshot that ends before the model's data is served, and said."""
+    """A problem text if the snapshot of histories ends before the model's data; it is used nevertheless."""
     data_as_of = loaded.histories.manifest.data_as_of
     fitted_before = datetime.fromisoformat(manifest.data_as_of)
     if data_as_of is not None and datetime.fromisoformat(data_as_of) >= fitted_before - timedelta(seconds=1):

@@ -49,7 +49,7 @@ def options_of(data: RankRequest) -> RankOptions:
         diversity=data.diversity,
         explain=data.explain,
         explore=data.explore,
-        # Not from the request: who may choose the draw makes its propensity untrue.
+        # Never from the request: a caller who chooses the seed would make the propensities false.
         seed=secrets.randbits(64) if data.explore > 0 else 0,
     )
 
@@ -78,7 +78,7 @@ def _answer(
             degradation=degradation,
         )
     except Exception as error:
-        # No degraded answer is left: nothing of this model can be shown, and the caller should retry.
+        # Even the popularity fallback failed: answer 503 with Retry-After.
         state.record_failure(model, "ranking", error)
         raise ranking_failed() from error
     state.record_left_out(model, degradation.left_out)

@@ -1,4 +1,4 @@
-"""Users: who there is, what one did, forgetting one."""
+"""Routes below `/users`: search, history and tastes, deletion."""
 
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ from movierank_serving.users.history import (
     mean_rating,
     n_likes,
     tastes,
-    users_like,
+    users_with_prefix,
 )
 from movierank_serving.web.auth import SECURITY, needs_key
 from movierank_serving.web.middleware import context_of
@@ -22,20 +22,20 @@ from movierank_serving.web.problems import ServiceProblem
 from movierank_serving.worker.threads import in_thread
 
 
-@get("/users", tags=["users"], summary="Find users by number", responses=problems(400))
+@get("/users", tags=["users"], summary="Find users by the beginning of their id", responses=problems(400))
 async def users(
     request: Request[Any, Any, Any],
-    number: Annotated[
+    prefix: Annotated[
         str,
         QueryParameter(
-            name="query", max_length=32, description="The first digits of a user's number; empty: any."
+            name="query", max_length=32, description="The first digits of a user id; empty matches all users."
         ),
     ] = "",
-    limit: Annotated[int, QueryParameter(ge=1, le=100, description="How many at most.")] = 20,
+    limit: Annotated[int, QueryParameter(ge=1, le=100, description="Maximum number of users.")] = 20,
 ) -> UserList:
     state = state_of(request)
     return UserList(
-        results=await in_thread(state.waiting_threads, users_like, state, number.strip(), limit),
+        results=await in_thread(state.waiting_threads, users_with_prefix, state, prefix.strip(), limit),
         n_users=0 if state.histories is None else state.histories.histories.manifest.n_users,
     )
 
@@ -49,13 +49,15 @@ async def users(
 async def user(
     request: Request[Any, Any, Any],
     user_id: UserInPath,
-    limit: Annotated[int, QueryParameter(ge=0, le=1000, description="Movies of the history.")] = 100,
+    limit: Annotated[
+        int, QueryParameter(ge=0, le=1000, description="Maximum number of movies of the history.")
+    ] = 100,
 ) -> User:
     context_of(request.scope).user_id = user_id
     state, view = state_of(request), (await model_of(request)).view
     known = await in_thread(state.waiting_threads, history_of, state, user_id)
     if not known.is_known:
-        raise ServiceProblem(404, "unknown-user", f"Nothing is recorded of user {user_id}.")
+        raise ServiceProblem(404, "unknown-user", f"No events of user {user_id} are stored.")
     genres, decades = tastes(known.history, view)
     return User(
         user_id=user_id,
@@ -73,9 +75,9 @@ async def user(
     "/users/{user_id:int}",
     status_code=200,
     tags=["users"],
-    summary="Forget a user",
-    description="Events are deleted, what is published of the user is not used any more, and the next "
-    "training and the next histories leave the user out. May be repeated.",
+    summary="Delete a user's data",
+    description="Deletes the user's events. The published history is not used any more; the next snapshot "
+    "and the next training leave the user out. Idempotent.",
     guards=[needs_key],
     security=SECURITY,
     responses=problems(400, 401, 404, 503),
@@ -83,6 +85,5 @@ async def user(
 async def forget(request: Request[Any, Any, Any], user_id: UserInPath) -> Forgotten:
     context_of(request.scope).user_id = user_id
     state = state_of(request)
-    deleted = await in_thread(state.waiting_threads, lambda: state.store().delete_user(user_id))
-    state.forgotten |= {user_id}
-    return Forgotten(user_id=user_id, events_deleted=deleted)
+    n_deleted = await in_thread(state.waiting_threads, state.forget, user_id)
+    return Forgotten(user_id=user_id, events_deleted=n_deleted)

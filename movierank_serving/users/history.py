@@ -1,4 +1,4 @@
-"""One user's history up to this moment: the published snapshot and every event since, each exactly once."""
+"""A user's history up to now: the published snapshot plus all newer events, each exactly once."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -20,28 +20,28 @@ _NAME_OF_CODE: Final = {event.code: name for name, event in EVENT_TYPES.items()}
 
 @dataclass(frozen=True)
 class KnownHistory:
-    """What could be learned of a user."""
+    """A user's history, and how complete it is."""
 
     history: History
     is_known: bool
-    """Something is, or was, recorded of this user."""
+    """Whether the snapshot or the event store has an event of this user."""
     has_feedback: bool
-    """The event store answered; without it the newest events are missing."""
+    """Whether the event store answered; if not, the newest events are missing."""
 
 
 def history_of(state: WorkerState, user_id: int) -> KnownHistory:
-    """A user's history now. Empty for unknown and for forgotten users; nothing raises."""
-    return _history_of(state, user_id, asks_store=True)
+    """A user's history now; empty for unknown and deleted users. Never raises EventStoreError."""
+    return _history_of(state, user_id, reads_store=True)
 
 
 def published_history_of(state: WorkerState, user_id: int) -> KnownHistory:
-    """The same without asking the event store, for when it takes too long to answer."""
-    return _history_of(state, user_id, asks_store=False)
+    """The published part of a user's history; for when the event store takes too long to answer."""
+    return _history_of(state, user_id, reads_store=False)
 
 
-def _history_of(state: WorkerState, user_id: int, *, asks_store: bool) -> KnownHistory:
+def _history_of(state: WorkerState, user_id: int, *, reads_store: bool) -> KnownHistory:
     loaded = state.histories
-    news = _news_of(state, user_id) if asks_store else None
+    news = _news_of(state, user_id) if reads_store else None
     is_forgotten = user_id in state.forgotten if news is None else news.is_forgotten
     published = None if loaded is None or is_forgotten else loaded.histories.history_of(user_id)
     history = History.empty() if published is None else published
@@ -55,7 +55,7 @@ def _history_of(state: WorkerState, user_id: int, *, asks_store: bool) -> KnownH
 
 
 def _news_of(state: WorkerState, user_id: int) -> NewEvents | None:
-    """What the event store has beyond the published histories; None while it is away."""
+    """Events of a user that are newer than the snapshot; None if the event store is unavailable."""
     loaded = state.histories
     try:
         return state.store().news_of(user_id, None if loaded is None else loaded.watermark)
@@ -70,29 +70,29 @@ def _with_news(history: History, loaded: LoadedHistories | None, user_id: int, n
         and any(event.event_type == UNDO for event in news.events)
         and loaded.histories.has_replaced_events(user_id)
     ):
-        # An undo may bring back an event that the history no longer shows.
+        # An undo may restore an event that a later one had replaced, so start from all events.
         return History.from_events([*loaded.histories.events_of(user_id), *news.events])
     return history.then(news.events)
 
 
 def history_items(history: History, view: CatalogueView, limit: int) -> list[HistoryItem]:
-    """The newest movies of a history that the catalogue has, newest first."""
+    """At most `limit` movies of a history, newest first, without movies that the catalogue lacks."""
     rows = view.catalogue.rows_of(history.movie_ids)
-    places = np.flatnonzero(rows >= 0)[::-1][:limit]
+    entries = np.flatnonzero(rows >= 0)[::-1][:limit]
     return [
         view.card_as(
             HistoryItem,
-            int(rows[place]),
-            event_type=_NAME_OF_CODE[int(history.event_codes[place])],
-            rating=_rounded(history.ratings[place]),
-            timestamp=from_epoch(int(history.timestamps[place])).isoformat(),
+            int(rows[entry]),
+            event_type=_NAME_OF_CODE[int(history.event_codes[entry])],
+            rating=_rounded(history.ratings[entry]),
+            timestamp=from_epoch(int(history.timestamps[entry])).isoformat(),
         )
-        for place in places
+        for entry in entries
     ]
 
 
 def tastes(history: History, view: CatalogueView) -> tuple[list[Taste], list[Taste]]:
-    """(genres, most frequent first; decades, by time) of the history's movies."""
+    """(genres, most frequent first; decades, in order of time) of the history's movies."""
     rows = view.catalogue.rows_of(history.movie_ids)
     genres: Counter[str] = Counter()
     decades: Counter[str] = Counter()
@@ -124,17 +124,21 @@ def tastes(history: History, view: CatalogueView) -> tuple[list[Taste], list[Tas
 
 
 def n_likes(history: History) -> int:
+    """Number of movies with a rating, given or implied, of at least LIKE_THRESHOLD."""
     return int((history.ratings >= LIKE_THRESHOLD).sum())
 
 
 def mean_rating(history: History) -> float | None:
-    """Null where the history holds no opinion."""
+    """Mean of the given and implied ratings; None if there are none."""
     rated = history.ratings[~np.isnan(history.ratings)]
     return round(float(rated.mean()), 3) if len(rated) else None
 
 
-def users_like(state: WorkerState, query: str, limit: int) -> list[UserEntry]:
-    """Users whose number begins with `query` (any, if empty), ascending; the exact one first."""
+def users_with_prefix(state: WorkerState, query: str, limit: int) -> list[UserEntry]:
+    """At most `limit` users whose id begins with `query`: the exact match first, then in ascending order.
+
+    An empty query matches all users. A query with other characters than digits matches none.
+    """
     found: dict[int, int] = {}
     if query.isascii() and query.isdecimal() and len(query) <= 16:
         exact = history_of(state, int(query))
@@ -145,26 +149,26 @@ def users_like(state: WorkerState, query: str, limit: int) -> list[UserEntry]:
     if state.histories is not None:
         histories = state.histories.histories
         user_ids, counts = histories.user_ids(), histories.n_events()
-        for low, high in _ranges(query, int(user_ids[-1]) if len(user_ids) else -1):
+        for low, high in _prefix_ranges(query, int(user_ids[-1]) if len(user_ids) else -1):
             first = int(np.searchsorted(user_ids, low))
-            for place in range(first, min(first + limit, len(user_ids))):
-                user_id = int(user_ids[place])
+            for index in range(first, min(first + limit, len(user_ids))):
+                user_id = int(user_ids[index])
                 if user_id > high or len(found) >= limit:
                     break
                 if user_id not in state.forgotten:
-                    found.setdefault(user_id, int(counts[place]))
+                    found.setdefault(user_id, int(counts[index]))
     return [UserEntry(user_id=user_id, n_events=n) for user_id, n in found.items()][:limit]
 
 
-def _ranges(query: str, greatest: int) -> list[tuple[int, int]]:
-    """The numbers that begin with these digits, as inclusive ranges: `12` is 12, 120–129, 1200–1299, …"""
+def _prefix_ranges(query: str, max_id: int) -> list[tuple[int, int]]:
+    """Inclusive ranges of ids up to `max_id` that begin with `query`: `12` gives 12, 120–129, 1200–1299, …"""
     if not query:
-        return [(0, greatest)]
+        return [(0, max_id)]
     if query.startswith("0"):
         return []
     ranges = []
     low, width = int(query), 1
-    while low <= greatest:
+    while low <= max_id:
         ranges.append((low, low + width - 1))
         low, width = low * 10, width * 10
     return ranges

@@ -1,4 +1,4 @@
-"""For whom a request asks: a user, a visitor with a history of their own, or a user with what is new."""
+"""Resolves the requester of a ranking: stored user, visitor with a history in the request, or both."""
 
 import asyncio
 import time
@@ -19,27 +19,28 @@ from movierank_serving.worker.state import WorkerState
 from movierank_serving.worker.threads import in_thread
 
 CLOCK_TOLERANCE_SECONDS: Final = 60
-"""How far ahead a visitor's clock may be."""
+"""Maximum time by which a visitor's clock may be ahead of ours, in seconds."""
 HISTORY_SHARE: Final = 0.5
-"""Of the time to the deadline, what a distant event store may take to answer."""
-_GREATEST: Final = 2**53
-_NOBODY: Final = KnownHistory(history=History.empty(), is_known=False, has_feedback=True)
+"""Maximum share of the time to the deadline that a remote event store may take to answer."""
+_MAX_NUMBER: Final = 2**53
+"""Maximum absolute value of a number in a filter, so that it fits every column that it is compared with."""
+_VISITOR: Final = KnownHistory(history=History.empty(), is_known=False, has_feedback=True)
 
 
 @dataclass(frozen=True)
 class Requester:
-    """A history at the moment of its request."""
+    """Whom a ranking is for: the history to rank by, and the time of the request."""
 
     known: KnownHistory
     visitor: list[Event]
-    """What the request itself brought."""
+    """Events of the request itself."""
     history: History
-    """Both."""
+    """The stored history and the events of the request, merged."""
     as_of: int
-    """After the last event even if that is of this second, or of a clock ahead of ours."""
+    """Exclusive upper bound of event times, in seconds since 1970: after now and after the last event."""
 
     def unknown_movie_ids(self, view: CatalogueView) -> list[int] | UnsetType:
-        """Movies of the request's own history that the catalogue does not have."""
+        """Movies of the request's own history that the catalogue lacks; UNSET if there are none."""
         if not self.visitor:
             return UNSET
         movie_ids = np.array([event.movie_id for event in self.visitor], np.int64)
@@ -48,21 +49,21 @@ class Requester:
 
 
 def visitor_events(data: RankRequest) -> list[Event]:
-    """The request's own history; 400 for what the shape of a request does not rule out."""
+    """The events of the request itself. Raises the 400 problem for contradictions between fields."""
     if data.user_id is None and data.history is None:
         raise invalid("user_id", "required field is missing (or give a history)")
     if data.explore > 0 and data.diversity > 0:
-        raise invalid("explore", "not together with diversity: no propensity would be known")
-    _require_sense(data.filters)
+        raise invalid("explore", "not allowed together with diversity, because propensities would be unknown")
+    _check_filters(data.filters)
     now = int(time.time())
-    return [_event(place, event, now) for place, event in enumerate(data.history or [])]
+    return [_event(index, event, now) for index, event in enumerate(data.history or [])]
 
 
 async def resolve_requester(
     state: WorkerState, data: RankRequest, visitor: list[Event], context: RequestContext
 ) -> Requester:
-    """Reads what is known of the user, within the time that the request has for it."""
-    known = _NOBODY if data.user_id is None else await _known(state, data.user_id, context)
+    """Reads the user's history. If that takes longer than HISTORY_SHARE allows, uses the published part."""
+    known = _VISITOR if data.user_id is None else await _known(state, data.user_id, context)
     history = known.history.then(visitor)
     last = int(history.timestamps[-1]) if len(history) else 0
     return Requester(known, visitor, history, max(int(time.time()), last) + 1)
@@ -71,17 +72,17 @@ async def resolve_requester(
 async def _known(state: WorkerState, user_id: int, context: RequestContext) -> KnownHistory:
     if state.has_local_store():
         return history_of(state, user_id)
-    left = state.settings.rank_deadline_ms / 1000 - context.elapsed_ms() / 1000
+    seconds_left = state.settings.rank_deadline_ms / 1000 - context.elapsed_ms() / 1000
     try:
-        async with asyncio.timeout(max(left, 0) * HISTORY_SHARE):
+        async with asyncio.timeout(max(seconds_left, 0) * HISTORY_SHARE):
             return await in_thread(state.waiting_threads, history_of, state, user_id)
     except TimeoutError:
         return published_history_of(state, user_id)
 
 
-def _event(place: int, given: VisitorEvent, now: int) -> Event:
-    """A visitor's event, or 400 where rating and event type do not go together."""
-    where = f"history[{place}]"
+def _event(index: int, given: VisitorEvent, now: int) -> Event:
+    """One event of the request. Raises the 400 problem if rating and event type contradict each other."""
+    where = f"history[{index}]"
     event_type = given.event_type or ("rating" if given.rating is not None else None)
     if event_type is None:
         raise invalid(where, "neither rating nor event_type is given")
@@ -98,21 +99,21 @@ def _event(place: int, given: VisitorEvent, now: int) -> Event:
     return Event(given.movie_id, event_type, timestamp, given.rating)
 
 
-def _require_sense(filters: Filters | None) -> None:
-    """Numbers of a filter must fit the columns that they are compared with, and leave something between."""
+def _check_filters(filters: Filters | None) -> None:
+    """Raises the 400 problem for numbers that are out of range, and for a minimum above its maximum."""
     if filters is None:
         return
     for name in ("year_min", "year_max", "runtime_min", "runtime_max", "min_votes", "max_votes"):
         value = getattr(filters, name)
-        if value is not None and abs(value) > _GREATEST:
-            raise invalid(f"filters.{name}", f"Expected `int` between -{_GREATEST} and {_GREATEST}")
-    for place, movie_id in enumerate(filters.exclude_movie_ids or []):
-        if abs(movie_id) > _GREATEST:
+        if value is not None and abs(value) > _MAX_NUMBER:
+            raise invalid(f"filters.{name}", f"Expected `int` between -{_MAX_NUMBER} and {_MAX_NUMBER}")
+    for index, movie_id in enumerate(filters.exclude_movie_ids or []):
+        if abs(movie_id) > _MAX_NUMBER:
             raise invalid(
-                f"filters.exclude_movie_ids[{place}]",
-                f"Expected `int` between -{_GREATEST} and {_GREATEST}",
+                f"filters.exclude_movie_ids[{index}]",
+                f"Expected `int` between -{_MAX_NUMBER} and {_MAX_NUMBER}",
             )
     for low, high in (("year_min", "year_max"), ("runtime_min", "runtime_max")):
         least, most = getattr(filters, low), getattr(filters, high)
         if least is not None and most is not None and least > most:
-            raise invalid(f"filters.{low}", f"{least} is more than {high}, which is {most}")
+            raise invalid(f"filters.{low}", f"{least} is greater than {high}, which is {most}")

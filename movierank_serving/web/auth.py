@@ -1,7 +1,7 @@
-"""Who may ask, and how often: keys for writing and administrative routes, a rate for every client.
+"""Authentication by API key for writing and administrative routes, and a rate limit per client.
 
-Both are guards of routes: they decide before the body of a request is read. They are coroutines because
-Litestar hands any other guard to a thread.
+Both are route guards: they run before the body of a request is read. They are coroutines, because Litestar
+runs every other guard in a thread.
 """
 
 import hashlib
@@ -23,13 +23,14 @@ from movierank_serving.web.problems import ServiceProblem
 from movierank_serving.web.prometheus import MULTIPROCESS_FOLDER
 
 SECURITY: Final[list[dict[str, list[str]]]] = [{"bearer": []}, {}]
-"""Of routes that need a key, for the OpenAPI document: a key, or none where the service has none."""
-_SLOTS: Final = 65_536
+"""Security requirement in the OpenAPI document: a key, or nothing if the service has no keys."""
+_N_SLOTS: Final = 65_536
+"""Size of the rate limiter's table. Clients with the same hash modulo this number share a limit."""
 _RATES_FILE: Final = "rates"
 
 
 class Access:
-    """What one worker knows of keys and rates."""
+    """Keys and rate limit of one worker."""
 
     def __init__(self, settings: Settings) -> None:
         self._digests = [_digest(key) for key in settings.keys]
@@ -41,9 +42,9 @@ class Access:
         )
 
     def require_key(self, authorization: str | None) -> None:
-        """401 unless there are no keys, or the header brings one of them.
+        """Raises the 401 problem if the service has keys and the `Authorization` header has none of these.
 
-        Compared by digests, all of them each time, so that the time taken tells nothing about any key.
+        Compares every digest in constant time, so that the duration reveals nothing about the keys.
         """
         if not self._digests:
             return
@@ -52,30 +53,28 @@ class Access:
             raise _unauthorized("This route needs a key.", 'Bearer realm="movierank"')
         given = _digest(token.strip())
         if not sum(hmac.compare_digest(given, digest) for digest in self._digests):
-            raise _unauthorized(
-                "The key is not one of this service's.", 'Bearer realm="movierank", error="invalid_token"'
-            )
+            raise _unauthorized("The key is not valid.", 'Bearer realm="movierank", error="invalid_token"')
 
     def require_rate(self, client: str) -> None:
-        """429 for a client that has asked too often."""
+        """Counts a request. Raises the 429 problem if the client is over its limit."""
         wait = 0.0 if self._rates is None else self._rates.wait(client)
         if wait > 0:
             raise ServiceProblem(
                 429,
                 "too-many-requests",
-                "This client asks more often than it may.",
+                "This client has sent too many requests.",
                 headers={"Retry-After": str(math.ceil(wait))},
             )
 
 
 async def needs_key(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """Guard of routes that write or administer."""
+    """Guard of writing and administrative routes."""
     access: Access = connection.app.state.access
     access.require_key(connection.headers.get("authorization"))
 
 
 async def limits_rate(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """Guard of every route of the API but the probes of machines."""
+    """Guard of every route of the API except health probes and metrics."""
     if connection.scope.get("path_template") in PROBES:
         return
     access: Access = connection.app.state.access
@@ -83,37 +82,39 @@ async def limits_rate(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRou
 
 
 class RateLimiter:
-    """At most so many requests at once from one client, and as many a minute from then on.
+    """Rate limit per client by the generic cell rate algorithm (GCRA), with bursts of one minute's requests.
 
-    The generic cell rate algorithm: per client one number, the moment at which all that it asked so far would
-    be due at the even rate. The numbers are in memory that the workers share, in a fixed table; clients that
-    fall together share a rate, and two workers that count at the same instant may count once.
+    Keeps one number per client, the theoretical arrival time (TAT): the time at which its next request would
+    come if all came at the allowed rate. A request passes if the TAT is at most the tolerance ahead of now.
+    The table has a fixed size and lies in memory that the workers share, without locks: two workers that
+    count at the same instant may count one request.
     """
 
     def __init__(
         self, per_minute: int, file: Path | None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`file` is shared by the workers of a service; None counts in this process alone. `clock` must be
-        the same for all of them, as the system's monotonic one is."""
+        """`file` is shared by the workers of a service; None counts in this process only. All workers must
+        use the same `clock`, in seconds; the system's monotonic clock is the same for all processes."""
         self._interval = 60.0 / per_minute
         self._tolerance = 60.0 - self._interval
         self._clock = clock
-        self._due = memoryview(_shared(file)).cast("d")
+        self._arrivals = memoryview(_shared(file)).cast("d")
 
     def wait(self, client: str) -> float:
-        """0 for a request that may pass, and is counted; else the seconds until one may."""
-        slot = int.from_bytes(hashlib.blake2b(client.encode(), digest_size=8).digest()) % _SLOTS
+        """Seconds until a request of the client may pass; 0 if this one passes, which is then counted."""
+        slot = int.from_bytes(hashlib.blake2b(client.encode(), digest_size=8).digest()) % _N_SLOTS
         now = self._clock()
-        due = max(self._due[slot], now)
-        wait = due - now - self._tolerance
+        arrival = max(self._arrivals[slot], now)
+        wait = arrival - now - self._tolerance
         if wait > 1e-9:
             return wait
-        self._due[slot] = due + self._interval
+        self._arrivals[slot] = arrival + self._interval
         return 0.0
 
 
 def _shared(file: Path | None) -> mmap.mmap:
-    size = 8 * _SLOTS
+    """The table's memory: mapped from `file`, or private to this process."""
+    size = 8 * _N_SLOTS
     if file is None:
         return mmap.mmap(-1, size)
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
@@ -133,6 +134,6 @@ def _unauthorized(detail: str, challenge: str) -> ServiceProblem:
         401,
         "unauthorized",
         detail,
-        remedy="send `Authorization: Bearer <key>` with a key of MOVIERANK_API_KEYS",
+        remedy="send `Authorization: Bearer <key>` with one of the keys in MOVIERANK_API_KEYS",
         headers={"WWW-Authenticate": challenge},
     )

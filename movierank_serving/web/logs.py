@@ -12,7 +12,7 @@ _encode: Final = msgspec.json.Encoder(enc_hook=str, order="deterministic").encod
 
 
 class JsonFormatter(logging.Formatter):
-    """`time`, `level`, `logger`, `message`, what was passed as `extra`, and an exception's traceback."""
+    """Fields: `time`, `level`, `logger`, `message`, the `extra` fields, and `traceback` of an exception."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -28,7 +28,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def set_up_logs() -> None:
-    """Send every log of this process to standard error; informative ones of our own, others' warnings."""
+    """Sends all logs to standard error: level INFO for our own loggers, WARNING for libraries."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()

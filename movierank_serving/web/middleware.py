@@ -1,4 +1,4 @@
-"""What surrounds every request: its id and clock, security headers, metrics and one log line."""
+"""The middleware around every request: request id, timing, security headers, metrics, one log line."""
 
 import functools
 import logging
@@ -17,22 +17,23 @@ from movierank_serving.web.prometheus import Metrics
 
 _SCOPE_KEY: Final = "movierank"
 _UNMATCHED: Final = "unmatched"
+"""Route label of requests that match no route."""
 PROBES: Final = frozenset({"/health/live", "/health/ready", "/metrics"})
-"""Asked every few seconds by machines: counted like every request, but logged only when they break."""
+"""Routes that machines poll every few seconds. They are counted, but logged only if they answer 500."""
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 _SUBRESOURCES: Final = (b"text/css", b"text/javascript")
 _SUBRESOURCE_HEADERS: Final = [(b"x-content-type-options", b"nosniff")]
-"""What speaks of documents means nothing to a style or a script, and the page is made of fifty of them."""
+"""Styles and scripts need no headers for documents, and the page loads about fifty such files."""
 _log = logging.getLogger("movierank.requests")
 
 
 @dataclass
 class RequestContext:
-    """What is known of a request while it is answered; handlers add to it."""
+    """Facts about the request that is being answered; handlers fill in user and version."""
 
     request_id: str
     started: float
-    """`time.perf_counter()`."""
+    """`time.perf_counter()` at its arrival."""
     user_id: int | None = None
     model_version: str | None = None
 
@@ -41,7 +42,7 @@ class RequestContext:
 
 
 def context_of(scope: Any) -> RequestContext:
-    """The context of the request being answered."""
+    """The context of the request that is being answered."""
     context: RequestContext = scope[_SCOPE_KEY]
     return context
 
@@ -51,7 +52,7 @@ def _set_context(scope: Any, context: RequestContext) -> None:
 
 
 class ObservabilityMiddleware:
-    """Wraps the whole application, its 404s and 405s as well."""
+    """Wraps the whole application, so that it also sees the 404s and 405s of the router."""
 
     def __init__(
         self,
@@ -72,7 +73,7 @@ class ObservabilityMiddleware:
         context = RequestContext(_request_id(scope), time.perf_counter())
         _set_context(scope, context)
         request_id = (b"x-request-id", context.request_id.encode())
-        usual_headers = _security_headers(self._image_bases())
+        document_headers = _security_headers(self._image_bases())
         status = 500
 
         async def send_with_headers(message: Message) -> None:
@@ -80,16 +81,16 @@ class ObservabilityMiddleware:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 sent = list(message["headers"])
-                own = _SUBRESOURCE_HEADERS if _is_subresource(sent) else usual_headers
+                own = _SUBRESOURCE_HEADERS if _is_subresource(sent) else document_headers
                 message["headers"] = [*sent, request_id, *own]
             await send(message)
 
         try:
             await self._app(scope, receive, send_with_headers)
         finally:
-            self._note(scope, context, status)
+            self._record(scope, context, status)
 
-    def _note(self, scope: Any, context: RequestContext, status: int) -> None:
+    def _record(self, scope: Any, context: RequestContext, status: int) -> None:
         method, route = str(scope["method"]), str(scope.get("path_template") or _UNMATCHED)
         seconds = time.perf_counter() - context.started
         self._metrics.request(method, route, status, seconds)
@@ -113,7 +114,7 @@ def _is_subresource(headers: list[tuple[bytes, bytes]]) -> bool:
 
 
 def _request_id(scope: Scope) -> str:
-    """The caller's `X-Request-Id`, where it is a plain one, else a new one."""
+    """The caller's `X-Request-Id` if it has only safe characters, else a new random id."""
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return value.decode()

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents: one shape for every route and every status."""
+"""Errors as RFC 9457 problem documents: the same shape for all routes and statuses."""
 
 import logging
 import re
@@ -40,7 +40,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServiceProblem(Exception):
-    """Raised by handlers; becomes a problem document."""
+    """Raised by handlers. Its problem document becomes the response."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class ServiceProblem(Exception):
 
 
 def invalid(field: str, message: str) -> ServiceProblem:
-    """400 for one field."""
+    """The 400 problem for one field; an empty `field` stands for the whole request."""
     where = f"{field}: " if field else ""
     return ServiceProblem(
         400,
@@ -75,8 +75,8 @@ def invalid(field: str, message: str) -> ServiceProblem:
     )
 
 
-def unknown_movie(what: str, number: int) -> ServiceProblem:
-    return ServiceProblem(404, "unknown-movie", f"The catalogue has no movie with {what} {number}.")
+def unknown_movie(kind: str, movie_id: int) -> ServiceProblem:
+    return ServiceProblem(404, "unknown-movie", f"The catalogue has no movie with {kind} {movie_id}.")
 
 
 def no_model(reason: str) -> ServiceProblem:
@@ -93,8 +93,8 @@ def events_late(event_id: str) -> ServiceProblem:
     return ServiceProblem(
         503,
         "event-store-unavailable",
-        "The event store does not answer, so nothing is acknowledged.",
-        remedy=f"send it again with event_id {event_id}: should it be stored after all, it counts once",
+        "The event store did not answer in time, so the event is not acknowledged.",
+        remedy=f"send the event again with event_id {event_id}; the same event_id is stored only once",
         headers={"Retry-After": "1"},
     )
 
@@ -103,8 +103,8 @@ def overloaded() -> ServiceProblem:
     return ServiceProblem(
         503,
         "overloaded",
-        "More rankings are waiting than this service takes on.",
-        remedy="try again a little later; the operator finds the bound under MOVIERANK_RANK_QUEUE",
+        "Too many rankings are waiting in this worker.",
+        remedy="try again later; the operator can raise MOVIERANK_RANK_QUEUE or add workers",
         headers={"Retry-After": "1"},
     )
 
@@ -113,25 +113,25 @@ def ranking_failed() -> ServiceProblem:
     return ServiceProblem(
         503,
         "ranking-failed",
-        "Nothing could be ranked, not even by popularity. The log has the reason under this request's id.",
+        "The ranking failed, even by popularity. The log has the reason under the id of this request.",
         headers={"Retry-After": "5"},
     )
 
 
 def no_challenger(error: str | None, *, is_wanted: bool) -> ServiceProblem:
-    """404: `error` says why the challenger that there is cannot be used."""
+    """The 404 problem; `error` says why an existing challenger is not loaded."""
     if not is_wanted:
         return ServiceProblem(
             404,
             "no-challenger",
-            "This service holds no challenger.",
-            remedy="set MOVIERANK_SERVE_CHALLENGER=true and start it again",
+            "This service does not load challengers.",
+            remedy="set MOVIERANK_SERVE_CHALLENGER=true and restart the service",
         )
     return ServiceProblem(
         404,
         "no-challenger",
-        error or "No version that carries the alias challenger is loaded.",
-        remedy="run `movierank materialize --policy manual`: what passes becomes the challenger",
+        error or "No version with the alias challenger is loaded.",
+        remedy="run `movierank materialize --policy manual`: a version that passes becomes the challenger",
     )
 
 
@@ -141,7 +141,10 @@ _MISSING_FIELD: Final = re.compile(r"^Object missing required field `(?P<field>.
 
 
 def from_msgspec(error: msgspec.ValidationError, allowed: dict[str, tuple[str, ...]]) -> ServiceProblem:
-    """The problem of a body that is JSON of another shape; `allowed` lists the values of enumerations."""
+    """The 400 problem of a JSON body that does not match the struct.
+
+    `allowed` lists the permitted values of enumerations by field, with `[]` for every list index.
+    """
     message, _, path = str(error).partition(" - at `$")
     field = path.rstrip("`").lstrip(".")
     for pattern, text in ((_UNKNOWN_FIELD, "unknown field"), (_MISSING_FIELD, "required field is missing")):
@@ -153,12 +156,12 @@ def from_msgspec(error: msgspec.ValidationError, allowed: dict[str, tuple[str, .
     return invalid(field, message)
 
 
-_SHOWN_NAMES: Final = {"title": "query", "number": "query"}
-"""Arguments of handlers that cannot be named like their parameter: Litestar keeps `query` for itself."""
+_PARAMETER_NAMES: Final = {"title": "query", "prefix": "query"}
+"""Argument to query parameter, if the names differ: Litestar reserves the argument name `query`."""
 
 
 def _of_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> ServiceProblem:
-    """Litestar's own errors: no such route or method, a body too large, a bad parameter."""
+    """The problem of Litestar's own errors: unknown route, wrong method, large body, invalid parameter."""
     status = error.status_code
     code = {
         400: "invalid-request",
@@ -169,12 +172,12 @@ def _of_http_exception(request: Request[Any, Any, Any], error: HTTPException) ->
     }.get(status, "error" if status < 500 else "internal-error")
     details = {
         404: NOT_FOUND,
-        405: "This route does not answer this method.",
+        405: "This route does not support this method.",
         413: "The body of the request is too large.",
     }
     errors = [
         FieldError(
-            field=_SHOWN_NAMES.get(entry.get("key", ""), str(entry.get("key", ""))),
+            field=_PARAMETER_NAMES.get(entry.get("key", ""), str(entry.get("key", ""))),
             message=str(entry.get("message", "")),
         )
         for entry in (error.extra if isinstance(error.extra, list) else [])
@@ -189,7 +192,7 @@ def _of_http_exception(request: Request[Any, Any, Any], error: HTTPException) ->
 
 
 def _methods_of(request: Request[Any, Any, Any]) -> list[str]:
-    """What the route of this request answers."""
+    """The methods that the route of this request supports."""
     methods = []
     for method in ("DELETE", "GET", "HEAD", "OPTIONS", "POST"):
         try:
@@ -200,34 +203,34 @@ def _methods_of(request: Request[Any, Any, Any]) -> list[str]:
     return methods
 
 
-NOT_FOUND: Final = "There is no such route or file. See /schema."
-_INTERNAL: Final = "Something failed inside the service. The log has it under this request's id."
+NOT_FOUND: Final = "No such route or file. /schema lists the routes."
+_INTERNAL: Final = "An internal error occurred. The log has the reason under the id of this request."
 
 
 def problem_of(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    """The answer to any exception; defects are logged and never shown."""
+    """The response to any exception. Unexpected exceptions are logged, and their text is not shown."""
     match error:
         case ServiceProblem():
-            trouble = error
+            found = error
         case EventStoreError():
             _log.warning("event store", extra={"error": str(error)})
-            trouble = ServiceProblem(
+            found = ServiceProblem(
                 503,
                 "event-store-unavailable",
-                "The event store cannot be reached, so nothing was stored.",
+                "The event store is unavailable, so nothing was stored.",
                 remedy="try again; the operator finds the reason at /health/ready",
                 headers={"Retry-After": "1"},
             )
         case HTTPException() if error.status_code < 500:
-            trouble = _of_http_exception(request, error)
+            found = _of_http_exception(request, error)
         case _:
             _log.error("request failed", exc_info=error, extra={"path": request.url.path})
-            trouble = ServiceProblem(500, "internal-error", _INTERNAL)
+            found = ServiceProblem(500, "internal-error", _INTERNAL)
     return Response(
-        content=trouble.problem,
-        status_code=trouble.problem.status,
+        content=found.problem,
+        status_code=found.problem.status,
         media_type=PROBLEM_JSON,
-        headers=trouble.headers,
+        headers=found.headers,
     )
 
 

@@ -1,7 +1,7 @@
-"""Prometheus metrics, right with one worker and with several.
+"""Prometheus metrics, summed over all workers.
 
-With several, `movierank serve` names a folder in PROMETHEUS_MULTIPROC_DIR before the workers start; each
-writes its numbers there, and whichever is asked adds them up.
+`movierank serve` names a folder in PROMETHEUS_MULTIPROC_DIR before the workers start. Each worker writes its
+values there, and the worker that answers `/metrics` adds them up.
 """
 
 import os
@@ -19,7 +19,7 @@ _STAGE_BUCKETS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.
 
 
 class Metrics:
-    """The metrics of one worker, in a registry of their own."""
+    """The metrics of one worker, in a registry that only this object uses."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -31,30 +31,30 @@ class Metrics:
         )
         self._latency = Histogram(
             "movierank_request_seconds",
-            "Time from the first byte of a request to the last of its answer.",
+            "Time from the arrival of a request to the last byte of the response.",
             ["method", "route"],
             buckets=_LATENCY_BUCKETS,
             registry=self._registry,
         )
         self._stages = Histogram(
             "movierank_rank_stage_seconds",
-            "Time that a stage of a ranking took.",
+            "Duration of one stage of a ranking.",
             ["stage"],
             buckets=_STAGE_BUCKETS,
             registry=self._registry,
         )
         self._feedback = Counter(
             "movierank_feedback_events",
-            "Events acknowledged.",
+            "Acknowledged feedback events.",
             ["event_type", "duplicate"],
             registry=self._registry,
         )
         self._served_by = Counter(
-            "movierank_rankings", "Rankings by what made them.", ["served_by"], registry=self._registry
+            "movierank_rankings", "Rankings by what ordered them.", ["served_by"], registry=self._registry
         )
         self._left_out = Counter(
             "movierank_ranking_parts_left_out",
-            "Parts that rankings did without, by why.",
+            "Parts left out of rankings, by reason.",
             ["part", "why"],
             registry=self._registry,
         )
@@ -63,18 +63,18 @@ class Metrics:
         )
         self._waiting = Gauge(
             "movierank_rank_queue",
-            "Rankings that wait or are worked on.",
+            "Rankings that wait or are being computed.",
             multiprocess_mode="livesum",
             registry=self._registry,
         )
         self._impressions = Counter(
             "movierank_impressions",
-            "Rankings written down as shown, or dropped instead.",
+            "Shown rankings that were stored or dropped.",
             ["outcome"],
             registry=self._registry,
         )
         self._swaps = Counter(
-            "movierank_model_swaps", "Model versions taken into service.", registry=self._registry
+            "movierank_model_swaps", "Model versions loaded and put into service.", registry=self._registry
         )
         self._model = Gauge(
             "movierank_model_loaded",
@@ -124,7 +124,7 @@ class Metrics:
 
 
 def forget_dead_workers() -> None:
-    """Drop the gauges of workers that are gone; called when a worker starts in their place."""
+    """Deletes the gauges of workers that have ended. A worker calls it when it starts."""
     folder = os.environ.get(MULTIPROCESS_FOLDER)
     if folder is None:
         return
@@ -135,4 +135,4 @@ def forget_dead_workers() -> None:
         except ProcessLookupError:
             mark_process_dead(pid)
         except PermissionError:
-            pass  # Somebody else's process has taken the number: leave its file.
+            pass  # The process id now belongs to another user's process: keep the file.

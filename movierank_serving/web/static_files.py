@@ -1,4 +1,4 @@
-"""Files of the page and of the API viewer: the right types, ETags, and nothing from outside their folders."""
+"""Serves the files of the page and of the API viewer: media types, ETags, gzip, no path outside a folder."""
 
 import gzip
 import hashlib
@@ -11,7 +11,7 @@ from litestar import Request, Response
 
 from movierank_serving.web.problems import NOT_FOUND, ServiceProblem
 
-_TYPES: Final = {
+_MEDIA_TYPES: Final = {
     ".html": "text/html",
     ".css": "text/css",
     ".js": "text/javascript",
@@ -26,37 +26,37 @@ _TYPES: Final = {
     ".webmanifest": "application/manifest+json",
 }
 """Files of other types are not served."""
-_WORTH_PACKING: Final = frozenset({".html", ".css", ".js", ".json", ".svg", ".txt", ".webmanifest"})
+_COMPRESSIBLE: Final = frozenset({".html", ".css", ".js", ".json", ".svg", ".txt", ".webmanifest"})
 _PLAIN_PATH: Final = re.compile(r"(?!.*(?:^|/)\.)[A-Za-z0-9._/-]{1,200}")
-"""Names of our own files: no hidden ones, no way up, nothing that the file system chokes on."""
+"""Permitted paths: no hidden file, no `..`, no character that a file system treats specially."""
 
 
 def file_response(request: Request[Any, Any, Any], folder: Path, path: str) -> Response[bytes]:
-    """A file below `folder`, or 304 where the browser has it already; 404 for everything else.
+    """A file below `folder`; 304 if the browser's copy is current. Raises the 404 problem for other paths.
 
-    Browsers keep files and ask each time whether they changed, so that a new version shows at once.
+    `Cache-Control: no-cache` makes browsers revalidate their copy each time, so that changes show at once.
     """
     relative = path.strip("/")
     file = (folder / relative).resolve() if _PLAIN_PATH.fullmatch(relative) else folder
-    media_type = _TYPES.get(file.suffix)
+    media_type = _MEDIA_TYPES.get(file.suffix)
     if media_type is None or not file.is_relative_to(folder.resolve()) or not file.is_file():
         raise ServiceProblem(404, "not-found", NOT_FOUND)
     content = file.read_bytes()
-    is_packed = file.suffix in _WORTH_PACKING and accepts_gzip(request.headers.get("accept-encoding", ""))
-    etag = f'"{hashlib.sha256(content).hexdigest()[:20]}{"-gzip" if is_packed else ""}"'
+    is_gzipped = file.suffix in _COMPRESSIBLE and accepts_gzip(request.headers.get("accept-encoding", ""))
+    etag = f'"{hashlib.sha256(content).hexdigest()[:20]}{"-gzip" if is_gzipped else ""}"'
     headers = {"ETag": etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
     known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
     if etag in known or "*" in known:
         return Response(b"", status_code=304, headers=headers, media_type=media_type)
-    if is_packed:
+    if is_gzipped:
         return Response(
-            _packed(content), headers={**headers, "Content-Encoding": "gzip"}, media_type=media_type
+            _gzipped(content), headers={**headers, "Content-Encoding": "gzip"}, media_type=media_type
         )
     return Response(content, headers=headers, media_type=media_type)
 
 
 def accepts_gzip(header: str) -> bool:
-    """Whether an `Accept-Encoding` names gzip and does not rule it out."""
+    """Whether an `Accept-Encoding` header names gzip with a weight above 0."""
     for entry in header.lower().split(","):
         name, _, weight = entry.replace(" ", "").partition(";")
         if name == "gzip":
@@ -65,6 +65,6 @@ def accepts_gzip(header: str) -> bool:
 
 
 @lru_cache(maxsize=256)
-def _packed(content: bytes) -> bytes:
-    """The same bytes always pack to the same bytes."""
+def _gzipped(content: bytes) -> bytes:
+    """Compressed content without a time stamp: equal content gives equal bytes."""
     return gzip.compress(content, compresslevel=6, mtime=0)

@@ -1,7 +1,7 @@
-"""Request bodies, decoded strictly.
+"""Strict decoding of request bodies.
 
-Litestar turns `"1"` into 1 for an `int` field. A body that says something else than it should is refused
-here, in one pass from bytes to the request's struct.
+Litestar converts `"1"` to 1 for an `int` field. This DTO decodes with msgspec in strict mode instead, in one
+pass from bytes to the request's struct, and refuses every value of another type.
 """
 
 from collections.abc import Generator
@@ -28,7 +28,7 @@ class StrictJson(AbstractDTO[T]):
     def create_for_field_definition(
         cls, field_definition: FieldDefinition, handler_id: str, backend_cls: Any = None
     ) -> None:
-        """Litestar's own backends are not used."""
+        """Does nothing: Litestar's own backends are not used."""
 
     @classmethod
     def create_openapi_schema(
@@ -51,7 +51,7 @@ class StrictJson(AbstractDTO[T]):
             raise ServiceProblem(
                 415,
                 "unsupported-media-type",
-                f"The body is {content_type or 'of no stated type'}. Expected: application/json.",
+                f"The Content-Type is {content_type or 'missing'}. Expected: application/json.",
             )
         try:
             model: Any = self.model_type

@@ -65,6 +65,7 @@ class WorkerState:
         self.sync_status: SyncStatus | None = None
         self.forgotten: frozenset[int] = frozenset()
         """Users deleted since the snapshot was published; needed while the event store is unavailable."""
+        self._forgotten_lock = threading.Lock()
         self._logged_failures: set[tuple[str, str, str, str]] = set()
         self.rank_queue = RankQueue(settings.rank_queue, metrics)
         self.impressions = ImpressionLog(self.store, settings.impressions_kept, metrics)
@@ -96,9 +97,18 @@ class WorkerState:
             _log.warning("sync status", extra={"error": str(error)})
         try:
             after = None if self.histories is None else self.histories.watermark
-            self.forgotten = frozenset(self.store().forgotten_users(after))
+            with self._forgotten_lock:
+                self.forgotten = frozenset(self.store().forgotten_users(after))
         except EventStoreError:
             pass  # Requests and /health/ready meet the same error and report it.
+
+    def forget(self, user_id: int) -> int:
+        """Deletes a user's events; the number of deleted events. Raises EventStoreError."""
+        # The lock keeps a refresh that read the store before the deletion from dropping the user again.
+        with self._forgotten_lock:
+            n_deleted = self.store().delete_user(user_id)
+            self.forgotten |= {user_id}
+        return n_deleted
 
     def store(self) -> EventStore:
         """The event store, opened at the first call. Raises EventStoreError while it cannot be opened."""

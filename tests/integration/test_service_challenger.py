@@ -48,7 +48,7 @@ def test_a_challenger_comes_and_goes_while_the_service_runs(settings: Settings) 
     with client_of(settings) as client:
         status, problem = ask(client, "challenger")
         assert (status, problem["type"]) == (404, "urn:movierank:no-challenger")
-        assert problem["detail"] == "No version that carries the alias challenger is loaded."
+        assert problem["detail"] == "No version with the alias challenger is loaded."
         assert client.get("/model").json()["challenger"] is None
         name_challenger(settings, "2")
         wait_for(lambda: ask(client, "challenger")[0] == 200)
@@ -73,8 +73,8 @@ def test_a_service_that_was_not_told_to_holds_none(tmp_path: Path) -> None:
     name_challenger(settings, "2")
     with client_of(settings) as client:
         status, problem = ask(client, "challenger")
-        assert (status, problem["detail"]) == (404, "This service holds no challenger.")
-        assert problem["remedy"] == "set MOVIERANK_SERVE_CHALLENGER=true and start it again"
+        assert (status, problem["detail"]) == (404, "This service does not load challengers.")
+        assert problem["remedy"] == "set MOVIERANK_SERVE_CHALLENGER=true and restart the service"
 
 
 def test_another_version_cannot_be_asked_for(settings: Settings) -> None:

@@ -168,7 +168,10 @@ def test_an_event_that_a_store_hangs_on_is_not_acknowledged(
         place.forwarder.hold()
         refused = like(client, 604, "hung")
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
-        assert refused.json()["detail"] == "The event store does not answer, so nothing is acknowledged."
+        assert (
+            refused.json()["detail"]
+            == "The event store did not answer in time, so the event is not acknowledged."
+        )
         assert "event_id hung" in refused.json()["remedy"]
         place.forwarder.restore()
         again = wait_for(

@@ -117,7 +117,11 @@ BAD = [
     ({"genres_none": {"a": 1}}, "filters.genres_none", "Expected `array | null`, got `object`"),
     ({"year_min": "1990"}, "filters.year_min", "Expected `int | null`, got `str`"),
     ({"year_max": 1990.5}, "filters.year_max", "Expected `int | null`, got `float`"),
-    ({"year_min": 1991, "year_max": 1990}, "filters.year_min", "1991 is more than year_max, which is 1990"),
+    (
+        {"year_min": 1991, "year_max": 1990},
+        "filters.year_min",
+        "1991 is greater than year_max, which is 1990",
+    ),
     ({"runtime_min": True}, "filters.runtime_min", "Expected `int | null`, got `bool`"),
     (
         {"runtime_max": 2**60},

@@ -170,7 +170,7 @@ def test_a_version_without_a_bundle_is_refused(
     shutil.rmtree(bundle_in_store(paths, version))
     [refusal] = sync_once(settings).refused
     assert refusal.error == (
-        "Version 1 of movie-ranker holds no manifest.json. Expected: a model logged by "
+        "Version 1 of movie-ranker contains no manifest.json. Expected: a model logged by "
         "`movierank materialize` Remedy: promote another version."
     )
     assert copies.current() is None
@@ -182,7 +182,7 @@ def test_a_version_that_was_never_finished_is_not_served(
     version = add_version(paths, release)
     registry.set_tags(version.number, {STATE_TAG: "registering"})
     assert sync_once(settings).registry_error == (
-        "Version 1 of movie-ranker was never finished. Remedy: choose another with `movierank promote`"
+        "Version 1 of movie-ranker is unfinished. Remedy: choose another with `movierank promote`"
     )
     assert copies.current() is None
 

@@ -188,12 +188,12 @@ BAD_RANK_BODIES = [
     (
         {"user_id": 1, "filters": {"year_min": 2001, "year_max": 2000}},
         "filters.year_min",
-        "2001 is more than year_max, which is 2000",
+        "2001 is greater than year_max, which is 2000",
     ),
     (
         {"user_id": 1, "filters": {"runtime_min": 90, "runtime_max": 60}},
         "filters.runtime_min",
-        "90 is more than runtime_max, which is 60",
+        "90 is greater than runtime_max, which is 60",
     ),
     ({"history": [{"movie_id": 1}]}, "history[0]", "neither rating nor event_type is given"),
     ({"history": [{"rating": 4}]}, "history[0].movie_id", "required field is missing"),
@@ -319,14 +319,14 @@ def test_a_body_in_another_encoding_is_refused(shared_client: TestClient[Litesta
 
 
 @pytest.mark.parametrize(
-    ("headers", "shown"), [({"Content-Type": "text/plain"}, "text/plain"), ({}, "of no stated type")]
+    ("headers", "shown"), [({"Content-Type": "text/plain"}, "text/plain"), ({}, "missing")]
 )
 def test_a_body_of_another_type_is_refused(
     shared_client: TestClient[Litestar], headers: dict[str, str], shown: str
 ) -> None:
     response = shared_client.post("/rank", content=b'{"user_id": 1}', headers=headers)
     assert_problem(
-        response, 415, "unsupported-media-type", f"The body is {shown}. Expected: application/json."
+        response, 415, "unsupported-media-type", f"The Content-Type is {shown}. Expected: application/json."
     )
 
 
@@ -404,7 +404,7 @@ def test_a_movie_without_facts_is_shown_with_nulls(shared_client: TestClient[Lit
             "invalid-request",
             "The request is invalid: movie_id: Expected `int` <= 9007199254740991.",
         ),
-        ("/movie/abc", 404, "not-found", "There is no such route or file. See /schema."),
+        ("/movie/abc", 404, "not-found", "No such route or file. /schema lists the routes."),
         ("/movie/550/similar?k=0", 400, "invalid-request", "The request is invalid: k: Expected `int` >= 1."),
         (
             "/movie/550/similar?k=many",
@@ -424,10 +424,10 @@ def test_a_movie_without_facts_is_shown_with_nulls(shared_client: TestClient[Lit
             "invalid-request",
             "The request is invalid: query: Expected `str` of length <= 200.",
         ),
-        ("/users/8", 404, "unknown-user", "Nothing is recorded of user 8."),
+        ("/users/8", 404, "unknown-user", "No events of user 8 are stored."),
         ("/users/-8", 400, "invalid-request", "The request is invalid: user_id: Expected `int` >= 0."),
-        ("/nothing/here", 404, "not-found", "There is no such route or file. See /schema."),
-        ("/rank", 405, "method-not-allowed", "This route does not answer this method."),
+        ("/nothing/here", 404, "not-found", "No such route or file. /schema lists the routes."),
+        ("/rank", 405, "method-not-allowed", "This route does not support this method."),
     ],
 )
 def test_a_bad_path_or_parameter_is_refused(
@@ -482,7 +482,7 @@ def test_a_defect_is_logged_and_not_shown(
         response,
         500,
         "internal-error",
-        "Something failed inside the service. The log has it under this request's id.",
+        "An internal error occurred. The log has the reason under the id of this request.",
     )
     assert "secret" not in response.text
     assert "secret inside" in caplog.text

@@ -11,10 +11,13 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from movierank_core.data.history import History
+from movierank_core.events.store import Watermark
 from movierank_core.recommender.ranking import Ranking
 from movierank_serving.model_sync.local_copies import ModelCopies, Refusal, SyncStatus, now
 from movierank_serving.settings import Settings
-from tests.support.service import FakeRecommender, client_of, publish, serve_version, settings_in
+from movierank_serving.web.prometheus import Metrics
+from movierank_serving.worker.state import WorkerState
+from tests.support.service import FakeRecommender, client_of, load_fake, publish, serve_version, settings_in
 from tests.support.waiting import join, wait_for
 
 
@@ -43,7 +46,7 @@ def problem_with(client: TestClient[Litestar], start: str) -> str:
 def test_without_a_model_it_starts_and_says_what_to_do(settings: Settings) -> None:
     with client_of(settings) as client:
         assert client.get("/health/live").json() == {"status": "live"}
-        reason = "No version of movie-ranker@production is loaded yet; the registry has not been asked."
+        reason = "No version of movie-ranker@production is loaded yet; the registry has not been checked."
         remedy = "run `movierank demo` for a first model, or `movierank materialize` and `movierank promote`"
         answers = [
             client.post("/rank", json={"user_id": 1}),
@@ -211,7 +214,7 @@ def test_a_silent_sync_is_reported(settings: Settings) -> None:
     )
     with client_of(settings) as client:
         assert (
-            "The registry was last asked at 2024-01-01T00:00:00+00:00. Expected: every 0.1 s. "
+            "The registry was last checked at 2024-01-01T00:00:00+00:00. Expected: every 0.1 s. "
             "Remedy: restart `movierank serve`." in ready(client)["problems"]
         )
 
@@ -299,7 +302,7 @@ def test_without_its_event_store_it_ranks_but_acknowledges_nothing(tmp_path: Pat
             assert refused.status_code == 503
             assert refused.headers["retry-after"] == "1"
             assert refused.json()["type"] == "urn:movierank:event-store-unavailable"
-            assert refused.json()["detail"] == "The event store cannot be reached, so nothing was stored."
+            assert refused.json()["detail"] == "The event store is unavailable, so nothing was stored."
         assert ready(client)["events"] == "unavailable"
         problem_with(client, f"Could not set up the event store {settings.events_url}")
         (tmp_path / "file").unlink()
@@ -322,6 +325,35 @@ def test_a_forgotten_user_stays_masked_while_the_event_store_is_away(
             leftover.unlink()
         answer = client.post("/rank", json={"user_id": 7}).json()
         assert (answer["feedback"], answer["known_user"], answer["n_history"]) == ("unavailable", False, 0)
+
+
+def test_a_refresh_that_read_the_store_before_a_deletion_does_not_undo_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve_version(settings, "1")
+    publish(settings, (7, 550, "like", 4.5, 50))
+    state = WorkerState(settings, Metrics(), load_fake)
+    store, has_read, may_return = state.store(), threading.Event(), threading.Event()
+    read = store.forgotten_users
+
+    def read_slowly(after: Watermark | None) -> list[int]:
+        found = list(read(after))
+        has_read.set()
+        may_return.wait()
+        return found
+
+    monkeypatch.setattr(store, "forgotten_users", read_slowly)
+    refresh = threading.Thread(target=state.refresh)
+    deletion = threading.Thread(target=state.forget, args=(7,))
+    refresh.start()
+    has_read.wait()
+    deletion.start()
+    deletion.join(0.5)  # Without a lock it is done by now, and the refresh drops the user again.
+    may_return.set()
+    refresh.join()
+    deletion.join()
+    assert state.forgotten == {7}
+    state.close()
 
 
 def test_a_catalogue_that_did_not_change_is_not_prepared_again(settings: Settings) -> None:
