@@ -21,7 +21,7 @@ from movierank_core.errors import ConfigError, MovierankError
 if TYPE_CHECKING:
     import psutil
 
-MAX_WAIT_SECONDS: Final = 300.0
+MAX_WAIT_SECONDS: Final = 600.0
 """Maximum time of any wait, in seconds. The first start of a service also compiles its kernels."""
 STOP_SECONDS: Final = 120.0
 """Maximum time from SIGTERM to the end of the process, in seconds; then it is killed."""

@@ -53,7 +53,7 @@ def visitor_events(data: RankRequest) -> list[Event]:
     if data.user_id is None and data.history is None:
         raise invalid("user_id", "required field is missing (or give a history)")
     if data.explore > 0 and data.diversity > 0:
-        raise invalid("explore", "not allowed together with diversity (propensities are unknown)")
+        raise invalid("explore", "not allowed together with diversity (no propensities)")
     _check_filters(data.filters)
     now = int(time.time())
     return [_event(index, event, now) for index, event in enumerate(data.history or [])]

@@ -134,7 +134,7 @@ def test_newcomers_and_visitors_are_explored_too(client: TestClient[Litestar]) -
         ({"explore": "yes"}, "The request is invalid: explore: Expected `float`, got `str`."),
         (
             {"explore": 0.2, "diversity": 0.2},
-            "The request is invalid: explore: not allowed together with diversity (propensities are unknown).",
+            "The request is invalid: explore: not allowed together with diversity (no propensities).",
         ),
     ],
 )
