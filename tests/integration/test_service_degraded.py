@@ -191,7 +191,7 @@ def test_where_nothing_can_be_ranked_it_is_503_and_not_500(
 def test_what_would_come_after_the_deadline_is_left_out(
     client: TestClient[Litestar], slow: Any, served_by: str
 ) -> None:
-    client.app.state.worker.model.pace.took(slow, 120.0)
+    client.app.state.worker.model.latency.observe(slow, 120.0)
     answer = rank(client)
     assert answer["served_by"] == served_by
     assert answer["left_out"] == [{"part": slow, "why": "deadline"}]
