@@ -29,6 +29,12 @@ class Broken:
         raise RuntimeError(f"no {name} today")
 
 
+class BrokenSource(Broken):
+    """A candidate source that raises when it is asked for scores."""
+
+    cold_user_weight = 0.0
+
+
 @pytest.fixture
 def recommender(release: Release) -> Recommender:
     return read_bundle(release.bundle, verify=False)
@@ -114,7 +120,7 @@ def test_without_the_ranker_the_fused_candidates_are_shown(
 def test_without_candidates_recent_popularity_is_shown(
     client: TestClient[Litestar], recommender: Recommender, world: World
 ) -> None:
-    sources = dict(recommender.model.state.sources, ease_likes=Broken())
+    sources = dict(recommender.model.state.sources, ease_likes=BrokenSource())
     replace_part(recommender, state=dataclasses.replace(recommender.model.state, sources=sources))
     answer = rank(client)
     assert answer["served_by"] == "popularity"
@@ -147,7 +153,7 @@ def test_filters_hold_in_every_degraded_answer(
     replace_part(recommender, trees=Broken())
     by_candidates = rank(client, k=500, **comedies)
     state = recommender.model.state
-    sources = dict(state.sources, transitions=Broken())
+    sources = dict(state.sources, transitions=BrokenSource())
     replace_part(recommender, state=dataclasses.replace(state, sources=sources))
     by_popularity = rank(client, k=500, **comedies)
     assert (by_candidates["served_by"], by_popularity["served_by"]) == ("candidates", "popularity")
