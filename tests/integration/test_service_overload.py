@@ -20,7 +20,7 @@ from movierank_serving.app import create_app
 from movierank_serving.settings import Settings
 from tests.support.service import serve_version, settings_in
 from tests.support.slow_service import SlowRecommender
-from tests.support.waiting import PATIENCE_SECONDS, exit_code
+from tests.support.waiting import PATIENCE_SECONDS, exit_code, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 

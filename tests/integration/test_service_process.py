@@ -310,7 +310,7 @@ def test_requests_in_flight_finish_when_the_service_is_stopped(prepared: Paths) 
             lambda: any(held.raddr and held.raddr.port == own_port for held in worker.net_connections("tcp")),
             "the request in the worker",
         )
-        service.ask("GET", "/health/live")
+        service.call("GET", "/health/live")
         service.process.terminate()
         wait_for(lambda: not is_listening(service.port), what="the end of listening")
         connection.send(body[10:])
