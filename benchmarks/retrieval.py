@@ -1,12 +1,9 @@
-"""How long all candidate sources take for one request, at the size of the largest MovieLens set.
+"""Time of all candidate sources for one request, at the size of the largest MovieLens data set.
 
-The state is made of parts with the shapes that `ml-32m` gives: 87,585 movies, of which the 20,000 most
-rated have 300 neighbours in each collaborative source (10,000 in those that know an order), 10,000 have 48
-factors, and each movie has 150 content neighbours. Neighbours are drawn by popularity, values at random: the
-work is that of a real state, the recommendations are not. Histories have the lengths of MovieLens users.
-
-One thread. The baseline, in the same run, is the same sources with every score looked at by numpy, a
-partition and a sort, which is how a list of the best is usually made.
+The sources have the shapes of a fit on `ml-32m` (see `serving_world.sources_of`) and random values, and the
+histories have the lengths of MovieLens users: the work is that of a real request, the recommendations mean
+nothing. Everything runs on one thread. The baseline in the same run makes each list of the best rows with
+NumPy, by a partition and a sort over the whole catalogue.
 
     PYTHONPATH=. python benchmarks/retrieval.py [--json OUT.json]
 """
@@ -65,7 +62,7 @@ def eligible_for(query: Query) -> NDArray[np.bool_]:
 
 
 def by_numpy(query: Query, sources: dict[str, Source]) -> NDArray[np.int64]:
-    """The baseline: the same scores, and numpy for the best of each and for their fusion."""
+    """The baseline: the same scores, with NumPy for the best rows of each source and for the fusion."""
     eligible = eligible_for(query)
     fused = np.zeros(N_MOVIES, np.float32)
     for source in sources.values():
@@ -78,13 +75,13 @@ def by_numpy(query: Query, sources: dict[str, Source]) -> NDArray[np.int64]:
 
 
 def milliseconds(answer: Callable[[Query], object], queries: list[Query]) -> NDArray[np.float64]:
-    """Per query the median over repeats."""
+    """[n_queries] median over the repeats, in milliseconds."""
     times = np.empty((N_REPEATS, len(queries)))
     for repeat in range(N_REPEATS):
-        for place, query in enumerate(queries):
+        for request, query in enumerate(queries):
             started = time.perf_counter()
             answer(query)
-            times[repeat, place] = time.perf_counter() - started
+            times[repeat, request] = time.perf_counter() - started
     return np.median(times, axis=0) * 1000
 
 

@@ -67,7 +67,7 @@ def _content_neighbours(catalogue: Catalogue, n_neighbours: int) -> tuple[Sparse
 
     They do not depend on the moment, so the states of all training origins share them.
     """
-    # 1. Tokens of every movie, without those that occur in one movie only: they relate it to no other.
+    # 1. Tokens of every movie, without tokens of a single movie: they relate it to no other.
     rows, names, weights = _tokens(catalogue.frame)
     n_movies = len(catalogue)
     if len(rows) == 0:
