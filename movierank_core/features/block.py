@@ -19,7 +19,8 @@ class Block(ABC):
 
     `fit` makes the arrays that a bundle keeps, the constructor prepares them once per loaded model, and
     `fill` computes the features of one request. Many threads share one instance, so `fill` changes nothing
-    but `out`. To add a feature, extend the block where it fits. To add a block, write a subclass in
+    but `out`. To add a feature that needs no new array, extend the block where it fits. A feature with a new
+    array gets a block of its own, so that bundles without the array still load: write a subclass in
     `features/blocks/` and add it to `BLOCKS` in `features/registry.py`.
     """
 

@@ -1,4 +1,4 @@
-"""How the genres of a movie fit the genres of the history and the user's ratings of them."""
+"""How the genres of a movie fit the genres of the history and the user's ratings of these genres."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
