@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movierank_core.features.block import Block
-from movierank_core.features.blocks.collection import Collection
 from movierank_core.features.blocks.distance import Distance
 from movierank_core.features.blocks.genre import Genre
 from movierank_core.features.blocks.language import Language
@@ -28,7 +27,6 @@ BLOCKS: Final[tuple[type[Block], ...]] = (
     Distance,
     Language,
     People,
-    Collection,
     TmdbSnapshot,
 )
 """Every feature block. A new block is one more line here."""
