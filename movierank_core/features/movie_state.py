@@ -29,7 +29,7 @@ class PreparedBlocks(NamedTuple):
 class MovieState:
     """What is known of every movie at the moment of the fit, from events strictly before it.
 
-    The arrays are those that the blocks fit, documented there. The properties are for code outside the
+    Each block documents the arrays that it fits. The properties are for code outside the
     blocks. Only the caches of prepared blocks change after construction.
     """
 
