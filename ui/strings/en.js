@@ -323,7 +323,7 @@ export default {
   "metric.recall": "Recall{at}: share of later likes that are in the list",
   "metric.map": "Mean average precision{at}",
   "metric.mrr": "How early the first liked film comes",
-  "metric.coverage": "Share of the catalogue that is in a list{at}",
+  "metric.coverage": "Coverage{at}: share of the catalogue that is recommended",
   "metric.novelty": "Novelty{at}: surprise of a list, in bits",
   "metric.diversity": "Diversity within a list{at}",
 
