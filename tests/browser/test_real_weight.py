@@ -12,7 +12,8 @@ from tests.support.trained_service import Service, ask
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-MOST_BYTES = 120_000
+MOST_BYTES = 140_000
+"""Maximum weight of a first visit, in bytes. Files take 76,000, answers 33,000, the rest is headers."""
 MEASURES = """() => new Promise((resolve) => {
   let shift = 0;
   new PerformanceObserver((list) => {
