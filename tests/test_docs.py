@@ -9,6 +9,7 @@ from movierank_pipeline.training.tuning import SEARCHED
 from movierank_serving.openapi import API_HANDLERS
 
 ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("movierank_core", "movierank_pipeline", "movierank_serving", "movierank_cli")
 
 
 def test_the_feature_catalogue_is_that_of_the_definitions() -> None:
@@ -50,3 +51,40 @@ def test_every_route_is_documented() -> None:
     paths = {re.sub(r":\w+}", "}", path) for handler in API_HANDLERS for path in handler.paths}
     missing = [path for path in sorted(paths) if not re.search(rf"{re.escape(path)}(?![/\w])", document)]
     assert missing == []
+
+
+def test_every_module_that_a_document_names_exists() -> None:
+    """A path may be relative to its folder."""
+    folders = (*PACKAGES, "benchmarks", "docs", "ui")
+    known = {path.relative_to(ROOT).as_posix() for name in folders for path in (ROOT / name).rglob("*.py")}
+    missing = []
+    for name in ("architecture.md", "contributing.md", "why.md"):
+        for path in re.findall(r"`([\w/]+\.py)`", (ROOT / "docs" / name).read_text("utf-8")):
+            if not any(module == path or module.endswith(f"/{path}") for module in known):
+                missing.append(f"docs/{name}: {path}")
+    assert missing == []
+
+
+RIDDLES = (
+    r"in rests", r"beyond doubt", r"does without", r"mend(s|ed|ing)?", r"anew", r"speaks? of", r"at the most",
+    r"is no (URL|watermark|number)", r"are no numbers", r"is worth", r"nobody", r"those that",
+    r"the one that", r"of them",
+)  # fmt: skip
+"""Phrases that have a plainer standard term."""
+
+
+def test_code_documents_and_page_use_plain_words() -> None:
+    folders = (*PACKAGES, "benchmarks", "docs", "ui")
+    files = [ROOT / "README.md", ROOT / "Makefile"]
+    files += [path for name in folders for path in sorted((ROOT / name).rglob("*"))]
+    riddle = re.compile(rf"\b({'|'.join(RIDDLES)})\b", re.IGNORECASE)
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in files
+        if path.suffix in {"", ".py", ".md", ".js", ".css", ".html"}
+        and path.is_file()
+        and "node_modules" not in path.parts
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1)
+        if riddle.search(line)
+    ]
+    assert found == []

@@ -78,8 +78,8 @@ def because_items(
     """For each result, the liked history item behind the leading family that can name one.
 
     Families are tried by descending contribution; within a family, its sources by the descending sum of their
-    features' contributions. Only positive contributions count. The item is the one that adds most to the
-    source's score, among the liked movies of the history. None if no source can name one.
+    features' contributions. Only positive contributions count. Among the liked movies of the history, the
+    item with the largest share of the source's score is named. None if no source can name one.
 
     `rows` are the catalogue rows of the results; `per_feature` is [n_results, n_features] and `per_family`
     [n_results, n_families].

@@ -27,8 +27,8 @@ def fill_cold_item_slots(
 
     All arguments count movies by their rank by score. `is_cold_item` has one entry per movie; `cold_items`
     are the movies that may move up, in the order of their claim. If none of the ranks 1 to 20 (21 to 40, and
-    so on) has a cold item, the last of them goes to the next of `cold_items` that is further down; the other
-    movies keep their order.
+    so on) has a cold item, the last rank goes to the next of `cold_items` further down; the other movies
+    keep their order.
     """
     ranked, is_moved = order.copy(), np.zeros(len(order), np.bool_)
     _fill(ranked, is_moved, is_cold_item, cold_items)

@@ -5,6 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from litestar import Request, Response, get
+from litestar.config.compression import CompressionConfig
+from litestar.middleware import DefineMiddleware
+from litestar.middleware.compression import CompressionMiddleware
 from litestar.openapi.datastructures import ResponseSpec
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -38,7 +41,16 @@ MODEL_ASSET: Final = "model_version"
 """The Dagster asset that makes model versions."""
 
 
-@get("/model", tags=["operations"], summary="The version that is served", responses=problems(503))
+# The page asks every few seconds, and the descriptions are 30 kB.
+@get(
+    "/model",
+    tags=["operations"],
+    summary="The version that is served",
+    responses=problems(503),
+    middleware=[
+        DefineMiddleware(CompressionMiddleware, config=CompressionConfig("gzip", gzip_compress_level=6))
+    ],
+)
 async def model(request: Request[Any, Any, Any]) -> ModelInfo:
     loaded = await model_of(request)
     manifest = loaded.recommender.manifest

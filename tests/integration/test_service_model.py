@@ -118,3 +118,15 @@ def test_a_replaced_version_is_freed_though_nobody_looks_for_cycles(tmp_path: Pa
     finally:
         gc.enable()
         worker.close()
+
+
+def test_the_description_of_a_version_is_compressed(tmp_path: Path, release: Release) -> None:
+    settings = settings_in(tmp_path)
+    serve_version(settings, "1")
+    recommender = read_bundle(release.bundle, verify=False)
+    with client_of(settings, lambda _: recommender) as client:
+        packed = client.get("/model", headers={"Accept-Encoding": "gzip"})
+        plain = client.get("/model", headers={"Accept-Encoding": "identity"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert packed.json() == plain.json()

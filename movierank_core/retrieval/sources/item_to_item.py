@@ -188,7 +188,7 @@ def _attribute(offsets, indices, values, rows, weights, columns, items):  # type
     """For each of `columns` (-1: outside the support) whose entry of `items` is below 0, the index of the
     history item with the largest weight * value above 0.
 
-    The indices of a sparse row ascend. A page of results asks for few of them, so each is found by bisection.
+    The indices of a sparse row ascend. A page of results needs few, so each is found by bisection.
     """
     most = np.zeros(len(columns), np.float32)
     is_open = items < 0

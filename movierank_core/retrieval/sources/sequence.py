@@ -194,7 +194,7 @@ def _count_transitions(users, columns, lag_weights, out):  # type: ignore[no-unt
 def _next_item_sums(users, columns, decay, max_lag, gram, targets):  # type: ignore[no-untyped-def]  # numba
     """Adds sum x x' to the upper half of `gram` and sum x y' to `targets`, in one pass over pairs of events.
 
-    Take a user with n events and a pair of them at steps a <= b. Every history from b + 1 to n - 1 holds
+    Take a user with n events and two events at steps a <= b. Every history from b + 1 to n - 1 holds
     both, with weights decay^(t - 1 - a) and decay^(t - 1 - b): a geometric series in decay^2, cut after
     `max_lag` terms.
     """

@@ -1,5 +1,5 @@
 // @ts-check
-// <mr-knobs>: the settings of a list. Emits "knobs" with all of them whenever one changes.
+// <mr-knobs>: the settings of a list. Emits "knobs" with all settings on each change.
 import { closest, fill, find, html } from "../../html.js";
 import { icons } from "../../icons.js";
 import { languageName, number, runtime, t } from "../../i18n.js";
