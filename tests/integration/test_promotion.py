@@ -257,7 +257,7 @@ def test_a_parameter_that_this_code_does_not_have_keeps_production_from_being_ju
 
 def test_a_verdict_on_other_interactions_is_not_given(proven_root: Path) -> None:
     change_manifest(2, data_hash="0" * 64)
-    with pytest.raises(DataError, match="not those that the version was made from"):
+    with pytest.raises(DataError, match="The interactions have changed since the version was made"):
         run(select="promotion")
     assert aliases() == {PRODUCTION: 1}
 
