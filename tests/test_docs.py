@@ -55,7 +55,7 @@ def test_every_route_is_documented() -> None:
 
 def test_every_module_that_a_document_names_exists() -> None:
     """A path may be relative to its folder."""
-    folders = (*PACKAGES, "benchmarks", "docs", "ui")
+    folders = (*PACKAGES, "benchmarks", "tests")
     known = {path.relative_to(ROOT).as_posix() for name in folders for path in (ROOT / name).rglob("*.py")}
     missing = []
     for name in ("architecture.md", "contributing.md", "why.md"):
