@@ -16,6 +16,7 @@ from movierank_core.data.catalogue import Catalogue
 from movierank_core.data.history import EVENT_TYPES, History
 from movierank_core.data.interactions import InteractionArrays
 from movierank_core.data.timestamps import to_epoch
+from movierank_core.features.movie_state import MovieState
 from movierank_core.kernels.top_k import best_rows
 from movierank_core.recommender.degradation import GracefulDegradation, PartLatency
 from movierank_core.recommender.model import RankingModel, candidate_rows
@@ -164,11 +165,11 @@ def claims(model: RankingModel, history: History) -> list[int]:
 def test_little_known_is_what_has_few_events_none_of_them_old(
     catalogue: Catalogue, state: RankingState
 ) -> None:
-    movies = dataclasses.replace(
-        state.movies,
-        n_events=np.array([0, 2, 2, 3], np.float32),
-        days_known=np.array([np.nan, 365, 366, 5], np.float32),
-    )
+    changed = {
+        "n_events": np.array([0, 2, 2, 3], np.float32),
+        "days_known": np.array([np.nan, 365, 366, 5], np.float32),
+    }
+    movies = MovieState.from_arrays({**state.movies.arrays(), **changed})
     small = dataclasses.replace(state, movies=movies, min_movie_events=3)
     assert small.is_cold_item.tolist() == [True, True, False, False]
     assert small.little_known.tolist() == [0, 1]
