@@ -5,7 +5,7 @@ from hypothesis import settings
 
 from tests.support import made_once, missing
 from tests.support.order import Timed
-from tests.support.world import World, make_world
+from tests.support.simulated import SimulatedRatings, simulate_ratings
 
 # No test guesses how fast a machine is: a first example may compile a kernel.
 settings.register_profile("movierank", deadline=None)
@@ -41,6 +41,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
-def world() -> World:
+def simulated() -> SimulatedRatings:
     """Shared: do not change it."""
-    return make_world()
+    return simulate_ratings()

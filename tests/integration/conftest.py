@@ -31,7 +31,7 @@ def paths(tmp_path: Path, clean_environment: None, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture(scope="session")
 def release() -> Release:
-    """A training of the small world. Its bundle is shared: copy it to change it."""
+    """A training of the simulated ratings. Its bundle is shared: copy it to change it."""
     return releases.release()
 
 

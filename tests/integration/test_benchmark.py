@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from movierank_cli.benchmark import benchmark
 from movierank_pipeline.evaluation.protocols.given_split import is_continuation
-from tests.support.world import World, make_world
+from tests.support.simulated import SimulatedRatings, simulate_ratings
 
 SOURCES = {
     "ease_likes", "ease_presence", "ease_recent", "item_neighbours", "user_neighbours", "transitions",
@@ -26,8 +26,8 @@ def write(ratings: pl.DataFrame, path: Path) -> None:
     ).write_csv(path)
 
 
-def split(world: World, *, is_last: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
-    ratings = world.ratings.with_row_index()
+def split(simulated: SimulatedRatings, *, is_last: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
+    ratings = simulated.ratings.with_row_index()
     key = pl.col("index") if is_last else pl.col("index").shuffle(seed=1)
     place = key.rank("ordinal", descending=True).over("user_id")
     hidden = ratings.with_columns(place=place).filter(pl.col("place") <= (1 if is_last else 4))
@@ -39,7 +39,7 @@ def split(world: World, *, is_last: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 @pytest.mark.parametrize("is_last", [True, False])
 def test_the_report_has_the_promised_shape_and_beats_chance(tmp_path: Path, is_last: bool) -> None:
-    train, test = split(make_world(n_users=150), is_last=is_last)
+    train, test = split(simulate_ratings(n_users=150), is_last=is_last)
     assert is_continuation(train, test) == is_last
     write(train, tmp_path / "train.csv")
     write(test, tmp_path / "test.csv")
@@ -66,15 +66,15 @@ def test_the_report_has_the_promised_shape_and_beats_chance(tmp_path: Path, is_l
 
 
 def test_equal_ratings_and_timestamps_that_are_only_an_order_work(tmp_path: Path) -> None:
-    world = make_world(n_users=80)
+    simulated = simulate_ratings(n_users=80)
     order = pl.int_range(pl.len()).over("user_id") * 1_000_000
-    world = World(
-        world.ratings.with_columns(
-            rating=pl.lit(5.0, pl.Float32), timestamp=order.cast(world.ratings.schema["timestamp"])
+    simulated = SimulatedRatings(
+        simulated.ratings.with_columns(
+            rating=pl.lit(5.0, pl.Float32), timestamp=order.cast(simulated.ratings.schema["timestamp"])
         ),
-        world.catalogue_frame,
+        simulated.catalogue_frame,
     )
-    train, test = split(world, is_last=True)
+    train, test = split(simulated, is_last=True)
     write(train, tmp_path / "train.csv")
     write(test, tmp_path / "test.csv")
     arguments = [f"--train={tmp_path / 'train.csv'}", f"--test={tmp_path / 'test.csv'}"]

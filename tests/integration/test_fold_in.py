@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from benchmarks.fold_in import ANSWERS, last_likes, main, rank_correlation
+from tests.support.simulated import SimulatedRatings
 from tests.support.tiny_pipeline import environment, write_tiny_ratings
-from tests.support.world import World
 
 
 def test_the_correlation_is_of_the_places_of_the_refit() -> None:
@@ -20,8 +20,8 @@ def test_the_correlation_is_of_the_places_of_the_refit() -> None:
     assert rank_correlation(np.array([7, 3, 9]), theirs) == pytest.approx(1), "what is lacking comes last"
 
 
-def test_the_like_is_the_last_event_of_its_user(world: World) -> None:
-    data = world.data
+def test_the_like_is_the_last_event_of_its_user(simulated: SimulatedRatings) -> None:
+    data = simulated.data
     split = int(np.quantile(data.timestamps, 0.8))
     likes = last_likes(data, split)
     assert len(likes) > 5

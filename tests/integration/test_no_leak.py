@@ -13,37 +13,39 @@ from movierank_core.recommender.model import candidate_rows
 from movierank_core.recommender.state import fit_state
 from movierank_pipeline.training.requests import episode_moments, plan_requests
 from movierank_pipeline.training.training_set import TrainingSet, build_training_set
-from tests.support.world import CONFIG, World
+from tests.support.simulated import CONFIG, SimulatedRatings
 
 FEATURES = [feature.name for feature in feature_list()]
 
 
 @pytest.fixture(scope="module")
-def training_set(world: World) -> TrainingSet:
-    requests = plan_requests(world.data, world.catalogue, CONFIG)
-    return build_training_set(world.data, requests, world.catalogue, CONFIG)
+def training_set(simulated: SimulatedRatings) -> TrainingSet:
+    requests = plan_requests(simulated.data, simulated.catalogue, CONFIG)
+    return build_training_set(simulated.data, requests, simulated.catalogue, CONFIG)
 
 
 def test_every_training_row_is_the_same_when_recomputed_from_earlier_events_alone(
-    world: World, training_set: TrainingSet
+    simulated: SimulatedRatings, training_set: TrainingSet
 ) -> None:
-    catalogue = world.catalogue
-    moments = episode_moments(world.data, CONFIG)
+    catalogue = simulated.catalogue
+    moments = episode_moments(simulated.data, CONFIG)
     checked = 0
     for (episode,), of_episode in training_set.frame.group_by("episode", maintain_order=True):
         origin = moments[int(str(episode))]
-        before_origin = World(world.ratings.filter(pl.col("timestamp") < origin), world.catalogue_frame)
+        before_origin = SimulatedRatings(
+            simulated.ratings.filter(pl.col("timestamp") < origin), simulated.catalogue_frame
+        )
         state = fit_state(before_origin.data, catalogue, to_epoch(origin), CONFIG).with_fusion(
             training_set.fusion
         )
         for _, rows in of_episode.group_by("request_id", maintain_order=True):
             user_id, as_of = rows["user_id"][0], rows["as_of"][0]
             assert as_of >= origin
-            earlier = World(
-                world.ratings.filter(pl.col("timestamp") < as_of, pl.col("user_id") == user_id),
-                world.catalogue_frame,
+            earlier = SimulatedRatings(
+                simulated.ratings.filter(pl.col("timestamp") < as_of, pl.col("user_id") == user_id),
+                simulated.catalogue_frame,
             ).data
-            history = earlier.history(0) if len(earlier) else InteractionArrays.history(world.data, 0, 0)
+            history = earlier.history(0) if len(earlier) else InteractionArrays.history(simulated.data, 0, 0)
             found = candidate_rows(state, catalogue, history, to_epoch(as_of), feature_list())
             n_kept = found.candidates.n_fused if rows["role"][0] == "train" else len(found.matrix)
             kept = found.candidates.rows[:n_kept]
@@ -54,14 +56,14 @@ def test_every_training_row_is_the_same_when_recomputed_from_earlier_events_alon
 
 
 def test_ratings_planted_at_and_after_a_request_move_none_of_its_rows(
-    world: World, training_set: TrainingSet
+    simulated: SimulatedRatings, training_set: TrainingSet
 ) -> None:
-    moments = episode_moments(world.data, CONFIG)
+    moments = episode_moments(simulated.data, CONFIG)
     first = training_set.frame["request_id"][0]
     rows = training_set.frame.filter(pl.col("request_id") == first)
     user_id, as_of, origin = rows["user_id"][0], rows["as_of"][0], moments[rows["episode"][0]]
     top = rows["movie_id"][0]
-    planted = world.with_ratings(
+    planted = simulated.with_ratings(
         [
             (user_id, top, 5.0, as_of),
             (user_id, top, 0.5, as_of + timedelta(days=1)),
@@ -77,12 +79,14 @@ def test_ratings_planted_at_and_after_a_request_move_none_of_its_rows(
     np.testing.assert_array_equal(found.matrix[: len(rows)], rows.select(FEATURES).to_numpy())
 
 
-def test_a_rating_planted_before_the_request_does_move_them(world: World, training_set: TrainingSet) -> None:
-    moments = episode_moments(world.data, CONFIG)
+def test_a_rating_planted_before_the_request_does_move_them(
+    simulated: SimulatedRatings, training_set: TrainingSet
+) -> None:
+    moments = episode_moments(simulated.data, CONFIG)
     frame = training_set.frame
     rows = frame.filter(pl.col("request_id") == frame["request_id"][0])
     origin, as_of, user_id = moments[rows["episode"][0]], rows["as_of"][0], rows["user_id"][0]
-    planted = world.with_ratings([(900_000, rows["movie_id"][0], 5.0, origin - timedelta(seconds=1))])
+    planted = simulated.with_ratings([(900_000, rows["movie_id"][0], 5.0, origin - timedelta(seconds=1))])
     state = fit_state(planted.data, planted.catalogue, to_epoch(origin), CONFIG).with_fusion(
         training_set.fusion
     )
@@ -92,19 +96,21 @@ def test_a_rating_planted_before_the_request_does_move_them(world: World, traini
     assert not np.array_equal(found.matrix[: len(rows)], rows.select(FEATURES).to_numpy(), equal_nan=True)
 
 
-def test_targets_are_likes_at_or_after_the_moment_of_movies_known_before_the_origin(world: World) -> None:
-    data, catalogue = world.data, world.catalogue
+def test_targets_are_likes_at_or_after_the_moment_of_movies_known_before_the_origin(
+    simulated: SimulatedRatings,
+) -> None:
+    data, catalogue = simulated.data, simulated.catalogue
     requests = plan_requests(data, catalogue, CONFIG)
     moments = episode_moments(data, CONFIG)
     assert set(requests["role"]) == {"train", "validation", "test"}
     for request in requests.iter_rows(named=True):
-        known = set(world.ratings.filter(pl.col("timestamp") < moments[request["episode"]])["movie_id"])
+        known = set(simulated.ratings.filter(pl.col("timestamp") < moments[request["episode"]])["movie_id"])
         stop = (
             moments[request["episode"] + 1]
             if request["episode"] + 1 < len(moments)
-            else world.ratings["timestamp"].max() + timedelta(seconds=1)
+            else simulated.ratings["timestamp"].max() + timedelta(seconds=1)
         )
-        expected = world.ratings.filter(
+        expected = simulated.ratings.filter(
             pl.col("user_id") == request["user_id"],
             pl.col("timestamp").is_between(request["as_of"], stop, closed="left"),
             pl.col("rating") >= 4,

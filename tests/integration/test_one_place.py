@@ -27,7 +27,7 @@ from movierank_pipeline.training.requests import plan_requests
 from movierank_pipeline.training.training_set import TrainingSet, build_training_set
 from tests.support.releases import Training, make_release
 from tests.support.service import client_of, serve_version, settings_in
-from tests.support.world import CONFIG, make_world
+from tests.support.simulated import CONFIG, simulate_ratings
 
 
 class TitleLength(Block):
@@ -92,19 +92,19 @@ def registered() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def rows(registered: None) -> TrainingSet:
-    world = make_world()
-    requests = plan_requests(world.data, world.catalogue, CONFIG)
-    return build_training_set(world.data, requests, world.catalogue, CONFIG)
+    simulated = simulate_ratings()
+    requests = plan_requests(simulated.data, simulated.catalogue, CONFIG)
+    return build_training_set(simulated.data, requests, simulated.catalogue, CONFIG)
 
 
 @pytest.fixture(scope="module")
 def client(rows: TrainingSet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient[Litestar]]:
-    folder, world = tmp_path_factory.mktemp("one-place"), make_world()
-    release = make_release(folder, world, Training(rows, train_ranker(rows, CONFIG)))
+    folder, simulated = tmp_path_factory.mktemp("one-place"), simulate_ratings()
+    release = make_release(folder, simulated, Training(rows, train_ranker(rows, CONFIG)))
     settings = settings_in(folder)
     serve_version(settings, "1")
     publish_histories(
-        world.interactions,
+        simulated.interactions,
         settings.paths.histories,
         feedback_through=None,
         dataset="tiny",

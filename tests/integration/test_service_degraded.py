@@ -17,7 +17,7 @@ from movierank_core.recommender.model import RankingModel
 from movierank_core.recommender.recommender import Recommender
 from movierank_pipeline.release.log_run import Release
 from tests.support.service import client_of, metric, serve_version, settings_in
-from tests.support.world import World
+from tests.support.simulated import SimulatedRatings
 
 LEFT_OUT = "movierank_ranking_parts_left_out_total"
 
@@ -41,11 +41,13 @@ def recommender(release: Release) -> Recommender:
 
 
 @pytest.fixture
-def client(recommender: Recommender, world: World, tmp_path: Path) -> Iterator[TestClient[Litestar]]:
+def client(
+    recommender: Recommender, simulated: SimulatedRatings, tmp_path: Path
+) -> Iterator[TestClient[Litestar]]:
     settings = settings_in(tmp_path)
     serve_version(settings, "1")
     publish_histories(
-        world.interactions,
+        simulated.interactions,
         settings.paths.histories,
         feedback_through=None,
         dataset="tiny",
@@ -70,8 +72,8 @@ def movies(answer: dict[str, Any]) -> list[int]:
     return [result["movie_id"] for result in answer["results"]]
 
 
-def seen(world: World) -> set[int]:
-    return set(world.ratings.filter(user_id=3)["movie_id"])
+def seen(simulated: SimulatedRatings) -> set[int]:
+    return set(simulated.ratings.filter(user_id=3)["movie_id"])
 
 
 def without_trees(recommender: Recommender, patch: pytest.MonkeyPatch) -> None:
@@ -94,7 +96,7 @@ def with_scores_that_are_no_numbers(recommender: Recommender, patch: pytest.Monk
 def test_without_the_ranker_the_fused_candidates_are_shown(
     client: TestClient[Litestar],
     recommender: Recommender,
-    world: World,
+    simulated: SimulatedRatings,
     trouble: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -110,7 +112,7 @@ def test_without_the_ranker_the_fused_candidates_are_shown(
     fused = model.state.candidates(query, model.eligible(query))
     assert movies(answer) == model.catalogue.movie_ids[fused.rows[:10]].tolist()
     assert [result["raw_score"] for result in answer["results"]] == fused.fused[:10].tolist()
-    assert not seen(world) & set(movies(answer))
+    assert not seen(simulated) & set(movies(answer))
     for result in answer["results"]:
         assert result["reasons"] == []
         assert sum(result["contributions"].values()) == result["raw_score"]
@@ -118,7 +120,7 @@ def test_without_the_ranker_the_fused_candidates_are_shown(
 
 
 def test_without_candidates_recent_popularity_is_shown(
-    client: TestClient[Litestar], recommender: Recommender, world: World
+    client: TestClient[Litestar], recommender: Recommender, simulated: SimulatedRatings
 ) -> None:
     sources = dict(recommender.model.state.sources, ease_likes=BrokenSource())
     replace_part(recommender, state=dataclasses.replace(recommender.model.state, sources=sources))
@@ -126,7 +128,7 @@ def test_without_candidates_recent_popularity_is_shown(
     assert answer["served_by"] == "popularity"
     assert answer["left_out"] == [{"part": "candidates", "why": "failure"}]
     assert len(movies(answer)) == 10
-    assert not seen(world) & set(movies(answer))
+    assert not seen(simulated) & set(movies(answer))
     assert {tuple(result["reasons"]) for result in answer["results"]} == {("popular_lately",)}
     newcomer = rank(client, user_id=987_654)
     assert (newcomer["served_by"], "left_out" in newcomer) == ("popularity", False)
@@ -206,7 +208,7 @@ def test_what_would_come_after_the_deadline_is_left_out(
 
 
 def test_the_deadline_counts_from_the_request_s_arrival(
-    recommender: Recommender, world: World, tmp_path: Path
+    recommender: Recommender, simulated: SimulatedRatings, tmp_path: Path
 ) -> None:
     settings = settings_in(tmp_path, rank_deadline_ms=0.001)
     serve_version(settings, "1")

@@ -13,7 +13,7 @@ from movierank_core.kernels.top_k import best_rows
 from movierank_core.retrieval.fusion import fuse
 from movierank_pipeline.release.log_run import Release
 from tests.support.service import client_of, serve_version, settings_in
-from tests.support.world import World
+from tests.support.simulated import SimulatedRatings
 
 N_LITTLE_KNOWN = 2
 """Candidates of user 3 that no sources but content would have found."""
@@ -21,12 +21,12 @@ N_LITTLE_KNOWN = 2
 
 @pytest.fixture(scope="module")
 def client(
-    release: Release, world: World, tmp_path_factory: pytest.TempPathFactory
+    release: Release, simulated: SimulatedRatings, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[TestClient[Litestar]]:
     settings = settings_in(tmp_path_factory.mktemp("explain"))
     serve_version(settings, "1")
     publish_histories(
-        world.interactions,
+        simulated.interactions,
         settings.paths.histories,
         feedback_through=None,
         dataset="tiny",
@@ -88,8 +88,10 @@ def test_the_sources_of_a_candidate_are_those_that_propose_it(client: TestClient
             assert (view["rank"] is None) == (view["score"] <= 0)
 
 
-def test_a_seen_movie_says_so_and_what_it_would_have_got(client: TestClient[Litestar], world: World) -> None:
-    seen = world.ratings.filter(user_id=3)["movie_id"].to_list()
+def test_a_seen_movie_says_so_and_what_it_would_have_got(
+    client: TestClient[Litestar], simulated: SimulatedRatings
+) -> None:
+    seen = simulated.ratings.filter(user_id=3)["movie_id"].to_list()
     brought_back = {r["movie_id"]: r for r in rank(client, exclude_seen=False)}
     for movie_id in seen[:5]:
         answer = explain(client, movie_id)

@@ -12,19 +12,19 @@ from movierank_core.data.history_snapshot import publish_histories
 from movierank_core.reranking.filters import Filters
 from movierank_pipeline.release.log_run import Release
 from tests.support.service import client_of, serve_version, settings_in
-from tests.support.world import World
+from tests.support.simulated import SimulatedRatings
 
 Movie = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
 def client(
-    release: Release, world: World, tmp_path_factory: pytest.TempPathFactory
+    release: Release, simulated: SimulatedRatings, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[TestClient[Litestar]]:
     settings = settings_in(tmp_path_factory.mktemp("filters"))
     serve_version(settings, "1")
     publish_histories(
-        world.interactions,
+        simulated.interactions,
         settings.paths.histories,
         feedback_through=None,
         dataset="tiny",
@@ -35,10 +35,10 @@ def client(
 
 
 @pytest.fixture(scope="module")
-def movies(client: TestClient[Litestar], world: World) -> dict[int, Movie]:
+def movies(client: TestClient[Litestar], simulated: SimulatedRatings) -> dict[int, Movie]:
     recommender = client.app.state.worker.model.recommender
     votes = recommender.model.state.movies.n_events.tolist()
-    rows = world.catalogue.frame.to_dicts()
+    rows = simulated.catalogue.frame.to_dicts()
     return {row["movie_id"]: {**row, "votes": n} for row, n in zip(rows, votes, strict=True)}
 
 

@@ -17,8 +17,8 @@ from movierank_pipeline.release.log_run import Release
 from tests.support.postgres import postgres_database
 from tests.support.service import client_of, publish, serve_version, settings_in
 from tests.support.service_process import Service, prepare
+from tests.support.simulated import SimulatedRatings
 from tests.support.waiting import PATIENCE_SECONDS, exit_code, join, wait_for
-from tests.support.world import World
 
 N_CLIENTS = 8
 
@@ -39,10 +39,12 @@ EVENTS_PER_CHECK = 40
 
 
 @pytest.fixture(scope="module")
-def prepared(release: Release, world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Paths]:
+def prepared(
+    release: Release, simulated: SimulatedRatings, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Paths]:
     with pytest.MonkeyPatch.context() as environment:
         environment.delenv("MLFLOW_TRACKING_URI", raising=False)
-        yield prepare(tmp_path_factory.mktemp("fire"), release, world, 1)
+        yield prepare(tmp_path_factory.mktemp("fire"), release, simulated, 1)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])

@@ -20,20 +20,22 @@ from movierank_serving.app import create_app
 from movierank_serving.openapi import openapi_json
 from movierank_serving.web.problems import Problem
 from tests.support.service import serve_version, settings_in
+from tests.support.simulated import SimulatedRatings
 from tests.support.waiting import join, wait_for
-from tests.support.world import World
 
 FEW, MANY = 8, 100
 """Maximum number of requests to a route that are allowed, and as many that are not; the same in every run."""
 
 
 @pytest.fixture(scope="module")
-def url(release: Release, world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url(
+    release: Release, simulated: SimulatedRatings, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """A service on a port, with a recommender that was trained."""
     own = settings_in(tmp_path_factory.mktemp("fuzz"))
     serve_version(own, "1")
     publish_histories(
-        world.interactions,
+        simulated.interactions,
         own.paths.histories,
         feedback_through=None,
         dataset="tiny",

@@ -23,8 +23,8 @@ from movierank_serving.settings import Settings
 from movierank_serving.web.prometheus import Metrics
 from movierank_serving.worker.impression_log import ImpressionLog
 from tests.support.service import client_of, metric, serve_version, settings_in
+from tests.support.simulated import SimulatedRatings
 from tests.support.waiting import wait_for
-from tests.support.world import World
 
 
 @pytest.fixture
@@ -36,13 +36,13 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture(scope="module")
 def client(
-    release: Release, world: World, tmp_path_factory: pytest.TempPathFactory
+    release: Release, simulated: SimulatedRatings, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[TestClient[Litestar]]:
     """With a recommender that was trained."""
     settings = settings_in(tmp_path_factory.mktemp("impressions"))
     serve_version(settings, "3")
     publish_histories(
-        world.interactions,
+        simulated.interactions,
         settings.paths.histories,
         feedback_through=None,
         dataset="tiny",

@@ -22,7 +22,7 @@ from movierank_pipeline.release.build_bundle import lightgbm_scores
 from movierank_pipeline.release.log_run import Release
 from movierank_serving.users import requester as askers
 from tests.support.service import client_of, serve_version, settings_in
-from tests.support.world import CONFIG, World
+from tests.support.simulated import CONFIG, SimulatedRatings
 
 EVENT_TYPES = ("rating", "like", "dislike", "click", "not_interested", "seen", "undo")
 
@@ -34,12 +34,12 @@ def recommender(release: Release) -> Recommender:
 
 @pytest.fixture(scope="module")
 def client(
-    recommender: Recommender, world: World, tmp_path_factory: pytest.TempPathFactory
+    recommender: Recommender, simulated: SimulatedRatings, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[TestClient[Litestar]]:
     settings = settings_in(tmp_path_factory.mktemp("parity"), impressions_kept=0)
     serve_version(settings, "1")
     publish_histories(
-        world.interactions,
+        simulated.interactions,
         settings.paths.histories,
         feedback_through=None,
         dataset="tiny",
@@ -59,10 +59,10 @@ class Clock:
         return self.now
 
 
-def offline_history(client: TestClient[Litestar], world: World, user_id: int) -> Any:
+def offline_history(client: TestClient[Litestar], simulated: SimulatedRatings, user_id: int) -> Any:
     """What the next training would know of the user: the ratings and all feedback, by the pipeline's code."""
     feedback = client.app.state.worker.store().read_all()
-    data = InteractionArrays.from_frame(build_interactions(world.ratings, feedback), world.catalogue)
+    data = InteractionArrays.from_frame(build_interactions(simulated.ratings, feedback), simulated.catalogue)
     return data.history(int(np.searchsorted(data.user_ids, user_id)))
 
 
@@ -71,13 +71,13 @@ def test_features_and_scores_of_the_service_are_those_of_the_offline_code(
     client: TestClient[Litestar],
     recommender: Recommender,
     release: Release,
-    world: World,
+    simulated: SimulatedRatings,
     monkeypatch: pytest.MonkeyPatch,
     n_requests: int,
 ) -> None:
     rng = np.random.default_rng(11)
-    last = int(world.data.timestamps.max())
-    state = fit_state(world.data, world.catalogue, last + 1, CONFIG).with_fusion(
+    last = int(simulated.data.timestamps.max())
+    state = fit_state(simulated.data, simulated.catalogue, last + 1, CONFIG).with_fusion(
         recommender.model.state.fusion
     )
     features: tuple[Feature, ...] = recommender.model.features
@@ -85,8 +85,8 @@ def test_features_and_scores_of_the_service_are_those_of_the_offline_code(
     weights = list(recommender.manifest.model_weights)
     names = [feature.name for feature in features]
     trees = TreeEnsemble.from_texts(texts, weights, names)
-    users = world.ratings["user_id"].unique().sort().to_list()
-    movie_ids = world.catalogue.movie_ids.tolist()
+    users = simulated.ratings["user_id"].unique().sort().to_list()
+    movie_ids = simulated.catalogue.movie_ids.tolist()
     clock = Clock(0.0)
     monkeypatch.setattr(askers, "time", clock)
     checked = 0
@@ -97,21 +97,21 @@ def test_features_and_scores_of_the_service_are_those_of_the_offline_code(
             value = {"value": float(rng.integers(1, 11)) / 2} if event_type == "rating" else {}
             body = {"user_id": user_id, "movie_id": int(rng.choice(movie_ids)), "event_type": event_type}
             assert client.post("/feedback", json={**body, **value}).status_code == 202
-        history = offline_history(client, world, user_id)
+        history = offline_history(client, simulated, user_id)
         newest = int(history.timestamps[-1])
         clock.now = float(newest + int(rng.integers(0, 90 * 86_400)))
         body = {"user_id": user_id, "k": 500, "explain": True}
         answer = client.post("/rank", json=body).json()
         assert answer["served_by"] == "model"
         as_of = int(clock.now) + 1
-        found = candidate_rows(state, world.catalogue, history, as_of, features)
+        found = candidate_rows(state, simulated.catalogue, history, as_of, features)
         raw = trees.predict(found.matrix)
         order, _ = fill_cold_item_slots(
             np.argsort(-raw, kind="stable"),
             state.is_cold_item[found.candidates.rows],
             found.candidates.cold_items,
         )
-        expected_ids = world.catalogue.movie_ids[found.candidates.rows[order]].tolist()
+        expected_ids = simulated.catalogue.movie_ids[found.candidates.rows[order]].tolist()
         assert [result["movie_id"] for result in answer["results"]] == expected_ids
         assert [result["raw_score"] for result in answer["results"]] == raw[order].tolist()
         checked += 1

@@ -27,16 +27,18 @@ from movierank_pipeline.release.log_run import Release
 from movierank_pipeline.release.mlflow_client import connect
 from movierank_pipeline.release.registry import Registry
 from tests.support.service_process import PROGRAM, Service, add_version, prepare, serving
+from tests.support.simulated import SimulatedRatings
 from tests.support.waiting import PATIENCE_SECONDS, exit_code, join, wait_for
-from tests.support.world import World
 
 
 @pytest.fixture(scope="module")
-def prepared(release: Release, world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Paths]:
+def prepared(
+    release: Release, simulated: SimulatedRatings, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Paths]:
     """Three versions, the first in production, and published histories."""
     with pytest.MonkeyPatch.context() as environment:
         environment.delenv("MLFLOW_TRACKING_URI", raising=False)
-        yield prepare(tmp_path_factory.mktemp("service"), release, world, 3)
+        yield prepare(tmp_path_factory.mktemp("service"), release, simulated, 3)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from movierank_core.data.schema import FEEDBACK, RATINGS
 from movierank_core.data.standing import which_stand
 from movierank_core.data.timestamps import from_epoch
 from movierank_pipeline.ingest.interactions import build_interactions
-from tests.support.world import make_catalogue
+from tests.support.simulated import make_catalogue
 
 N_MOVIES = 4
 CATALOGUE = Catalogue(make_catalogue(N_MOVIES))

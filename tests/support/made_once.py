@@ -16,7 +16,7 @@ from filelock import FileLock
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 CACHE: Final = ROOT / ".pytest_cache" / "movierank"
-MAKERS: Final = ("releases", "stores", "tiny_pipeline", "trained_service", "world")
+MAKERS: Final = ("releases", "stores", "tiny_pipeline", "trained_service", "simulated")
 """Modules of this package that make inputs."""
 TRAINING_CODE: Final = (
     *("movierank_core", "movierank_pipeline"),

@@ -17,7 +17,7 @@ from movierank_pipeline.evaluation.protocols.protocol import HoldOut
 from movierank_pipeline.evaluation.report import Report
 from movierank_pipeline.promotion.incumbent import Incumbent, compare_with_incumbent
 from tests.support.lightgbm_models import BY_HAND
-from tests.support.world import CONFIG, World
+from tests.support.simulated import CONFIG, SimulatedRatings
 
 LENGTHS = (0, 2, 10, 50, 200)
 """One history length per slice."""
@@ -68,10 +68,10 @@ def _by_request(quality: Quality, users_per_slice: int) -> NDArray[np.float64]:
     return np.repeat(of_slices, users_per_slice)[:, None]
 
 
-def report_on(world: World, answers: Answers) -> Report:
+def report_on(simulated: SimulatedRatings, answers: Answers) -> Report:
     """The evaluation report on answers. The state and the trees have no influence on it."""
-    catalogue: Catalogue = world.catalogue
-    state = fit_state(world.data, catalogue, int(world.data.timestamps.max()), CONFIG)
+    catalogue: Catalogue = simulated.catalogue
+    state = fit_state(simulated.data, catalogue, int(simulated.data.timestamps.max()), CONFIG)
     trees = TreeEnsemble.from_texts([BY_HAND], [1.0])
     model = RankingModel(catalogue, state, (), trees, ScoreCalibration(1.0, 0.0, 0.0))
     holdout = HoldOut(
@@ -79,7 +79,7 @@ def report_on(world: World, answers: Answers) -> Report:
         split=state.as_of,
         catalogue=catalogue,
         state=state,
-        requests=world.interactions.head(0),
+        requests=simulated.interactions.head(0),
         replay=lambda: iter(()),
         pool=state.is_known,
         unknown_like_share=0.1,

@@ -1,4 +1,4 @@
-"""A finished training of the small world, for tests of release and serving."""
+"""A finished training of the simulated ratings, for tests of release and serving."""
 
 import pickle
 from dataclasses import dataclass, replace
@@ -18,22 +18,24 @@ from movierank_pipeline.training.requests import plan_requests
 from movierank_pipeline.training.trained_ranker import TrainedRanker
 from movierank_pipeline.training.training_set import TrainingSet, build_training_set
 from tests.support.made_once import made_once
-from tests.support.world import CONFIG, World, make_world
+from tests.support.simulated import CONFIG, SimulatedRatings, simulate_ratings
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Training:
-    """A training on the small world with `CONFIG`. It is shared: do not change it."""
+    """A training on the simulated ratings with `CONFIG`. It is shared: do not change it."""
 
     rows: TrainingSet
     ranker: TrainedRanker
 
 
 def training() -> Training:
-    """The training of the small world, made once."""
-    folder = made_once("training", lambda folder: _store(folder / "training.pickle", _train(make_world())))
+    """The training of the simulated ratings, made once."""
+    folder = made_once(
+        "training", lambda folder: _store(folder / "training.pickle", _train(simulate_ratings()))
+    )
     return _stored(folder / "training.pickle", Training)
 
 
@@ -41,15 +43,15 @@ def release() -> Release:
     """The release of this training, made once. Its bundle is shared: copy it to change it."""
 
     def make(folder: Path) -> None:
-        _store(folder / "release.pickle", make_release(folder, make_world(), training()))
+        _store(folder / "release.pickle", make_release(folder, simulate_ratings(), training()))
 
     folder = made_once("release", make)
     return replace(_stored(folder / "release.pickle", Release), bundle=folder / "packed")
 
 
-def _train(world: World) -> Training:
-    requests = plan_requests(world.data, world.catalogue, CONFIG)
-    rows = build_training_set(world.data, requests, world.catalogue, CONFIG)
+def _train(simulated: SimulatedRatings) -> Training:
+    requests = plan_requests(simulated.data, simulated.catalogue, CONFIG)
+    rows = build_training_set(simulated.data, requests, simulated.catalogue, CONFIG)
     return Training(rows, train_ranker(rows, CONFIG))
 
 
@@ -63,8 +65,8 @@ def _stored(path: Path, kind: type[T]) -> T:
     return value
 
 
-def make_release(folder: Path, world: World, trained: Training) -> Release:
-    data, catalogue = world.data, world.catalogue
+def make_release(folder: Path, simulated: SimulatedRatings, trained: Training) -> Release:
+    data, catalogue = simulated.data, simulated.catalogue
     ranker = trained.ranker
     holdout = temporal_holdout(data, catalogue, CONFIG)
     model = model_on(holdout, ranker)

@@ -17,8 +17,8 @@ from movierank_core.paths import Paths
 from movierank_pipeline.release.log_run import Release
 from movierank_pipeline.release.mlflow_client import connect
 from movierank_pipeline.release.registry import Registry
+from tests.support.simulated import SimulatedRatings
 from tests.support.stores import paths_with_store
-from tests.support.world import World
 
 PROGRAM = (sys.executable, "-m", "movierank_cli")
 NEVER_DEGRADED = {"MOVIERANK_RANK_DEADLINE_MS": "60000"}
@@ -64,14 +64,14 @@ def add_version(paths: Paths, release: Release) -> int:
     return Registry(connect(paths)).register(str(paths.artifacts / run_id), run_id, {}).number
 
 
-def prepare(folder: Path, release: Release, world: World, n_versions: int) -> Paths:
+def prepare(folder: Path, release: Release, simulated: SimulatedRatings, n_versions: int) -> Paths:
     """A registry with so many versions, the first in production, and published histories."""
     paths = paths_with_store(folder)
     for _ in range(n_versions):
         add_version(paths, release)
     Registry(connect(paths)).promote(1, by="test")
     publish_histories(
-        world.interactions,
+        simulated.interactions,
         paths.histories,
         feedback_through=None,
         dataset="tiny",

@@ -15,7 +15,7 @@ from movierank_pipeline.training.requests import plan_requests
 from movierank_pipeline.training.trained_ranker import TrainedRanker
 from movierank_pipeline.training.training_set import TrainingSet, build_training_set
 from tests.support.releases import training
-from tests.support.world import CONFIG, World, make_catalogue
+from tests.support.simulated import CONFIG, SimulatedRatings, make_catalogue
 
 FACTS = DatasetFacts(name="tiny", ratings_are_simulated=True)
 
@@ -30,23 +30,25 @@ def failures(ratings: pl.DataFrame) -> dict[str, dict[str, object]]:
     }
 
 
-def test_good_ratings_pass(world: World) -> None:
-    assert failures(world.ratings) == {}
+def test_good_ratings_pass(simulated: SimulatedRatings) -> None:
+    assert failures(simulated.ratings) == {}
 
 
-def test_a_pair_that_comes_twice_is_counted(world: World) -> None:
-    assert failures(pl.concat([world.ratings, world.ratings.head(2)])) == {"unique_keys": {"repeated": 2}}
+def test_a_pair_that_comes_twice_is_counted(simulated: SimulatedRatings) -> None:
+    assert failures(pl.concat([simulated.ratings, simulated.ratings.head(2)])) == {
+        "unique_keys": {"repeated": 2}
+    }
 
 
 @pytest.mark.parametrize("rating", [0.0, 5.5, 3.3, None, float("nan")])
-def test_a_rating_that_is_no_half_star_is_counted(world: World, rating: float | None) -> None:
-    row = world.ratings.head(1).with_columns(pl.lit(-1, pl.Int64).alias("movie_id"))
+def test_a_rating_that_is_no_half_star_is_counted(simulated: SimulatedRatings, rating: float | None) -> None:
+    row = simulated.ratings.head(1).with_columns(pl.lit(-1, pl.Int64).alias("movie_id"))
     wrong = row.with_columns(pl.lit(rating, RATINGS["rating"]).alias("rating"))
-    assert failures(pl.concat([world.ratings, wrong])) == {"rating_range": {"outside": 1}}
+    assert failures(pl.concat([simulated.ratings, wrong])) == {"rating_range": {"outside": 1}}
 
 
-def test_a_column_of_another_type_is_named(world: World) -> None:
-    retyped = world.ratings.with_columns(pl.col("movie_id").cast(pl.Int32))
+def test_a_column_of_another_type_is_named(simulated: SimulatedRatings) -> None:
+    retyped = simulated.ratings.with_columns(pl.col("movie_id").cast(pl.Int32))
     results = list(ratings_checks(StoredRatings(retyped, FACTS)))  # type: ignore[call-overload]
     assert not results[0].passed
     assert "movie_id is Int32 instead of Int64" in str(results[0].description)
@@ -78,23 +80,23 @@ def ranker() -> TrainedRanker:
     return training().ranker
 
 
-def differences(world: World, rows: pl.DataFrame, ranker: TrainedRanker) -> tuple[int, int]:
-    return compare_training_rows(rows, world.interactions, world.catalogue, ranker, CONFIG)
+def differences(simulated: SimulatedRatings, rows: pl.DataFrame, ranker: TrainedRanker) -> tuple[int, int]:
+    return compare_training_rows(rows, simulated.interactions, simulated.catalogue, ranker, CONFIG)
 
 
 def test_honest_training_rows_are_the_same_when_recomputed(
-    world: World, training_set: TrainingSet, ranker: TrainedRanker
+    simulated: SimulatedRatings, training_set: TrainingSet, ranker: TrainedRanker
 ) -> None:
     rows = sample_requests(training_set)
     assert 1 < rows["request_id"].n_unique() <= 20
-    assert differences(world, rows, ranker) == (0, 0)
+    assert differences(simulated, rows, ranker) == (0, 0)
 
 
-def test_a_movie_rated_again_since_is_no_difference(world: World) -> None:
-    last = world.ratings["timestamp"].max()
+def test_a_movie_rated_again_since_is_no_difference(simulated: SimulatedRatings) -> None:
+    last = simulated.ratings["timestamp"].max()
     assert last is not None
-    firsts = world.ratings.group_by("user_id", maintain_order=True).first()
-    changed = world.with_ratings(
+    firsts = simulated.ratings.group_by("user_id", maintain_order=True).first()
+    changed = simulated.with_ratings(
         [(user_id, movie_id, 0.5, last) for user_id, movie_id, *_ in firsts.iter_rows()]
     )
     requests = plan_requests(changed.data, changed.catalogue, CONFIG)
@@ -103,32 +105,32 @@ def test_a_movie_rated_again_since_is_no_difference(world: World) -> None:
     assert differences(changed, sample_requests(training_set), ranker) == (0, 0)
 
 
-def test_rows_that_knew_a_later_rating_are_found(world: World, ranker: TrainedRanker) -> None:
+def test_rows_that_knew_a_later_rating_are_found(simulated: SimulatedRatings, ranker: TrainedRanker) -> None:
     """Training rows from a table in which the future was moved before the first origin."""
-    early = world.interactions["timestamp"].min()
+    early = simulated.interactions["timestamp"].min()
     assert early is not None
-    leaky = World(
-        world.ratings.with_columns(
+    leaky = SimulatedRatings(
+        simulated.ratings.with_columns(
             pl.when(pl.int_range(pl.len()) % 7 == 0)
             .then(pl.lit(early) + timedelta(seconds=1))
             .otherwise("timestamp")
             .alias("timestamp")
         ).sort("user_id", "timestamp", maintain_order=True),
-        world.catalogue_frame,
+        simulated.catalogue_frame,
     )
-    requests = plan_requests(world.data, world.catalogue, CONFIG)
-    rows = sample_requests(build_training_set(leaky.data, requests, world.catalogue, CONFIG))
-    n_future, n_serving = differences(world, rows, ranker)
+    requests = plan_requests(simulated.data, simulated.catalogue, CONFIG)
+    rows = sample_requests(build_training_set(leaky.data, requests, simulated.catalogue, CONFIG))
+    n_future, n_serving = differences(simulated, rows, ranker)
     assert n_future > 0
     assert n_serving > 0
 
 
 def test_one_changed_feature_is_one_different_row(
-    world: World, training_set: TrainingSet, ranker: TrainedRanker
+    simulated: SimulatedRatings, training_set: TrainingSet, ranker: TrainedRanker
 ) -> None:
     rows = sample_requests(training_set)
     feature = ranker.features[0].name
     changed = rows.with_columns(
         pl.when(pl.int_range(pl.len()) == 0).then(pl.col(feature) + 1).otherwise(feature).alias(feature)
     )
-    assert differences(world, changed, ranker)[0] == 1
+    assert differences(simulated, changed, ranker)[0] == 1

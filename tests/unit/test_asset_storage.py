@@ -14,7 +14,7 @@ from movierank_core.errors import DataError
 from movierank_core.recommender.state import RankingState, fit_state
 from movierank_pipeline.artifacts import DatasetFacts, StoredRatings
 from movierank_pipeline.defs.io_managers import FolderIOManager, ParquetIOManager
-from tests.support.world import CONFIG, World
+from tests.support.simulated import CONFIG, SimulatedRatings
 
 
 class Fact:
@@ -137,12 +137,12 @@ def test_a_damaged_asset_is_named(tables: ParquetIOManager, folders: FolderIOMan
 
 @pytest.mark.parametrize("size", [0, 20])
 def test_whichever_file_of_a_folder_is_cut_short_the_asset_is_named(
-    folders: FolderIOManager, tmp_path: Path, world: World, size: int
+    folders: FolderIOManager, tmp_path: Path, simulated: SimulatedRatings, size: int
 ) -> None:
-    last = int(world.interactions.select(epoch_seconds("timestamp")).to_series().max())  # type: ignore[arg-type]
+    last = int(simulated.interactions.select(epoch_seconds("timestamp")).to_series().max())  # type: ignore[arg-type]
     stored = {
-        "ratings": StoredRatings(world.ratings, DatasetFacts(name="tiny", ratings_are_simulated=True)),
-        "retrievers": fit_state(world.data, world.catalogue, last + 1, CONFIG),
+        "ratings": StoredRatings(simulated.ratings, DatasetFacts(name="tiny", ratings_are_simulated=True)),
+        "retrievers": fit_state(simulated.data, simulated.catalogue, last + 1, CONFIG),
     }
     kinds = {"ratings": StoredRatings, "retrievers": RankingState}
     for name, value in stored.items():

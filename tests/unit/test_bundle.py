@@ -29,7 +29,7 @@ from movierank_pipeline.training.requests import episode_moments
 from movierank_pipeline.training.trained_ranker import TrainedRanker
 from movierank_pipeline.training.training_set import TrainingSet
 from tests.support.releases import training
-from tests.support.world import CONFIG, World
+from tests.support.simulated import CONFIG, SimulatedRatings
 
 
 @pytest.fixture(scope="module")
@@ -43,18 +43,20 @@ def ranker() -> TrainedRanker:
 
 
 @pytest.fixture(scope="module")
-def bundle(world: World, ranker: TrainedRanker, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bundle(
+    simulated: SimulatedRatings, ranker: TrainedRanker, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     folder = tmp_path_factory.mktemp("bundles") / "bundle"
-    write(folder, world, ranker)
+    write(folder, simulated, ranker)
     return folder
 
 
-def write(folder: Path, world: World, ranker: TrainedRanker) -> None:
-    as_of = to_epoch(episode_moments(world.data, CONFIG)[0])
+def write(folder: Path, simulated: SimulatedRatings, ranker: TrainedRanker) -> None:
+    as_of = to_epoch(episode_moments(simulated.data, CONFIG)[0])
     write_bundle(
         folder,
-        catalogue=world.catalogue,
-        state=fit_state(world.data, world.catalogue, as_of, CONFIG).with_fusion(ranker.fusion),
+        catalogue=simulated.catalogue,
+        state=fit_state(simulated.data, simulated.catalogue, as_of, CONFIG).with_fusion(ranker.fusion),
         model_texts=ranker.model_texts,
         model_weights=ranker.weights,
         feature_names=[feature.name for feature in ranker.features],
@@ -64,7 +66,7 @@ def write(folder: Path, world: World, ranker: TrainedRanker) -> None:
         ratings_are_simulated=True,
         data_hash="0",
         n_users=90,
-        n_interactions=len(world.ratings),
+        n_interactions=len(simulated.ratings),
         metrics={},
         config={},
     )
@@ -85,24 +87,24 @@ def copy(bundle: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(bundle, tmp_path / "copy"))
 
 
-def some_history(world: World) -> History:
-    return world.data.history(3)
+def some_history(simulated: SimulatedRatings) -> History:
+    return simulated.data.history(3)
 
 
 def test_serving_features_equal_the_training_rows_exactly(
-    world: World, bundle: Path, training_set: TrainingSet
+    simulated: SimulatedRatings, bundle: Path, training_set: TrainingSet
 ) -> None:
     model = read_bundle(bundle).model
     names = [feature.name for feature in model.features]
     for (request_id,), rows in training_set.frame.filter(pl.col("episode") == 0).group_by("request_id"):
-        user = int(np.searchsorted(world.data.user_ids, rows["user_id"][0]))
+        user = int(np.searchsorted(simulated.data.user_ids, rows["user_id"][0]))
         as_of = to_epoch(rows["as_of"][0])
-        scored = model.score(world.data.history(user, as_of), as_of=as_of)
+        scored = model.score(simulated.data.history(user, as_of), as_of=as_of)
         if scored.features is None:
             continue
         by_movie = dict(zip(rows["movie_id"], rows.select(names).to_numpy(), strict=True))
-        served = dict(zip(world.catalogue.movie_ids[scored.rows].tolist(), scored.features, strict=True))
-        beyond = world.catalogue.rows_of(list(served.keys() - by_movie.keys()))
+        served = dict(zip(simulated.catalogue.movie_ids[scored.rows].tolist(), scored.features, strict=True))
+        beyond = simulated.catalogue.rows_of(list(served.keys() - by_movie.keys()))
         assert by_movie.keys() <= served.keys(), request_id
         assert model.state.is_cold_item[beyond].all()
         for movie_id, features in by_movie.items():
@@ -110,10 +112,10 @@ def test_serving_features_equal_the_training_rows_exactly(
 
 
 def test_scores_are_those_of_lightgbm_descending_and_probabilities(
-    world: World, bundle: Path, ranker: TrainedRanker
+    simulated: SimulatedRatings, bundle: Path, ranker: TrainedRanker
 ) -> None:
     model: RankingModel = read_bundle(bundle).model
-    scored = model.score(some_history(world), as_of=2_000_000_000)
+    scored = model.score(some_history(simulated), as_of=2_000_000_000)
     assert scored.features is not None
     expected = lightgbm_scores(ranker.model_texts, ranker.weights, scored.features)
     np.testing.assert_allclose(scored.raw_scores, expected, atol=1e-9)
@@ -121,9 +123,9 @@ def test_scores_are_those_of_lightgbm_descending_and_probabilities(
     assert 0 < scored.probabilities[-1] <= scored.probabilities[0] < 1
 
 
-def test_explained_contributions_sum_to_the_raw_score(world: World, bundle: Path) -> None:
+def test_explained_contributions_sum_to_the_raw_score(simulated: SimulatedRatings, bundle: Path) -> None:
     ranking = read_bundle(bundle).rank(
-        some_history(world), as_of=2_000_000_000, k=10, options=RankOptions(explain=True)
+        some_history(simulated), as_of=2_000_000_000, k=10, options=RankOptions(explain=True)
     )
     for result in ranking.results:
         assert result.contributions is not None
@@ -131,12 +133,12 @@ def test_explained_contributions_sum_to_the_raw_score(world: World, bundle: Path
 
 
 def test_rank_with_and_without_contributions_and_explain_give_the_same_reasons(
-    world: World, bundle: Path
+    simulated: SimulatedRatings, bundle: Path
 ) -> None:
     recommender = read_bundle(bundle)
     as_of = 2_000_000_000
-    for user in range(len(world.data.user_ids)):
-        history = world.data.history(user)
+    for user in range(len(simulated.data.user_ids)):
+        history = simulated.data.history(user)
         plain = recommender.rank(history, as_of=as_of, k=50).results
         explained = recommender.rank(history, as_of=as_of, k=50, options=RankOptions(explain=True)).results
         assert [movie.reasons for movie in plain] == [movie.reasons for movie in explained]
@@ -146,21 +148,21 @@ def test_rank_with_and_without_contributions_and_explain_give_the_same_reasons(
 
 
 def test_because_you_liked_names_the_item_that_adds_most_to_the_leading_source_of_the_leading_family(
-    world: World, bundle: Path
+    simulated: SimulatedRatings, bundle: Path
 ) -> None:
     recommender = read_bundle(bundle)
     state = recommender.model.state
     n_named = 0
-    for user in range(len(world.data.user_ids)):
-        history = world.data.history(user)
-        query = state.query(history, world.catalogue, 2_000_000_000)
+    for user in range(len(simulated.data.user_ids)):
+        history = simulated.data.history(user)
+        query = state.query(history, simulated.catalogue, 2_000_000_000)
         for movie in recommender.rank(history, as_of=2_000_000_000, k=10).results:
             named = [reason for reason in movie.reasons if reason.startswith("because_you_liked:")]
             if not named:
                 continue
             explained = recommender.explain(history, as_of=2_000_000_000, row=movie.row)
             expected = because_by_hand(explained, state, query, movie.row)
-            assert named == [f"because_you_liked:{world.catalogue.movie_ids[query.rows[expected]]}"]
+            assert named == [f"because_you_liked:{simulated.catalogue.movie_ids[query.rows[expected]]}"]
             n_named += 1
     assert n_named > 200
 
@@ -191,11 +193,11 @@ def because_by_hand(explained: Explanation, state: RankingState, query: Query, r
     return None
 
 
-def test_reasons_name_only_liked_movies_of_the_history(world: World, bundle: Path) -> None:
+def test_reasons_name_only_liked_movies_of_the_history(simulated: SimulatedRatings, bundle: Path) -> None:
     recommender = read_bundle(bundle)
     n_named = 0
     for user in range(40):
-        history = world.data.history(user)
+        history = simulated.data.history(user)
         liked = set(history.movie_ids[history.ratings >= 4].tolist())
         for result in recommender.rank(history, as_of=2_000_000_000, k=10).results:
             codes = [code for code in result.reasons if code.startswith("because_you_liked:")]
@@ -204,7 +206,9 @@ def test_reasons_name_only_liked_movies_of_the_history(world: World, bundle: Pat
     assert n_named > 0
 
 
-def test_seen_movies_come_back_only_if_asked_for_and_hidden_ones_never(world: World, bundle: Path) -> None:
+def test_seen_movies_come_back_only_if_asked_for_and_hidden_ones_never(
+    simulated: SimulatedRatings, bundle: Path
+) -> None:
     recommender = read_bundle(bundle)
     history = History.of_arrays(
         [20, 40, 60, 80],
@@ -216,7 +220,7 @@ def test_seen_movies_come_back_only_if_asked_for_and_hidden_ones_never(world: Wo
     def shown(*, exclude_seen: bool) -> set[int]:
         options = RankOptions(exclude_seen=exclude_seen)
         results = recommender.rank(history, as_of=10, k=500, options=options).results
-        return {int(world.catalogue.movie_ids[result.row]) for result in results}
+        return {int(simulated.catalogue.movie_ids[result.row]) for result in results}
 
     assert not shown(exclude_seen=True) & {20, 40, 60, 80}
     assert shown(exclude_seen=False) & {20, 40, 60}
@@ -244,7 +248,7 @@ def test_a_newcomer_gets_what_is_popular_over_three_windows_and_is_told_so(bundl
     assert scores == sorted(scores, reverse=True)
 
 
-def test_a_row_is_eligible_exactly_if_it_breaks_no_rule(world: World, bundle: Path) -> None:
+def test_a_row_is_eligible_exactly_if_it_breaks_no_rule(simulated: SimulatedRatings, bundle: Path) -> None:
     model = read_bundle(bundle).model
     history = History.of_arrays(
         [20, 40, 60, 80],
@@ -252,33 +256,33 @@ def test_a_row_is_eligible_exactly_if_it_breaks_no_rule(world: World, bundle: Pa
         [1, 2, 3, 4],
         [EVENT_TYPES[name].code for name in ("rating", "click", "seen", "not_interested")],
     )
-    query = model.state.query(history, world.catalogue, 10)
+    query = model.state.query(history, simulated.catalogue, 10)
     n_events = model.state.movies.n_events
     for filters in (None, Filters(genres_any=["comedy"], year_min=1990), Filters(max_votes=20)):
         for exclude_seen in (True, False):
             mask = model.eligible(query, exclude_seen=exclude_seen, filters=filters)
             rules = [
                 broken_rules(
-                    row, query, world.catalogue, n_events, exclude_seen=exclude_seen, filters=filters
+                    row, query, simulated.catalogue, n_events, exclude_seen=exclude_seen, filters=filters
                 )
-                for row in range(len(world.catalogue))
+                for row in range(len(simulated.catalogue))
             ]
             assert mask.tolist() == [not broken for broken in rules]
             assert ("seen" in rules[1]) == exclude_seen
             assert rules[7][0] == "hidden"
 
 
-def test_filters_admit_only_what_they_say(world: World, bundle: Path) -> None:
+def test_filters_admit_only_what_they_say(simulated: SimulatedRatings, bundle: Path) -> None:
     filters = Filters(
         genres_any=["comedy"], genres_none=["Drama"], year_min=1990, languages=["EN"], exclude_movie_ids=[30]
     )
     results = (
         read_bundle(bundle)
-        .rank(some_history(world), as_of=2_000_000_000, k=50, options=RankOptions(filters=filters))
+        .rank(some_history(simulated), as_of=2_000_000_000, k=50, options=RankOptions(filters=filters))
         .results
     )
     assert results
-    for row in world.catalogue.frame[[result.row for result in results]].iter_rows(named=True):
+    for row in simulated.catalogue.frame[[result.row for result in results]].iter_rows(named=True):
         assert "Comedy" in row["genres"]
         assert "Drama" not in row["genres"]
         assert row["release_year"] >= 1990
@@ -286,13 +290,13 @@ def test_filters_admit_only_what_they_say(world: World, bundle: Path) -> None:
         assert row["movie_id"] != 30
 
 
-def test_diversity_mixes_genres(world: World, bundle: Path) -> None:
+def test_diversity_mixes_genres(simulated: SimulatedRatings, bundle: Path) -> None:
     recommender = read_bundle(bundle)
 
     def n_pairs(diversity: float) -> int:
         options = RankOptions(diversity=diversity)
-        results = recommender.rank(some_history(world), as_of=2_000_000_000, k=8, options=options).results
-        return len({tuple(world.catalogue.frame["genres"][result.row]) for result in results})
+        results = recommender.rank(some_history(simulated), as_of=2_000_000_000, k=8, options=options).results
+        return len({tuple(simulated.catalogue.frame["genres"][result.row]) for result in results})
 
     assert n_pairs(0.9) >= n_pairs(0.0)
 
@@ -425,14 +429,14 @@ def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
 
 
 def test_nothing_stays_of_a_bundle_whose_writing_failed(
-    world: World, ranker: TrainedRanker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    simulated: SimulatedRatings, ranker: TrainedRanker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def disk_full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("movierank_core.atomic.os.replace", disk_full)
     with pytest.raises(OSError, match="No space left"):
-        write(tmp_path / "bundle", world, ranker)
+        write(tmp_path / "bundle", simulated, ranker)
     assert list(tmp_path.iterdir()) == []
 
 

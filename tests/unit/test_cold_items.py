@@ -32,7 +32,7 @@ from movierank_pipeline.training.ranker import train_ranker
 from movierank_pipeline.training.requests import Request, episode_moments, plan_requests
 from movierank_pipeline.training.trained_ranker import TrainedRanker
 from movierank_pipeline.training.training_set import build_training_set
-from tests.support.world import CONFIG, World, make_catalogue
+from tests.support.simulated import CONFIG, SimulatedRatings, make_catalogue
 
 N_KNOWN, N_NEW = 80, 12
 LITTLE = msgspec.structs.replace(CONFIG, n_little_known=3, min_movie_events=1)
@@ -78,13 +78,13 @@ def test_only_movies_with_a_claim_move_up(order: list[int], little: set[int], ra
 
 @pytest.fixture(scope="module")
 def catalogue() -> Catalogue:
-    """The movies of the world, and twelve that nobody has had an event with."""
+    """The movies of the simulated, and twelve that nobody has had an event with."""
     return Catalogue(make_catalogue(N_KNOWN + N_NEW))
 
 
 @pytest.fixture(scope="module")
-def data(world: World, catalogue: Catalogue) -> InteractionArrays:
-    return InteractionArrays.from_frame(world.interactions, catalogue)
+def data(simulated: SimulatedRatings, catalogue: Catalogue) -> InteractionArrays:
+    return InteractionArrays.from_frame(simulated.interactions, catalogue)
 
 
 @pytest.fixture(scope="module")
@@ -338,11 +338,11 @@ def test_a_state_saved_before_there_were_slots_has_none(state: RankingState, tmp
 
 
 def test_what_is_little_known_is_what_was_so_at_the_moment_of_the_state(
-    world: World, catalogue: Catalogue, data: InteractionArrays
+    simulated: SimulatedRatings, catalogue: Catalogue, data: InteractionArrays
 ) -> None:
     moment = to_epoch(episode_moments(data, CONFIG)[0])
     before = InteractionArrays.from_frame(
-        world.interactions.filter(pl.col("timestamp").dt.epoch("s") < moment), catalogue
+        simulated.interactions.filter(pl.col("timestamp").dt.epoch("s") < moment), catalogue
     )
     found = fit_state(data, catalogue, moment, CONFIG).little_known
     counts = np.bincount(before.rows, minlength=len(catalogue))

@@ -23,39 +23,39 @@ from movierank_core.features.registry import BLOCKS, all_features, feature_list
 from movierank_core.features.request import FeatureRequest
 from movierank_core.recommender.state import RankingState, fit_state
 from movierank_core.retrieval.query import Query
-from tests.support.world import CONFIG, World
+from tests.support.simulated import CONFIG, SimulatedRatings
 
 each_block = pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.NAME)
 UNTOUCHED = np.float32(-12345.0)
 
 
 @pytest.fixture(scope="module")
-def as_of(world: World) -> int:
-    return int(np.quantile(world.data.timestamps, 0.7))
+def as_of(simulated: SimulatedRatings) -> int:
+    return int(np.quantile(simulated.data.timestamps, 0.7))
 
 
 @pytest.fixture(scope="module")
-def catalogue(world: World) -> Catalogue:
-    """The small world's catalogue with the facts of every third movie unknown."""
-    frame = world.catalogue_frame.with_row_index("row")
+def catalogue(simulated: SimulatedRatings) -> Catalogue:
+    """The small simulated's catalogue with the facts of every third movie unknown."""
+    frame = simulated.catalogue_frame.with_row_index("row")
 
     unknown = pl.col("row") % 3 == 1
     for column in ("release_year", "runtime_minutes", "original_language"):
         frame = frame.with_columns(pl.when(~unknown).then(column).alias(column))
     for column in ("genres", "directors"):
         frame = frame.with_columns(pl.when(unknown).then(pl.lit([])).otherwise(column).alias(column))
-    return Catalogue(frame.drop("row").cast(world.catalogue_frame.schema))
+    return Catalogue(frame.drop("row").cast(simulated.catalogue_frame.schema))
 
 
 @pytest.fixture(scope="module")
-def state(world: World, catalogue: Catalogue, as_of: int) -> RankingState:
-    return fit_state(world.data, catalogue, as_of, CONFIG)
+def state(simulated: SimulatedRatings, catalogue: Catalogue, as_of: int) -> RankingState:
+    return fit_state(simulated.data, catalogue, as_of, CONFIG)
 
 
 @pytest.fixture(scope="module")
-def other_future(world: World, catalogue: Catalogue, as_of: int) -> RankingState:
-    """The state of a world in which every rating from the fit on is another."""
-    data = world.data
+def other_future(simulated: SimulatedRatings, catalogue: Catalogue, as_of: int) -> RankingState:
+    """The state of a simulated in which every rating from the fit on is another."""
+    data = simulated.data
     is_later = data.timestamps >= as_of
     assert is_later.any()
     other = replace(data, ratings=np.where(is_later, 5.5 - data.ratings, data.ratings))
@@ -112,9 +112,9 @@ def test_names_of_features_and_blocks_are_different() -> None:
 
 @each_block
 def test_fill_writes_every_value_of_its_rows_and_no_other(
-    block: type[Block], state: RankingState, catalogue: Catalogue, world: World
+    block: type[Block], state: RankingState, catalogue: Catalogue, simulated: SimulatedRatings
 ) -> None:
-    values = fill(block, query_of(state, catalogue, world.data.history(3)), state, catalogue)
+    values = fill(block, query_of(state, catalogue, simulated.data.history(3)), state, catalogue)
     assert values.shape[1] > 20
     assert not (values == UNTOUCHED).any()
     assert not np.isinf(values).any()
@@ -139,9 +139,9 @@ def test_a_history_without_known_movies_gives_defaults_or_nan(
 
 @each_block
 def test_a_request_without_candidates_has_no_values(
-    block: type[Block], state: RankingState, catalogue: Catalogue, world: World
+    block: type[Block], state: RankingState, catalogue: Catalogue, simulated: SimulatedRatings
 ) -> None:
-    query = query_of(state, catalogue, world.data.history(3))
+    query = query_of(state, catalogue, simulated.data.history(3))
     candidates = state.candidates(query, np.zeros(len(catalogue), np.bool_))
     features = block.features()
     assert assemble(query, candidates, state.movies, features).shape == (0, len(features))
@@ -149,9 +149,13 @@ def test_a_request_without_candidates_has_no_values(
 
 @each_block
 def test_events_at_or_after_the_fit_change_no_value(
-    block: type[Block], world: World, state: RankingState, other_future: RankingState, catalogue: Catalogue
+    block: type[Block],
+    simulated: SimulatedRatings,
+    state: RankingState,
+    other_future: RankingState,
+    catalogue: Catalogue,
 ) -> None:
-    query = query_of(state, catalogue, world.data.history(3, state.as_of))
+    query = query_of(state, catalogue, simulated.data.history(3, state.as_of))
     assert len(query)
     np.testing.assert_array_equal(
         fill(block, query, state, catalogue), fill(block, query, other_future, catalogue)
@@ -177,18 +181,18 @@ def test_events_at_or_after_the_request_change_no_value(
 
 @each_block
 def test_a_block_is_prepared_from_saved_arrays_as_from_fitted_ones(
-    block: type[Block], state: RankingState, catalogue: Catalogue, world: World, tmp_path: Any
+    block: type[Block], state: RankingState, catalogue: Catalogue, simulated: SimulatedRatings, tmp_path: Any
 ) -> None:
     state.save(tmp_path / "state")
     loaded = RankingState.load(tmp_path / "state")
-    query = query_of(state, catalogue, world.data.history(5))
+    query = query_of(state, catalogue, simulated.data.history(5))
     np.testing.assert_array_equal(fill(block, query, loaded, catalogue), fill(block, query, state, catalogue))
 
 
 def test_each_column_is_that_of_its_feature_whichever_are_asked_for(
-    state: RankingState, catalogue: Catalogue, world: World
+    state: RankingState, catalogue: Catalogue, simulated: SimulatedRatings
 ) -> None:
-    query = query_of(state, catalogue, world.data.history(3))
+    query = query_of(state, catalogue, simulated.data.history(3))
     candidates = state.candidates(query, np.ones(len(catalogue), np.bool_))
     everything = assemble(query, candidates, state.movies, all_features())
     index = {feature.name: column for column, feature in enumerate(all_features())}
@@ -224,10 +228,10 @@ def with_new_block(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def test_a_state_from_before_a_block_serves_features_of_the_others(
-    with_new_block: ModuleType, state: RankingState, catalogue: Catalogue, world: World
+    with_new_block: ModuleType, state: RankingState, catalogue: Catalogue, simulated: SimulatedRatings
 ) -> None:
     old = MovieState.from_arrays(state.movies.arrays())
-    query = query_of(state, catalogue, world.data.history(3))
+    query = query_of(state, catalogue, simulated.data.history(3))
     candidates = state.candidates(query, np.ones(len(catalogue), np.bool_))
     assert assemble(query, candidates, old, feature_list()[:63]).shape[1] == 63
     for use in (
@@ -239,18 +243,18 @@ def test_a_state_from_before_a_block_serves_features_of_the_others(
 
 
 def test_a_state_fitted_with_a_new_block_has_its_array(
-    with_new_block: ModuleType, catalogue: Catalogue, world: World, as_of: int
+    with_new_block: ModuleType, catalogue: Catalogue, simulated: SimulatedRatings, as_of: int
 ) -> None:
-    fitted = fit_state(world.data, catalogue, as_of, CONFIG)
-    query = query_of(fitted, catalogue, world.data.history(3))
+    fitted = fit_state(simulated.data, catalogue, as_of, CONFIG)
+    query = query_of(fitted, catalogue, simulated.data.history(3))
     candidates = fitted.candidates(query, np.ones(len(catalogue), np.bool_))
     matrix = assemble(query, candidates, fitted.movies, feature_list())
     np.testing.assert_array_equal(matrix[:, -1], candidates.rows)
 
 
 def test_two_blocks_cannot_fit_the_same_array(
-    monkeypatch: pytest.MonkeyPatch, catalogue: Catalogue, world: World, as_of: int
+    monkeypatch: pytest.MonkeyPatch, catalogue: Catalogue, simulated: SimulatedRatings, as_of: int
 ) -> None:
     monkeypatch.setattr(registry, "BLOCKS", (*BLOCKS, Runtime, Runtime))
     with pytest.raises(ValueError, match="runtime_again fits arrays that another block fits"):
-        MovieState.fit(world.data.before(as_of).standing(), catalogue, as_of)
+        MovieState.fit(simulated.data.before(as_of).standing(), catalogue, as_of)

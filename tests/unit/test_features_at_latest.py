@@ -7,13 +7,13 @@ from movierank_core.data.timestamps import YEAR_SECONDS
 from movierank_core.features.registry import all_features
 from movierank_core.recommender.model import candidate_rows
 from movierank_core.recommender.state import fit_state
-from tests.support.world import CONFIG, World
+from tests.support.simulated import CONFIG, SimulatedRatings
 
 NAMES = [feature.name for feature in all_features()]
 
 
-def test_age_and_days_known_are_those_at_the_latest_event_of_the_history(world: World) -> None:
-    data, catalogue = world.data, world.catalogue
+def test_age_and_days_known_are_those_at_the_latest_event_of_the_history(simulated: SimulatedRatings) -> None:
+    data, catalogue = simulated.data, simulated.catalogue
     latest = int(np.quantile(data.timestamps, 0.02))
     rating = EVENT_TYPES["rating"].code
     history = History.of_arrays([10, 20, 30], [5.0, 4.0, 3.0], [latest - 9, latest - 5, latest], [rating] * 3)

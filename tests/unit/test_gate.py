@@ -13,7 +13,7 @@ from movierank_pipeline.promotion.bundle_checks import BundleFacts
 from movierank_pipeline.promotion.gate import GateError, Verdict, judge, require_better_than_popularity
 from movierank_pipeline.promotion.incumbent import Incumbent
 from tests.support.planted import incumbent_with, planted, report_on
-from tests.support.world import World
+from tests.support.simulated import SimulatedRatings
 
 BUNDLE = BundleFacts(scorer_difference=0.0, megabytes=12.0, latency_ms=4.0, data_hash="abc")
 
@@ -22,14 +22,16 @@ def failed(verdict: Verdict) -> list[str]:
     return [check.rule for check in verdict.checks if check.passed is False]
 
 
-def judged(world: World, production: Any = None, bundle: BundleFacts = BUNDLE, **answers: Any) -> Verdict:
+def judged(
+    simulated: SimulatedRatings, production: Any = None, bundle: BundleFacts = BUNDLE, **answers: Any
+) -> Verdict:
     asked = planted(**answers)
     incumbent = None if production is None else incumbent_with(asked, production)
-    return judge(report_on(world, asked), incumbent, bundle)
+    return judge(report_on(simulated, asked), incumbent, bundle)
 
 
-def test_a_better_model_passes_and_every_number_is_kept(world: World) -> None:
-    verdict = judged(world, ranker=0.45, production=0.4)
+def test_a_better_model_passes_and_every_number_is_kept(simulated: SimulatedRatings) -> None:
+    verdict = judged(simulated, ranker=0.45, production=0.4)
     assert (verdict.outcome, verdict.may_serve, failed(verdict)) == ("passed", True, [])
     tags = verdict.tags()
     assert tags["gate.verdict"] == "passed"
@@ -48,24 +50,24 @@ def test_a_better_model_passes_and_every_number_is_kept(world: World) -> None:
     assert "| not below production (version 1) | +0." in table[4]
 
 
-def test_the_same_model_passes(world: World) -> None:
+def test_the_same_model_passes(simulated: SimulatedRatings) -> None:
     """A retraining that changes nothing is no step back."""
-    verdict = judged(world, ranker=0.45, production=0.45)
+    verdict = judged(simulated, ranker=0.45, production=0.45)
     assert verdict.outcome == "passed"
     assert verdict.figures["difference_to_production"] == 0
 
 
-def test_a_worse_model_is_refused(world: World) -> None:
-    verdict = judged(world, ranker=0.42, production=0.45)
+def test_a_worse_model_is_refused(simulated: SimulatedRatings) -> None:
+    verdict = judged(simulated, ranker=0.42, production=0.45)
     assert (verdict.outcome, verdict.may_serve) == ("refused", False)
     assert "not below production (version 1)" in failed(verdict)
     assert verdict.reason.startswith("Not met: not below production (version 1): -0.0")
     assert verdict.tags()["gate.verdict"] == "refused"
 
 
-def test_the_margin_is_a_share_of_the_mean_of_production(world: World) -> None:
+def test_the_margin_is_a_share_of_the_mean_of_production(simulated: SimulatedRatings) -> None:
     asked = planted(0.45, noise=0.02)
-    report, incumbent = report_on(world, asked), incumbent_with(asked, 0.45)
+    report, incumbent = report_on(simulated, asked), incumbent_with(asked, 0.45)
     assert incumbent.difference is not None
     assert incumbent.ndcg is not None
     share = -incumbent.difference.low / incumbent.ndcg.mean
@@ -75,64 +77,72 @@ def test_the_margin_is_a_share_of_the_mean_of_production(world: World) -> None:
         assert judge(report, incumbent, BUNDLE, limits).outcome == outcome
 
 
-def test_a_model_better_on_average_but_much_worse_for_newcomers_is_refused(world: World) -> None:
-    verdict = judged(world, ranker=(0.6, 0.3, 0.6, 0.6, 0.6), source=0.2, popular=0.15, production=0.4)
+def test_a_model_better_on_average_but_much_worse_for_newcomers_is_refused(
+    simulated: SimulatedRatings,
+) -> None:
+    verdict = judged(simulated, ranker=(0.6, 0.3, 0.6, 0.6, 0.6), source=0.2, popular=0.15, production=0.4)
     assert verdict.figures["difference_to_production_low"] > 0
     assert failed(verdict) == ["history of 1-4, against version 1"]
     assert verdict.outcome == "refused"
     assert "at most 3% lower" in verdict.reason
 
 
-def test_newcomers_without_a_production_are_compared_with_the_best_source(world: World) -> None:
-    verdict = judged(world, ranker=(0.6, 0.3, 0.6, 0.6, 0.6), source=0.4)
+def test_newcomers_without_a_production_are_compared_with_the_best_source(
+    simulated: SimulatedRatings,
+) -> None:
+    verdict = judged(simulated, ranker=(0.6, 0.3, 0.6, 0.6, 0.6), source=0.4)
     assert failed(verdict) == ["history of 1-4, against ease_likes"]
     assert verdict.outcome == "refused"  # Even for the first version: this is no want of certainty.
 
 
-def test_without_a_history_the_first_version_is_compared_with_recent_popularity(world: World) -> None:
+def test_without_a_history_the_first_version_is_compared_with_recent_popularity(
+    simulated: SimulatedRatings,
+) -> None:
     """Personal sources know nothing there, so that to be above them says nothing."""
-    verdict = judged(world, ranker=(0.15, 0.6, 0.6, 0.6, 0.6), source=(0, 0.4, 0.4, 0.4, 0.4))
+    verdict = judged(simulated, ranker=(0.15, 0.6, 0.6, 0.6, 0.6), source=(0, 0.4, 0.4, 0.4, 0.4))
     assert failed(verdict) == ["history of 0, against popularity_365d"]
-    verdict = judged(world, ranker=(0.2, 0.6, 0.6, 0.6, 0.6), source=(0, 0.4, 0.4, 0.4, 0.4))
+    verdict = judged(simulated, ranker=(0.2, 0.6, 0.6, 0.6, 0.6), source=(0, 0.4, 0.4, 0.4, 0.4))
     assert verdict.outcome == "passed"
 
 
-def test_a_slice_of_few_people_is_shown_but_not_judged(world: World) -> None:
-    verdict = judged(world, ranker=(0.6, 0.3, 0.6, 0.6, 0.6), source=0.4, users_per_slice=29)
+def test_a_slice_of_few_people_is_shown_but_not_judged(simulated: SimulatedRatings) -> None:
+    verdict = judged(simulated, ranker=(0.6, 0.3, 0.6, 0.6, 0.6), source=0.4, users_per_slice=29)
     checks = {check.rule: check for check in verdict.checks}
     assert checks["history of 1-4, against ease_likes"].passed is None
     assert verdict.outcome == "passed"
     assert "29 users | at most 3% lower (applies from 30 users) | not judged |" in verdict.markdown()
 
 
-def test_a_miscalibrated_model_is_refused(world: World) -> None:
-    verdict = judged(world, ranker=0.45, production=0.4, is_calibrated=False)
+def test_a_miscalibrated_model_is_refused(simulated: SimulatedRatings) -> None:
+    verdict = judged(simulated, ranker=0.45, production=0.4, is_calibrated=False)
     assert verdict.figures["expected_calibration_error"] > 0.1
     assert failed(verdict) == ["scores are probabilities"]
     assert verdict.outcome == "refused"
 
 
-def test_a_model_without_predictions_to_check_is_refused(world: World) -> None:
-    report = msgspec.structs.replace(report_on(world, planted(0.45)), expected_calibration_error=math.nan)
+def test_a_model_without_predictions_to_check_is_refused(simulated: SimulatedRatings) -> None:
+    report = msgspec.structs.replace(report_on(simulated, planted(0.45)), expected_calibration_error=math.nan)
     assert failed(judge(report, None, BUNDLE)) == ["scores are probabilities"]
 
 
-def test_a_model_below_its_best_source_is_refused_even_as_the_first(world: World) -> None:
+def test_a_model_below_its_best_source_is_refused_even_as_the_first(simulated: SimulatedRatings) -> None:
     for production in (None, 0.2):
-        verdict = judged(world, ranker=0.28, source=0.3, production=production)
+        verdict = judged(simulated, ranker=0.28, source=0.3, production=production)
         assert verdict.outcome == "refused"
         assert "above the best single source (ease_likes)" in failed(verdict)
 
 
-def test_a_model_below_recent_popularity_is_refused(world: World) -> None:
-    verdict = judged(world, ranker=0.28, source=0.1, popular=0.3)
+def test_a_model_below_recent_popularity_is_refused(simulated: SimulatedRatings) -> None:
+    verdict = judged(simulated, ranker=0.28, source=0.1, popular=0.3)
     assert verdict.outcome == "refused"
     assert "above recent popularity (popularity_365d)" in failed(verdict)
 
 
-def test_a_first_version_that_is_better_but_not_beyond_doubt_is_provisional(world: World) -> None:
+def test_a_first_version_that_is_better_but_not_beyond_doubt_is_provisional(
+    simulated: SimulatedRatings,
+) -> None:
     unproven = {"ranker": 0.305, "source": 0.3, "noise": 0.9, "users_per_slice": 20}
-    verdict = judged(world, **unproven)
+    verdict = judged(simulated, **unproven)
     assert verdict.figures["difference_to_best_source"] > 0 > verdict.figures["difference_to_best_source_low"]
     assert (verdict.outcome, verdict.may_serve) == ("provisional", True)
     assert failed(verdict) == ["above the best single source (ease_likes)"]
@@ -140,11 +150,11 @@ def test_a_first_version_that_is_better_but_not_beyond_doubt_is_provisional(worl
         "the mean is better, but not significantly. It serves because no other version does" in verdict.reason
     )
     # A later one has to prove itself.
-    assert judged(world, production=0.2, **unproven).outcome == "refused"
+    assert judged(simulated, production=0.2, **unproven).outcome == "refused"
 
 
-def test_beside_a_production_that_cannot_be_judged_nothing_is_decided(world: World) -> None:
-    report = report_on(world, planted(0.45))
+def test_beside_a_production_that_cannot_be_judged_nothing_is_decided(simulated: SimulatedRatings) -> None:
+    report = report_on(simulated, planted(0.45))
     incumbent = Incumbent(number=3, problem="It uses features that this code does not compute.")
     verdict = judge(report, incumbent, BUNDLE)
     assert (verdict.outcome, verdict.may_serve) == ("undecided", False)
@@ -152,7 +162,7 @@ def test_beside_a_production_that_cannot_be_judged_nothing_is_decided(world: Wor
         "but version 3, production, could not be compared on the same requests: It uses features that this"
         " code does not compute. A person decides."
     )
-    assert judge(report_on(world, planted(0.28)), incumbent, BUNDLE).outcome == "refused"
+    assert judge(report_on(simulated, planted(0.28)), incumbent, BUNDLE).outcome == "refused"
 
 
 @pytest.mark.parametrize(
@@ -166,16 +176,16 @@ def test_beside_a_production_that_cannot_be_judged_nothing_is_decided(world: Wor
     ],
 )
 def test_a_bundle_that_is_wrong_large_or_slow_is_refused(
-    world: World, bundle: dict[str, Any], rule: str
+    simulated: SimulatedRatings, bundle: dict[str, Any], rule: str
 ) -> None:
-    verdict = judged(world, ranker=0.45, bundle=msgspec.structs.replace(BUNDLE, **bundle))
+    verdict = judged(simulated, ranker=0.45, bundle=msgspec.structs.replace(BUNDLE, **bundle))
     assert failed(verdict) == [rule]
     assert verdict.outcome == "refused"
 
 
-def test_every_reason_to_refuse_is_named(world: World) -> None:
+def test_every_reason_to_refuse_is_named(simulated: SimulatedRatings) -> None:
     slow = msgspec.structs.replace(BUNDLE, latency_ms=80.0)
-    verdict = judged(world, ranker=0.28, source=0.3, bundle=slow, is_calibrated=False)
+    verdict = judged(simulated, ranker=0.28, source=0.3, bundle=slow, is_calibrated=False)
     assert {"above the best single source (ease_likes)", "scores are probabilities", "latency"} <= set(
         failed(verdict)
     )
@@ -190,9 +200,11 @@ def with_ranker_at(report: Report, mean: float) -> Report:
 
 
 @pytest.mark.parametrize("ranker", [0.10, 0.05, math.nan])
-def test_a_ranker_not_above_popularity_must_not_be_registered(world: World, ranker: float) -> None:
+def test_a_ranker_not_above_popularity_must_not_be_registered(
+    simulated: SimulatedRatings, ranker: float
+) -> None:
     with pytest.raises(GateError) as refused:
-        require_better_than_popularity(with_ranker_at(report_on(world, planted(0.4)), ranker))
+        require_better_than_popularity(with_ranker_at(report_on(simulated, planted(0.4)), ranker))
     assert str(refused.value) == (
         f"The ranker's ndcg@10 is {ranker:.4f}, that of popularity 0.1000. Expected: a ranker above"
         " popularity. Remedy: look at the evaluation in the Dagster UI; more data or other model settings"
@@ -200,5 +212,5 @@ def test_a_ranker_not_above_popularity_must_not_be_registered(world: World, rank
     )
 
 
-def test_a_ranker_above_popularity_may_be_registered(world: World) -> None:
-    require_better_than_popularity(with_ranker_at(report_on(world, planted(0.4)), 0.11))
+def test_a_ranker_above_popularity_may_be_registered(simulated: SimulatedRatings) -> None:
+    require_better_than_popularity(with_ranker_at(report_on(simulated, planted(0.4)), 0.11))

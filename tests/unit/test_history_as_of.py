@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from movierank_core.data.history import EVENT_TYPES, UNDO, Event, History, rating_of
 from movierank_core.data.interactions import InteractionArrays
 from movierank_core.data.schema import INTERACTIONS
-from tests.support.world import World, make_catalogue
+from tests.support.simulated import SimulatedRatings, make_catalogue
 
 CHANGED_MIND = [Event(10, "rating", 100, 2.0), Event(20, "rating", 110, 4.0), Event(10, "rating", 200, 5.0)]
 
@@ -70,7 +70,7 @@ def test_a_table_of_events_gives_the_history_of_any_moment(
 ) -> None:
     events = [Event(10 * movie, kind, seconds, 3.0) for movie, kind, seconds in rows]
     data = InteractionArrays.from_frame(
-        interactions_of(events), World(pl.DataFrame(), make_catalogue(5)).catalogue
+        interactions_of(events), SimulatedRatings(pl.DataFrame(), make_catalogue(5)).catalogue
     )
     if events:
         assert rows_of(data.history(0, as_of)) == rows_of(History.from_events(events, as_of=as_of))

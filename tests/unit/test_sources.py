@@ -27,60 +27,66 @@ from movierank_core.retrieval.sources.content import Content
 from movierank_core.retrieval.sources.ease import EaseRecent, ease_weights
 from movierank_core.retrieval.sources.item_to_item import ItemToItem
 from movierank_core.retrieval.sources.sequence import ContextNeighbours, NextItem, Transitions
-from tests.support.world import CONFIG, World
+from tests.support.simulated import CONFIG, SimulatedRatings
 
 RATING = EVENT_TYPES["rating"].code
 
 
 @pytest.fixture(scope="module")
-def state(world: World) -> RankingState:
-    return fit_state(world.data, world.catalogue, to_epoch(world.ratings["timestamp"].max()) + 1, CONFIG)
-
-
-@pytest.fixture(scope="module")
-def empty_state(world: World) -> RankingState:
-    """Fitted before the first event."""
-    return fit_state(world.data, world.catalogue, 0, CONFIG)
-
-
-@pytest.fixture(scope="module")
-def quiet_state(world: World) -> RankingState:
-    """Fitted without any event of row 40."""
-    return fit_state(world.data.select(world.data.rows != 40), world.catalogue, 2**40, CONFIG)
-
-
-@pytest.fixture(scope="module")
-def past_states(world: World) -> tuple[RankingState, RankingState]:
-    """Fitted on the events before one moment, from data with and without later events."""
-    as_of = int(np.quantile(world.data.timestamps, 0.6))
-    past = world.data.select(world.data.timestamps < as_of)
-    assert len(past) < len(world.data)
-    return (
-        fit_state(world.data, world.catalogue, as_of, CONFIG),
-        fit_state(past, world.catalogue, as_of, CONFIG),
+def state(simulated: SimulatedRatings) -> RankingState:
+    return fit_state(
+        simulated.data, simulated.catalogue, to_epoch(simulated.ratings["timestamp"].max()) + 1, CONFIG
     )
 
 
 @pytest.fixture(scope="module")
-def shuffled_states(world: World) -> tuple[RankingState, RankingState]:
+def empty_state(simulated: SimulatedRatings) -> RankingState:
+    """Fitted before the first event."""
+    return fit_state(simulated.data, simulated.catalogue, 0, CONFIG)
+
+
+@pytest.fixture(scope="module")
+def quiet_state(simulated: SimulatedRatings) -> RankingState:
+    """Fitted without any event of row 40."""
+    return fit_state(simulated.data.select(simulated.data.rows != 40), simulated.catalogue, 2**40, CONFIG)
+
+
+@pytest.fixture(scope="module")
+def past_states(simulated: SimulatedRatings) -> tuple[RankingState, RankingState]:
+    """Fitted on the events before one moment, from data with and without later events."""
+    as_of = int(np.quantile(simulated.data.timestamps, 0.6))
+    past = simulated.data.select(simulated.data.timestamps < as_of)
+    assert len(past) < len(simulated.data)
+    return (
+        fit_state(simulated.data, simulated.catalogue, as_of, CONFIG),
+        fit_state(past, simulated.catalogue, as_of, CONFIG),
+    )
+
+
+@pytest.fixture(scope="module")
+def shuffled_states(simulated: SimulatedRatings) -> tuple[RankingState, RankingState]:
     """Fitted on the same events in two orders; no two events of a user share their second."""
-    distinct = world.interactions.unique(["user_id", "timestamp"], keep="first", maintain_order=True)
+    distinct = simulated.interactions.unique(["user_id", "timestamp"], keep="first", maintain_order=True)
     shuffled = distinct.sample(fraction=1, shuffle=True, seed=3)
     assert not shuffled.equals(distinct)
-    first, second = (InteractionArrays.from_frame(frame, world.catalogue) for frame in (distinct, shuffled))
+    first, second = (
+        InteractionArrays.from_frame(frame, simulated.catalogue) for frame in (distinct, shuffled)
+    )
     return (
-        fit_state(first, world.catalogue, 2**40, CONFIG),
-        fit_state(second, world.catalogue, 2**40, CONFIG),
+        fit_state(first, simulated.catalogue, 2**40, CONFIG),
+        fit_state(second, simulated.catalogue, 2**40, CONFIG),
     )
 
 
 @pytest.fixture(scope="module")
-def state_of_one_user_more(world: World, state: RankingState) -> RankingState:
+def state_of_one_user_more(simulated: SimulatedRatings, state: RankingState) -> RankingState:
     """Fitted with one more user, who has the same events as user 1."""
-    copied = world.ratings.filter(world.ratings["user_id"] == 1).with_columns(user_id=pl.lit(5_000))
-    joined = pl.concat([world.ratings, copied.cast(world.ratings.schema)])
-    more = World(joined.sort("user_id", "timestamp", maintain_order=True), world.catalogue_frame)
-    return fit_state(more.data, world.catalogue, state.as_of, CONFIG)
+    copied = simulated.ratings.filter(simulated.ratings["user_id"] == 1).with_columns(user_id=pl.lit(5_000))
+    joined = pl.concat([simulated.ratings, copied.cast(simulated.ratings.schema)])
+    more = SimulatedRatings(
+        joined.sort("user_id", "timestamp", maintain_order=True), simulated.catalogue_frame
+    )
+    return fit_state(more.data, simulated.catalogue, state.as_of, CONFIG)
 
 
 def history_of(*pairs: tuple[int, float]) -> History:
@@ -88,8 +94,8 @@ def history_of(*pairs: tuple[int, float]) -> History:
     return History.of_arrays(movie_ids, ratings, range(1, len(pairs) + 1), [RATING] * len(pairs))
 
 
-def context_of(world: World, config: ModelConfig = CONFIG) -> FitContext:
-    return FitContext(world.data, world.catalogue, int(world.data.timestamps.max()) + 1, config)
+def context_of(simulated: SimulatedRatings, config: ModelConfig = CONFIG) -> FitContext:
+    return FitContext(simulated.data, simulated.catalogue, int(simulated.data.timestamps.max()) + 1, config)
 
 
 THRILLERS = history_of((20, 5.0), (40, 4.5), (60, 5.0), (10, 1.0))
@@ -107,53 +113,53 @@ class TestSourceContract:
         assert source_type.cold_user_weight == 0 or not source_type.is_personal
 
     def test_an_empty_history_is_scored_and_zero_where_the_source_is_personal(
-        self, source_type: type[Source], state: RankingState, world: World
+        self, source_type: type[Source], state: RankingState, simulated: SimulatedRatings
     ) -> None:
         source = state.sources[source_type.name]
-        scores = source.scores(state.query(History.empty(), world.catalogue, 10))
+        scores = source.scores(state.query(History.empty(), simulated.catalogue, 10))
         assert scores.shape == (len(source.support),)
         assert scores.dtype == np.float32
         assert bool(np.isfinite(scores).all())
         assert scores.any() != source_type.is_personal
 
     def test_a_history_of_unknown_movies_is_an_empty_history(
-        self, source_type: type[Source], state: RankingState, world: World
+        self, source_type: type[Source], state: RankingState, simulated: SimulatedRatings
     ) -> None:
         source = state.sources[source_type.name]
-        unknown = state.query(history_of((7, 5.0), (11, 4.0)), world.catalogue, 10)
-        empty = state.query(History.empty(), world.catalogue, 10)
+        unknown = state.query(history_of((7, 5.0), (11, 4.0)), simulated.catalogue, 10)
+        empty = state.query(History.empty(), simulated.catalogue, 10)
         np.testing.assert_array_equal(source.scores(unknown), source.scores(empty))
 
     def test_every_score_of_every_history_is_finite(
-        self, source_type: type[Source], state: RankingState, world: World
+        self, source_type: type[Source], state: RankingState, simulated: SimulatedRatings
     ) -> None:
         source = state.sources[source_type.name]
-        for user in range(0, len(world.data.user_ids), 9):
-            query = state.query(world.data.history(user), world.catalogue, state.as_of)
+        for user in range(0, len(simulated.data.user_ids), 9):
+            query = state.query(simulated.data.history(user), simulated.catalogue, state.as_of)
             scores = source.scores(query)
             assert scores.dtype == np.float32
             assert bool(np.isfinite(scores).all())
 
     def test_its_support_holds_distinct_rows_of_the_catalogue(
-        self, source_type: type[Source], state: RankingState, world: World
+        self, source_type: type[Source], state: RankingState, simulated: SimulatedRatings
     ) -> None:
         source = state.sources[source_type.name]
         rows = source.support.rows
         assert len(np.unique(rows)) == len(rows)
-        assert source.support.n_movies == len(world.catalogue)
-        assert bool((rows >= 0).all() and (rows < len(world.catalogue)).all())
+        assert source.support.n_movies == len(simulated.catalogue)
+        assert bool((rows >= 0).all() and (rows < len(simulated.catalogue)).all())
         if source_type.is_personal:
             assert bool((np.diff(rows) > 0).all()), "ties go to the lower row"
         else:
-            scores = source.scores(state.query(History.empty(), world.catalogue, 10))
+            scores = source.scores(state.query(History.empty(), simulated.catalogue, 10))
             assert bool((np.diff(scores) <= 0).all()), "the order never changes"
 
     def test_arrays_and_scores_survive_a_round_trip_bit_by_bit(
-        self, source_type: type[Source], state: RankingState, world: World, tmp_path: Path
+        self, source_type: type[Source], state: RankingState, simulated: SimulatedRatings, tmp_path: Path
     ) -> None:
         source = state.sources[source_type.name]
         state.save(tmp_path)
-        query = state.query(THRILLERS, world.catalogue, 10)
+        query = state.query(THRILLERS, simulated.catalogue, 10)
         for again in (
             source_type.from_arrays(source.arrays()),
             RankingState.load(tmp_path).sources[source_type.name],
@@ -167,22 +173,22 @@ class TestSourceContract:
                 assert array.tobytes() == arrays[key].tobytes(), key
 
     def test_personal_sources_tell_tastes_apart(
-        self, source_type: type[Source], state: RankingState, world: World
+        self, source_type: type[Source], state: RankingState, simulated: SimulatedRatings
     ) -> None:
         comedies = history_of((10, 5.0), (30, 4.5), (50, 5.0), (20, 1.0))
         source = state.sources[source_type.name]
         differ = not np.array_equal(
-            source.scores(state.query(THRILLERS, world.catalogue, 10)),
-            source.scores(state.query(comedies, world.catalogue, 10)),
+            source.scores(state.query(THRILLERS, simulated.catalogue, 10)),
+            source.scores(state.query(comedies, simulated.catalogue, 10)),
         )
         assert differ == source_type.is_personal
 
     def test_its_proposals_are_the_best_of_the_catalogue(
-        self, source_type: type[Source], state: RankingState, world: World
+        self, source_type: type[Source], state: RankingState, simulated: SimulatedRatings
     ) -> None:
         source = state.sources[source_type.name]
-        scores = source.scores(state.query(THRILLERS, world.catalogue, 10))
-        n_movies = len(world.catalogue)
+        scores = source.scores(state.query(THRILLERS, simulated.catalogue, 10))
+        n_movies = len(simulated.catalogue)
         eligible = np.arange(n_movies) % 5 > 0
         everywhere = source.support.everywhere(scores)
         np.testing.assert_array_equal(source.support.at(scores, np.arange(n_movies)), everywhere)
@@ -191,18 +197,18 @@ class TestSourceContract:
         assert len(proposed) == 30
 
     def test_without_events_nothing_is_proposed(
-        self, source_type: type[Source], empty_state: RankingState, world: World
+        self, source_type: type[Source], empty_state: RankingState, simulated: SimulatedRatings
     ) -> None:
-        query = empty_state.query(THRILLERS, world.catalogue, 10)
+        query = empty_state.query(THRILLERS, simulated.catalogue, 10)
         scores = empty_state.sources[source_type.name].scores(query)
         assert bool(np.isfinite(scores).all())
         assert source_type.scores_unrated_movies or not scores.any()
 
     def test_a_movie_without_events_scores_only_where_the_source_says_so(
-        self, source_type: type[Source], quiet_state: RankingState, world: World
+        self, source_type: type[Source], quiet_state: RankingState, simulated: SimulatedRatings
     ) -> None:
         source = quiet_state.sources[source_type.name]
-        query = quiet_state.query(THRILLERS, world.catalogue, 10)
+        query = quiet_state.query(THRILLERS, simulated.catalogue, 10)
         scores = source.support.everywhere(source.scores(query))
         assert (scores[40] > 0) == source_type.scores_unrated_movies
 
@@ -228,20 +234,20 @@ class TestSourceContract:
         source_type: type[Source],
         state: RankingState,
         state_of_one_user_more: RankingState,
-        world: World,
+        simulated: SimulatedRatings,
     ) -> None:
         mine = state.sources[source_type.name].arrays()
         more = state_of_one_user_more.sources[source_type.name].arrays()
-        assert len(world.data.user_ids) not in {len(array) for array in mine.values()}
+        assert len(simulated.data.user_ids) not in {len(array) for array in mine.values()}
         for key, array in more.items():
             if key not in {"indices", "values"}:  # Their length is the number of weights that are not 0.
                 assert array.shape == mine[key].shape, key
 
     def test_attribution_names_the_liked_item_that_adds_most(
-        self, source_type: type[Source], state: RankingState, world: World
+        self, source_type: type[Source], state: RankingState, simulated: SimulatedRatings
     ) -> None:
         source = state.sources[source_type.name]
-        query = state.query(THRILLERS, world.catalogue, 10)
+        query = state.query(THRILLERS, simulated.catalogue, 10)
         rows = np.array([7, 9, 21, 33])
         named = np.array([-1, 0, -1, -1])
         items = source.attribute(query, rows, named)
@@ -252,11 +258,11 @@ class TestSourceContract:
             assert (items >= 0).any()
 
     def test_similar_movies_are_rows_of_the_catalogue(
-        self, source_type: type[Source], state: RankingState, world: World
+        self, source_type: type[Source], state: RankingState, simulated: SimulatedRatings
     ) -> None:
         rows, values = state.sources[source_type.name].similar_to(4)
         assert len(rows) == len(values)
-        assert bool(np.isin(rows, np.arange(len(world.catalogue))).all())
+        assert bool(np.isin(rows, np.arange(len(simulated.catalogue))).all())
         if source_type.is_similarity:
             assert 4 not in rows
             assert len(rows) > 0
@@ -271,9 +277,11 @@ def test_names_and_labels_are_unique() -> None:
         assert len(set(values)) == len(values)
 
 
-def test_arrays_without_a_stored_decay_score_as_they_did(state: RankingState, world: World) -> None:
+def test_arrays_without_a_stored_decay_score_as_they_did(
+    state: RankingState, simulated: SimulatedRatings
+) -> None:
     """The decay was a constant of the class before arrays held it."""
-    query = state.query(THRILLERS, world.catalogue, 10)
+    query = state.query(THRILLERS, simulated.catalogue, 10)
     for source_type, decay in ((EaseRecent, 0.9), (ContextNeighbours, 0.8), (NextItem, 0.9)):
         source = state.sources[source_type.name]
         arrays = source.arrays()
@@ -281,7 +289,9 @@ def test_arrays_without_a_stored_decay_score_as_they_did(state: RankingState, wo
         assert source_type.from_arrays(arrays).scores(query).tobytes() == source.scores(query).tobytes()
 
 
-def test_shared_viewers_are_counted_once_and_freed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shared_viewers_are_counted_once_and_freed(
+    simulated: SimulatedRatings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls = []
 
     def counting(*arguments: Any, **named: Any) -> NDArray[np.float32]:
@@ -289,7 +299,7 @@ def test_shared_viewers_are_counted_once_and_freed(world: World, monkeypatch: py
         return co_occurrence(*arguments, **named)
 
     monkeypatch.setattr(fit_context, "co_occurrence", counting)
-    context = context_of(world)
+    context = context_of(simulated)
     fit_sources(context)
     assert len(calls) == 1
     movies = context.movies(CONFIG.max_collaborative_movies)
@@ -301,19 +311,19 @@ def test_shared_viewers_are_counted_once_and_freed(world: World, monkeypatch: py
         counts[0, 0] = 1
 
 
-def test_seen_movies_are_no_candidates(state: RankingState, world: World) -> None:
-    query = state.query(THRILLERS, world.catalogue, 10)
-    eligible = np.ones(len(world.catalogue), np.bool_)
+def test_seen_movies_are_no_candidates(state: RankingState, simulated: SimulatedRatings) -> None:
+    query = state.query(THRILLERS, simulated.catalogue, 10)
+    eligible = np.ones(len(simulated.catalogue), np.bool_)
     eligible[query.excluded] = False
     found = state.candidates(query, eligible)
-    assert not set(world.catalogue.movie_ids[found.rows]) & {10, 20, 40, 60}
+    assert not set(simulated.catalogue.movie_ids[found.rows]) & {10, 20, 40, 60}
 
 
-def test_the_collaborative_sources_find_the_camp(state: RankingState, world: World) -> None:
-    query = state.query(THRILLERS, world.catalogue, 10)
+def test_the_collaborative_sources_find_the_camp(state: RankingState, simulated: SimulatedRatings) -> None:
+    query = state.query(THRILLERS, simulated.catalogue, 10)
     for name in ("ease_likes", "item_neighbours", "als"):
         source = state.sources[name]
-        eligible = np.ones(len(world.catalogue), np.bool_)
+        eligible = np.ones(len(simulated.catalogue), np.bool_)
         eligible[query.excluded] = False
         assert np.mean(proposals_of(source, source.scores(query), eligible, 10) % 2) >= 0.8, name
 
@@ -348,20 +358,20 @@ def dense(source: ItemToItem) -> NDArray[np.float64]:
     return out
 
 
-def sequences(world: World) -> list[NDArray[np.int64]]:
+def sequences(simulated: SimulatedRatings) -> list[NDArray[np.int64]]:
     """Catalogue rows in the order in which each user rated them."""
-    data = world.data
+    data = simulated.data
     return [
         data.rows[data.offsets[user] : data.offsets[user + 1]].astype(np.int64)
         for user in range(len(data.user_ids))
     ]
 
 
-def test_next_item_weights_agree_with_least_squares_on_every_history(world: World) -> None:
+def test_next_item_weights_agree_with_least_squares_on_every_history(simulated: SimulatedRatings) -> None:
     config = msgspec.structs.replace(CONFIG, min_movie_events=1)
-    n = len(world.catalogue)
+    n = len(simulated.catalogue)
     gram, targets = np.zeros((n, n)), np.zeros((n, n))
-    for sequence in sequences(world):
+    for sequence in sequences(simulated):
         history = np.zeros(n)
         for place, row in enumerate(sequence):
             if place:
@@ -369,66 +379,70 @@ def test_next_item_weights_agree_with_least_squares_on_every_history(world: Worl
                 targets[:, row] += history
             history *= config.next_item_decay
             history[row] += 1.0
-    l2 = config.next_item_l2 * np.sqrt(len(world.data) / 100_000)
+    l2 = config.next_item_l2 * np.sqrt(len(simulated.data) / 100_000)
     expected = np.linalg.solve(gram + l2 * np.eye(n), targets)
-    np.testing.assert_allclose(dense(NextItem.fit(context_of(world, config))), expected, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(
+        dense(NextItem.fit(context_of(simulated, config))), expected, rtol=1e-3, atol=1e-5
+    )
 
 
-def test_transitions_are_counted_forwards_with_decaying_weight(world: World) -> None:
-    n = len(world.catalogue)
+def test_transitions_are_counted_forwards_with_decaying_weight(simulated: SimulatedRatings) -> None:
+    n = len(simulated.catalogue)
     config = msgspec.structs.replace(CONFIG, min_movie_events=1)
     counts = np.zeros((n, n))
-    for sequence in sequences(world):
+    for sequence in sequences(simulated):
         for place, row in enumerate(sequence):
             for lag in range(1, min(config.transition_lags, place) + 1):
                 counts[sequence[place - lag], row] += config.transition_lag_decay ** (lag - 1)
-    popularity = np.bincount(world.data.rows, minlength=n) / len(world.data)
+    popularity = np.bincount(simulated.data.rows, minlength=n) / len(simulated.data)
     with np.errstate(invalid="ignore", divide="ignore"):
         expected = np.log1p(np.where(counts > 0, counts / (config.transition_smoothing * popularity), 0))
     np.fill_diagonal(expected, 0.0)
     np.testing.assert_allclose(
-        dense(Transitions.fit(context_of(world, config))), expected, rtol=1e-4, atol=1e-6
+        dense(Transitions.fit(context_of(simulated, config))), expected, rtol=1e-4, atol=1e-6
     )
 
 
-def test_user_neighbours_are_all_users_weighted_by_what_they_share(state: RankingState, world: World) -> None:
+def test_user_neighbours_are_all_users_weighted_by_what_they_share(
+    state: RankingState, simulated: SimulatedRatings
+) -> None:
     """Against user-based collaborative filtering, user by user."""
-    query = state.query(THRILLERS, world.catalogue, 10)
-    viewers = np.maximum(np.bincount(world.data.rows, minlength=len(world.catalogue)), 1)
-    expected = np.zeros(len(world.catalogue))
-    for sequence in sequences(world):
+    query = state.query(THRILLERS, simulated.catalogue, 10)
+    viewers = np.maximum(np.bincount(simulated.data.rows, minlength=len(simulated.catalogue)), 1)
+    expected = np.zeros(len(simulated.catalogue))
+    for sequence in sequences(simulated):
         shared = np.isin(query.rows, sequence) / np.sqrt(viewers[query.rows]) / np.sqrt(len(sequence))
         for row in sequence:
             # A movie is no neighbour of itself.
             expected[row] += shared[query.rows != row].sum() / np.sqrt(viewers[row])
     source = state.sources["user_neighbours"]
     scores = source.support.everywhere(source.scores(query))
-    known = np.bincount(world.data.rows, minlength=len(world.catalogue)) >= CONFIG.min_movie_events
+    known = np.bincount(simulated.data.rows, minlength=len(simulated.catalogue)) >= CONFIG.min_movie_events
     np.testing.assert_allclose(scores[known], expected[known], rtol=1e-4, atol=1e-6)
 
 
 def test_the_latest_movie_counts_most_for_the_sources_that_know_an_order(
-    state: RankingState, world: World
+    state: RankingState, simulated: SimulatedRatings
 ) -> None:
-    query = state.query(THRILLERS, world.catalogue, 10)
+    query = state.query(THRILLERS, simulated.catalogue, 10)
     for name in ("ease_recent", "transitions", "next_item"):
         weights = state.sources[name].history_weights(query)  # type: ignore[attr-defined]
         assert weights[-1] == 1.0
         assert bool((np.diff(weights) > 0).all()), name
 
 
-def test_content_neighbours_have_the_cosine_of_their_descriptions(world: World) -> None:
-    neighbours = dense(Content.fit(context_of(world)))
+def test_content_neighbours_have_the_cosine_of_their_descriptions(simulated: SimulatedRatings) -> None:
+    neighbours = dense(Content.fit(context_of(simulated)))
     np.testing.assert_allclose(neighbours, neighbours.T, atol=1e-6)
     assert float(neighbours.max()) <= 1.0 + 1e-6
-    genres = world.catalogue.frame["genres"].to_list()
+    genres = simulated.catalogue.frame["genres"].to_list()
     closest = int(np.argmax(neighbours[0]))
     assert set(genres[0]) & set(genres[closest])
 
 
-def test_als_fold_in_minimises_the_fitted_objective(state: RankingState, world: World) -> None:
+def test_als_fold_in_minimises_the_fitted_objective(state: RankingState, simulated: SimulatedRatings) -> None:
     als = state.sources["als"]
-    query = state.query(THRILLERS, world.catalogue, 10)
+    query = state.query(THRILLERS, simulated.catalogue, 10)
     vector = als.fold_in(query).astype(np.float64)  # type: ignore[attr-defined]
 
     def loss(user: np.ndarray) -> float:

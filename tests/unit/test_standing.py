@@ -15,7 +15,7 @@ from movierank_core.recommender.state import RankingState, fit_state
 from movierank_pipeline.evaluation.protocols.strong import strong_split
 from movierank_pipeline.ingest.interactions import build_interactions
 from movierank_pipeline.training.requests import draw_requests, replay
-from tests.support.world import CONFIG, START, World, make_catalogue, make_world
+from tests.support.simulated import CONFIG, START, SimulatedRatings, make_catalogue, simulate_ratings
 
 Row = tuple[int, int, str, float | None, int]
 """(user, movie, event type, rating, seconds since 1970)."""
@@ -42,16 +42,17 @@ def seconds(moment: datetime) -> int:
 
 
 @pytest.fixture(scope="module")
-def world() -> World:
-    return make_world(n_users=40, n_movies=30)
+def simulated() -> SimulatedRatings:
+    return simulate_ratings(n_users=40, n_movies=30)
 
 
-def with_clicks(world: World) -> InteractionArrays:
+def with_clicks(simulated: SimulatedRatings) -> InteractionArrays:
     """Everybody clicks on each movie a second after rating it."""
     clicks: list[Row] = [
-        (user, movie, "click", None, seconds(time) + 1) for user, movie, _, time in world.ratings.iter_rows()
+        (user, movie, "click", None, seconds(time) + 1)
+        for user, movie, _, time in simulated.ratings.iter_rows()
     ]
-    return InteractionArrays.from_frame(interactions(clicks, world.ratings), world.catalogue)
+    return InteractionArrays.from_frame(interactions(clicks, simulated.ratings), simulated.catalogue)
 
 
 def assert_same_state(one: RankingState, other: RankingState) -> None:
@@ -62,20 +63,20 @@ def assert_same_state(one: RankingState, other: RankingState) -> None:
         np.testing.assert_array_equal(array, other.movies.arrays()[key], err_msg=key)
 
 
-def test_a_click_after_a_rating_changes_no_fit(world: World) -> None:
+def test_a_click_after_a_rating_changes_no_fit(simulated: SimulatedRatings) -> None:
     as_of = seconds(START) + 20 * 86_400
-    plain = fit_state(world.data, world.catalogue, as_of, CONFIG)
+    plain = fit_state(simulated.data, simulated.catalogue, as_of, CONFIG)
     assert plain.movies.n_events.sum() > 100
-    assert_same_state(fit_state(with_clicks(world), world.catalogue, as_of, CONFIG), plain)
+    assert_same_state(fit_state(with_clicks(simulated), simulated.catalogue, as_of, CONFIG), plain)
 
 
-def test_a_click_after_a_rating_changes_no_target_and_no_label(world: World) -> None:
+def test_a_click_after_a_rating_changes_no_target_and_no_label(simulated: SimulatedRatings) -> None:
     start, stop = seconds(START) + 20 * 86_400, seconds(START) + 50 * 86_400
     tables = []
-    for data in (world.data, with_clicks(world)):
+    for data in (simulated.data, with_clicks(simulated)):
         requests = draw_requests(
             data,
-            world.catalogue,
+            simulated.catalogue,
             start,
             stop,
             moments=10_000,
@@ -85,7 +86,7 @@ def test_a_click_after_a_rating_changes_no_target_and_no_label(world: World) -> 
         )
         moments = {
             (request.user_id, request.as_of): (request.targets.tolist(), request.later_ratings)
-            for request in replay(requests.with_columns(request_id=pl.lit(0)), data, world.catalogue)
+            for request in replay(requests.with_columns(request_id=pl.lit(0)), data, simulated.catalogue)
         }
         tables.append(moments)
     plain, clicked = tables
@@ -94,12 +95,12 @@ def test_a_click_after_a_rating_changes_no_target_and_no_label(world: World) -> 
     assert {moment: clicked[moment] for moment in plain} == plain
 
 
-def test_a_click_after_a_rating_keeps_the_rating_of_training_rows(world: World) -> None:
-    data = with_clicks(world)
+def test_a_click_after_a_rating_keeps_the_rating_of_training_rows(simulated: SimulatedRatings) -> None:
+    data = with_clicks(simulated)
     config_moments = [seconds(START) + 15 * 86_400, seconds(START) + 60 * 86_400]
     user = int(data.users[np.flatnonzero(data.timestamps > config_moments[0])[0]])
     later = data.ratings_between(user, *config_moments)
-    plain = world.data.ratings_between(user, *config_moments)
+    plain = simulated.data.ratings_between(user, *config_moments)
     assert later == plain
     assert len(plain) > 0
 
@@ -170,19 +171,19 @@ def test_a_movie_that_was_only_clicked_before_can_still_be_a_target() -> None:
     assert requests["targets"].to_list() == [[10]]
 
 
-def test_hidden_movies_are_neither_watched_nor_popular(world: World) -> None:
+def test_hidden_movies_are_neither_watched_nor_popular(simulated: SimulatedRatings) -> None:
     as_of = seconds(START) + 60 * 86_400
     hides: list[Row] = [(user, 300, "not_interested", None, as_of - 1000) for user in range(1001, 1011)]
-    hidden = InteractionArrays.from_frame(interactions(hides, world.ratings), world.catalogue)
-    plain = fit_state(world.data, world.catalogue, as_of, CONFIG)
-    state = fit_state(hidden, world.catalogue, as_of, CONFIG)
+    hidden = InteractionArrays.from_frame(interactions(hides, simulated.ratings), simulated.catalogue)
+    plain = fit_state(simulated.data, simulated.catalogue, as_of, CONFIG)
+    state = fit_state(hidden, simulated.catalogue, as_of, CONFIG)
     for name, source in plain.sources.items():
         for key, array in source.arrays().items():
             np.testing.assert_array_equal(state.sources[name].arrays()[key], array, err_msg=f"{name}.{key}")
     for key in ("n_events", "n_events_365d", "n_events_30d", "days_known"):
         np.testing.assert_array_equal(state.movies.arrays()[key], plain.movies.arrays()[key], err_msg=key)
     # It stays an opinion, as in the history of a request.
-    [row] = world.catalogue.rows_of([300])
+    [row] = simulated.catalogue.rows_of([300])
     assert state.movies.mean_rating[row] < plain.movies.mean_rating[row]
 
 
@@ -196,12 +197,15 @@ def test_three_ratings_outrank_ten_hides() -> None:
     assert state.is_known.tolist() == [True, False, False]
 
 
-def test_only_what_stands_is_split_for_strong_generalisation(world: World) -> None:
+def test_only_what_stands_is_split_for_strong_generalisation(simulated: SimulatedRatings) -> None:
     clicks: list[Row] = [
-        (user, movie, "click", None, seconds(time) + 1) for user, movie, _, time in world.ratings.iter_rows()
+        (user, movie, "click", None, seconds(time) + 1)
+        for user, movie, _, time in simulated.ratings.iter_rows()
     ]
-    both = interactions(clicks, world.ratings)
-    for one, other in zip(strong_split(both, CONFIG), strong_split(world.interactions, CONFIG), strict=True):
+    both = interactions(clicks, simulated.ratings)
+    for one, other in zip(
+        strong_split(both, CONFIG), strong_split(simulated.interactions, CONFIG), strict=True
+    ):
         assert one.equals(other)
 
 

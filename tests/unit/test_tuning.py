@@ -19,7 +19,7 @@ from movierank_pipeline.training.trained_ranker import TrainedRanker
 from movierank_pipeline.training.training_set import TrainingSet
 from movierank_pipeline.training.tuning import METRIC, SEARCHED, tune_ranker
 from tests.support.releases import training
-from tests.support.world import CONFIG
+from tests.support.simulated import CONFIG
 
 
 @pytest.fixture(scope="module")

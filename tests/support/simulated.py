@@ -27,7 +27,7 @@ CONFIG = ModelConfig(
 
 
 @dataclass(frozen=True)
-class World:
+class SimulatedRatings:
     ratings: pl.DataFrame
     catalogue_frame: pl.DataFrame
 
@@ -43,10 +43,10 @@ class World:
     def data(self) -> InteractionArrays:
         return InteractionArrays.from_frame(self.interactions, self.catalogue)
 
-    def with_ratings(self, rows: list[tuple[int, int, float, datetime]]) -> "World":
+    def with_ratings(self, rows: list[tuple[int, int, float, datetime]]) -> "SimulatedRatings":
         extra = pl.DataFrame(rows, schema=RATINGS, orient="row")
         joined = pl.concat([self.ratings, extra]).sort("user_id", "timestamp", maintain_order=True)
-        return World(joined, self.catalogue_frame)
+        return SimulatedRatings(joined, self.catalogue_frame)
 
 
 def make_catalogue(n_movies: int) -> pl.DataFrame:
@@ -73,7 +73,7 @@ def make_catalogue(n_movies: int) -> pl.DataFrame:
     )
 
 
-def make_world(n_users: int = 90, n_movies: int = 80, seed: int = 0) -> World:
+def simulate_ratings(n_users: int = 90, n_movies: int = 80, seed: int = 0) -> SimulatedRatings:
     """Odd users like thrillers and even users comedies, with noise; 10 to 30 ratings each."""
     rng = np.random.default_rng(seed)
     rows = []
@@ -95,4 +95,4 @@ def make_world(n_users: int = 90, n_movies: int = 80, seed: int = 0) -> World:
         .with_columns(pl.col("timestamp").dt.truncate("1s"))
         .sort("user_id", "timestamp", maintain_order=True)
     )
-    return World(ratings, make_catalogue(n_movies))
+    return SimulatedRatings(ratings, make_catalogue(n_movies))
