@@ -412,7 +412,9 @@ def test_a_port_in_use_is_an_error_that_names_the_remedy(service: Service) -> No
 
 def test_log_lines_are_json(service: Service) -> None:
     service.rank(1)
-    log = service.log_file.read_text().splitlines()
+    service.wait_until(lambda: "\nModel version 1 is serving." in service.log(), "announce its version")
+    service.wait_until(lambda: '"route":"/rank"' in service.log(), "log the request")  # After its answer.
+    log = service.log().splitlines()
     lines = [json.loads(line) for line in log if line.startswith("{")]
     assert any(line["message"] == "request" and line["route"] == "/rank" for line in lines)
     first, *others = [
