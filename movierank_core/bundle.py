@@ -230,6 +230,8 @@ def _replay(folder: Path, recommender: Recommender) -> None:
             )
         # Reasons are not compared; this compiles their code before the first request.
         recommender.rank(history, as_of=request.as_of, k=GOLDEN_DEPTH)
+    # Compiles the code of similar movies as well.
+    recommender.similar(0, 1)
 
 
 def _golden_histories(model: RankingModel, seed: int) -> list[History]:

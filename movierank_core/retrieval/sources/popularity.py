@@ -5,11 +5,10 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from movierank_core.data.timestamps import DAY_SECONDS
 from movierank_core.retrieval.fit_context import FitContext
 from movierank_core.retrieval.query import Query
 from movierank_core.retrieval.source import Arrays, Source, Support
-
-DAY_SECONDS = 86_400
 
 
 class Popularity(Source):
