@@ -107,5 +107,6 @@ class GoldenRequest(msgspec.Struct, frozen=True):
     as_of: int
     movie_ids: list[int]
     raw_scores: list[float]
-    """Computed by LightGBM, so that a replay checks the tree kernels too."""
+    """Computed by LightGBM, so that a replay checks the tree kernels too; the fused scores for an empty
+    history."""
     scores: list[float]

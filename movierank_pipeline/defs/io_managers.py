@@ -1,6 +1,6 @@
 """Dagster IO managers: assets between steps, tables as Parquet files and fitted objects as folders.
 
-Both write atomically: a kill or a full disk leaves the old asset, never half of a new one.
+Both write through `atomic_write`: a kill or a full disk never leaves half of an asset.
 """
 
 from pathlib import Path

@@ -26,7 +26,7 @@ PROVISIONAL = "provisional"
 LONGEST_DESCRIPTION = 5_000
 """Maximum characters of a version's description: the width of its column in MLflow's database."""
 REFUSED = "refused"
-"""Verdict on a version that only a person can promote, by overruling the gate."""
+"""Verdict on a version that is promoted only if somebody (a person, or the demo) overrules the gate."""
 
 
 class RegistryError(MovierankError):
@@ -97,9 +97,9 @@ class Registry:
     def promote(self, number: int, *, by: str, overrule: str | None = None) -> Version:
         """Moves `production` to version `number`; the former production version becomes `previous`.
 
-        Promoting the production version again changes nothing. `by` (a person or the gate) and `overrule`
-        (the reason for promoting a refused version) are stored as tags. Raises RegistryError if the version
-        does not exist, is not ready, or was refused by the gate and `overrule` is missing.
+        Promoting the production version again moves no alias. `by` (a person, the gate or the demo) and
+        `overrule` (the reason for promoting a refused version) are stored as tags. Raises RegistryError if
+        the version does not exist, is not ready, or was refused by the gate and `overrule` is missing.
         """
         version = self._require_ready(number)
         if version.tags.get(GATE_VERDICT_TAG) == REFUSED:
