@@ -38,14 +38,16 @@ COMMANDS = {
     ),
     "serve": Lazy(
         "movierank_serving.commands:serve",
-        "Serve the model version that carries the alias `production`, and follow the alias.",
+        "Serve the model version with the alias `production`, and follow the alias when it moves.",
         "serving",
     ),
     "evaluate": Lazy(
         "movierank_cli.evaluate:evaluate", "Compare the ranker with every baseline on a data set.", "pipeline"
     ),
     "benchmark": Lazy(
-        "movierank_cli.benchmark:benchmark", "Fit on one file of ratings and rank for another.", "pipeline"
+        "movierank_cli.benchmark:benchmark",
+        "Fit on one file of ratings and rank for the users of another.",
+        "pipeline",
     ),
     "versions": Lazy("movierank_cli.registry:versions", "List the registered versions.", "serving"),
     "promote": Lazy("movierank_cli.registry:promote", "Give a version the alias `production`.", "serving"),

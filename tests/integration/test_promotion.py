@@ -92,7 +92,7 @@ def test_the_same_model_takes_the_place_of_production_and_nothing_is_fitted_for_
     metadata = promotion_metadata()
     assert metadata["alias"] == PRODUCTION
     assert metadata["reason"] == tags["gate.reason"]
-    assert "| not below production (version 1) | +0.0000 [+0.0000, +0.0000] on 0." in str(metadata["checks"])
+    assert "| not below production (version 1) | +0.0000 on 0." in str(metadata["checks"])
     client = connect(Paths.from_environment())
     names = [entry.path for entry in client.list_artifacts(newest().run_id)]
     assert "gate.md" in names
@@ -269,7 +269,7 @@ def test_a_bundle_is_measured_as_it_is(release: Release, monkeypatch: pytest.Mon
     assert facts.megabytes == pytest.approx(
         sum(path.stat().st_size for path in release.bundle.rglob("*") if path.is_file()) / 1e6
     )
-    assert 0 < facts.latency_ms < 1000
+    assert facts.latency_ms > 0
     assert facts.data_hash == release.manifest.data_hash
     original = bundle_facts.lightgbm_scores
 

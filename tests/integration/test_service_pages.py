@@ -128,7 +128,7 @@ def test_a_request_is_one_line_of_json(
         client.post("/rank", json={"user_id": 41}, headers={"X-Request-Id": "abc-2"})
         client.get("/movie/1?secret=1")
     lines = [json.loads(JsonFormatter().format(record)) for record in caplog.records]
-    assert 0 < lines[0].pop("latency_ms") < 10_000
+    assert lines[0].pop("latency_ms") > 0
     assert lines[0].pop("time").endswith("+00:00")
     assert lines[0] == {
         "level": "info",

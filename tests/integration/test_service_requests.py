@@ -63,7 +63,7 @@ def test_rank_answers_in_the_shape_that_applications_rely_on(client: TestClient[
     response = client.post("/rank", json={"user_id": 7, "k": 2})
     answer = response.json()
     assert response.status_code == 200
-    assert 0 < answer.pop("latency_ms") < 1000
+    assert answer.pop("latency_ms") > 0
     assert answer.pop("request_id") == response.headers["x-request-id"]
     assert answer == {
         "user_id": 7,

@@ -60,6 +60,7 @@ def environment(root: Path) -> dict[str, str]:
     return {
         "MOVIERANK_ROOT": str(root),
         "MOVIERANK_DATA_DIR": str(root / "tiny"),
+        "MOVIERANK_GATE_LATENCY_MS": "60000",  # A busy machine must not decide what the gate says.
         **{f"MOVIERANK_MODEL_{name}": value for name, value in MODEL.items()},
     }
 

@@ -133,8 +133,8 @@ def test_without_any_source_nothing_is_wrong_and_the_way_to_more_is_said(home: P
     result = check_coverage(catalogue, ratings_of(1), Settings(data_dir=str(home)))
     assert result.passed
     assert result.description == (
-        "No source of TMDB's facts: for posters, plots and people set TMDB_ACCESS_TOKEN or TMDB_API_KEY, or "
-        "give `--tmdb-file`."
+        "There is no source of TMDB facts: for posters, plots and people set TMDB_ACCESS_TOKEN or "
+        "TMDB_API_KEY, or give `--tmdb-file`."
     )
 
 
