@@ -75,35 +75,41 @@ def because_items(
     families: list[str],
     per_family: NDArray[np.float64],
 ) -> list[Because | None]:
-    """For each result, the liked history item behind the leading family that can name one.
+    """For each result, the liked history item behind the leading family of `BECAUSE_FAMILIES`.
 
-    Families are tried by descending contribution; within a family, its sources by the descending sum of their
-    features' contributions. Only positive contributions count. Among the liked movies of the history, the
-    item with the largest share of the source's score is named. None if no source can name one.
+    The sources of that family are tried by the descending sum of their features' contributions. Only positive
+    contributions count. Among the liked movies of the history, the item with the largest share of the
+    source's score is named. None if no source of the family can name one.
 
     `rows` are the catalogue rows of the results; `per_feature` is [n_results, n_features] and `per_family`
     [n_results, n_families].
     """
     found: list[Because | None] = [None] * len(rows)
-    if not sources:
+    if not sources or not query.is_liked.any():
         return found
     # 1. [n_results, n_sources]: the contributions of each source, and those of its family.
     own = np.stack([per_feature[:, source.features].sum(axis=1) for source in sources], axis=1)
     of_family = per_family[:, [families.index(source.source.family) for source in sources]]
-    # 2. Sources by family first, then by their own contribution; the others are never asked.
+    # 2. The sources of the leading family, by their own contribution; the others are never asked.
     is_usable = (own > 0) & (of_family > 0)
-    preference = np.lexsort((-own, -of_family, ~is_usable), axis=1)
-    n_usable = is_usable.sum(axis=1)
-    # 3. Ask every result's first source, then the second source of those still open, and so on.
-    for attempt in range(len(sources)):
-        still_open = [i for i in range(len(rows)) if found[i] is None and attempt < n_usable[i]]
-        for index in sorted({int(preference[i, attempt]) for i in still_open}):
-            results = np.array([i for i in still_open if preference[i, attempt] == index], np.int64)
+    is_usable &= of_family == np.where(is_usable, of_family, -np.inf).max(axis=1, keepdims=True)
+    preference = np.lexsort((-own, ~is_usable), axis=1).tolist()
+    n_usable = is_usable.sum(axis=1).tolist()
+    # 3. Ask every result's first source, then the second source of the results still open, and so on.
+    attempt = 0
+    still_open = [i for i in range(len(rows)) if n_usable[i] > 0]
+    while still_open:
+        asked: dict[int, list[int]] = {}
+        for i in still_open:
+            asked.setdefault(preference[i][attempt], []).append(i)
+        for index, results in asked.items():
             source = sources[index].source
             items = source.attribute(query, rows[results], np.full(len(results), -1, np.int64))
-            for i, item in zip(results.tolist(), items.tolist(), strict=True):
+            for i, item in zip(results, items.tolist(), strict=True):
                 if item >= 0:
                     found[i] = Because(source.family, int(movie_ids[query.rows[item]]))
+        attempt += 1
+        still_open = [i for i in still_open if found[i] is None and attempt < n_usable[i]]
     return found
 
 

@@ -6,6 +6,7 @@ movie of the source's support.
 """
 
 from abc import abstractmethod
+from functools import lru_cache
 from typing import ClassVar, Final, Self
 
 import numpy as np
@@ -23,6 +24,8 @@ MIN_RECENCY_WEIGHT: Final = 1e-3
 """Minimum recency weight of a history item that is added up; smaller weights count as 0.
 
 It bounds the time of a request with a long history. With it the 99th percentile fell from 15 to 8 ms."""
+MAX_RECENCY_ITEMS: Final = 100_000
+"""Maximum number of history items with a recency weight: the bound of `max_history`."""
 
 
 class ItemToItem(Source):
@@ -168,9 +171,18 @@ def n_neighbours_kept(n_movies: int, config: ModelConfig) -> int:
 
 def recency_weights(query: Query, decay: float) -> NDArray[np.float32]:
     """One weight per history item: `decay` per movie chosen later; 0 below 0.001 and for hidden movies."""
-    n_later: NDArray[np.int64] = np.cumsum(query.is_presence[::-1])[::-1] - query.is_presence
-    weights = decay**n_later
-    return np.where(query.is_presence & (weights >= MIN_RECENCY_WEIGHT), weights, 0.0).astype(np.float32)
+    powers = _recency_powers(decay)
+    latest = np.flatnonzero(query.is_presence)[-len(powers) :]
+    weights = np.zeros(len(query.is_presence), np.float32)
+    weights[latest] = powers[len(powers) - len(latest) :]
+    return weights
+
+
+@lru_cache(maxsize=16)
+def _recency_powers(decay: float) -> NDArray[np.float32]:
+    """The powers of `decay` (above 0, at most 1) from `MIN_RECENCY_WEIGHT` up to 1, ascending."""
+    powers = decay ** np.arange(MAX_RECENCY_ITEMS, dtype=np.int64)
+    return powers[powers >= MIN_RECENCY_WEIGHT][::-1].astype(np.float32)
 
 
 def not_positive_definite(source: str, setting: str, l2: float) -> ConfigError:
