@@ -222,7 +222,7 @@ def test_mlflow_serves_the_scores_of_the_bundle_over_http(
 
 def answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=5):
+        with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS):
             return True
     except OSError:
         return False

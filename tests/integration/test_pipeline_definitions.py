@@ -230,7 +230,7 @@ def repositories(port: int) -> list[dict]:
         {"Content-Type": "application/json"},
     )
     try:
-        with urllib.request.urlopen(request, timeout=30) as response:
+        with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as response:
             nodes: list[dict] = json.load(response)["data"]["repositoriesOrError"].get("nodes", [])
         return nodes
     except OSError:

@@ -26,6 +26,8 @@ from typing import Any
 
 import msgspec
 
+from tests.support.waiting import PATIENCE_SECONDS
+
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "header.payload.signature-of-the-tests"
 """The read access token that the server knows."""
@@ -363,7 +365,8 @@ class TmdbServer:
     """As `MOVIERANK_TMDB_URL` takes it."""
 
     def report(self) -> Report:
-        with urllib.request.urlopen(self.url.replace("/3", "/control/report"), timeout=30) as answer:
+        url = self.url.replace("/3", "/control/report")
+        with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as answer:
             return msgspec.json.decode(answer.read(), type=Report)
 
 
