@@ -41,6 +41,8 @@ def connect(paths: Paths) -> "MlflowClient":
         paths.artifacts.mkdir(parents=True, exist_ok=True)
         follow_move(paths)
     uri = tracking_uri(paths)
+    if uri != mlflow.get_tracking_uri():
+        _forget_artifact_folders()
     configured = os.environ.get("MLFLOW_TRACKING_URI")
     mlflow.set_tracking_uri(uri)
     if not configured:
@@ -50,6 +52,17 @@ def connect(paths: Paths) -> "MlflowClient":
     if not is_embedded(paths):
         _require_reachable(client, uri)
     return client
+
+
+def _forget_artifact_folders() -> None:
+    """Makes MLflow look up again where the artifacts of each run are.
+
+    It remembers them by run for the life of the process, whichever store they came from. A copied store has
+    the same runs, so files of its runs would land in the folder of the original.
+    """
+    from mlflow.tracking._tracking_service import utils
+
+    utils._artifact_repos_cache.clear()
 
 
 def _require_reachable(client: "MlflowClient", uri: str) -> None:

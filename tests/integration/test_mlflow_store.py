@@ -129,6 +129,18 @@ def test_a_copied_checkout_reads_its_own_artifacts_and_leaves_the_original_alone
     assert read_facts(copy) == ["Alien", "a note"]
 
 
+def test_files_of_a_run_land_in_the_store_that_the_process_works_on(paths: Paths, tmp_path: Path) -> None:
+    client = connect(paths)
+    run_id = client.create_run(experiment_id(client, paths)).info.run_id
+    client.log_text(run_id, "here", "original.txt")
+    copy = Paths(root=tmp_path / "copy", home=tmp_path / "home")
+    shutil.copytree(paths.root, copy.root)
+    connect(copy).log_text(run_id, "there", "copy.txt")
+    connect(paths).log_text(run_id, "here again", "again.txt")
+    assert {path.name for path in paths.artifacts.rglob("*.txt")} == {"original.txt", "again.txt"}
+    assert {path.name for path in copy.artifacts.rglob("*.txt")} == {"original.txt", "copy.txt"}
+
+
 def test_a_place_that_merely_begins_like_the_old_one_is_not_rewritten(paths: Paths, tmp_path: Path) -> None:
     client = connect(paths)
     other = f"{paths.artifacts}-of-someone-else"
