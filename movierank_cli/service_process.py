@@ -196,9 +196,14 @@ class ServiceProcess:
         """The living worker processes. Needs psutil (extra `test`)."""
         import psutil
 
-        children = psutil.Process(self.process.pid).children()
-        living = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
-        return [child for child in living if "spawn_main" in " ".join(child.cmdline())]
+        def is_living_worker(child: "psutil.Process") -> bool:
+            try:
+                is_living = child.status() != psutil.STATUS_ZOMBIE
+                return is_living and "spawn_main" in " ".join(child.cmdline())
+            except psutil.NoSuchProcess:  # It ended meanwhile.
+                return False
+
+        return [child for child in psutil.Process(self.process.pid).children() if is_living_worker(child)]
 
     def signal(self, number: signal.Signals) -> None:
         """Sends a signal to the process; with `has_own_group` to its children as well."""

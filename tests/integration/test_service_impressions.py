@@ -1,7 +1,6 @@
 """What was shown is written down with its propensity, away from the requests and within bounds."""
 
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -161,12 +160,14 @@ def test_what_waits_is_stored_when_the_service_ends(settings: Settings) -> None:
     store.close()
 
 
-def test_impressions_wait_for_a_store_that_is_away(settings: Settings, tmp_path: Path) -> None:
+def test_impressions_wait_for_a_store_that_is_away(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
     folder = Path(settings.events_url.removeprefix("sqlite:///")).parent / "events.db"
     folder.mkdir(parents=True)
     with client_of(settings) as client:
         request_id = rank(client)["request_id"]
-        time.sleep(1.2)  # A writer tries meanwhile; on a slow machine it may not, which proves less.
+        wait_for(lambda: "impressions" in [record.message for record in caplog.records], "a failed write")
         folder.rmdir()
         wait_for(lambda: client.get("/health/ready").json()["events"] == "available", what="the event store")
         assert rows_of(client, request_id)

@@ -313,8 +313,9 @@ def test_requests_in_flight_finish_when_the_service_is_stopped(prepared: Paths) 
             "the request in the worker",
         )
         service.call("GET", "/health/live")
+        assert is_listening(worker)
         service.process.terminate()
-        wait_for(lambda: not is_listening(service.port), what="the end of listening")
+        wait_for(lambda: not is_listening(worker), what="the end of listening")
         connection.send(body[10:])
         response = connection.getresponse()
         assert response.status == 200
@@ -325,16 +326,8 @@ def test_requests_in_flight_finish_when_the_service_is_stopped(prepared: Paths) 
         assert alive == []
 
 
-def is_listening(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
-    try:
-        connection.request("GET", "/health/live")
-        connection.getresponse().read()
-        return True
-    except OSError:
-        return False
-    finally:
-        connection.close()
+def is_listening(worker: psutil.Process) -> bool:
+    return any(connection.status == psutil.CONN_LISTEN for connection in worker.net_connections("tcp"))
 
 
 def test_acknowledged_feedback_survives_kills_exactly_once(prepared: Paths, tmp_path: Path) -> None:

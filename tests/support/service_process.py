@@ -1,5 +1,6 @@
 """`movierank serve` on a small registry: real processes, a real port, a real model."""
 
+import itertools
 import shutil
 import sys
 import uuid
@@ -23,6 +24,8 @@ from tests.support.stores import paths_with_store
 PROGRAM = (sys.executable, "-m", "movierank_cli")
 NEVER_DEGRADED = {"MOVIERANK_RANK_DEADLINE_MS": "60000"}
 """A ranking is never cut short because the machine is busy."""
+_NUMBERS = itertools.count()
+"""Each service has a log of its own: several may run on the same folders."""
 
 
 class Service(ServiceProcess):
@@ -31,7 +34,7 @@ class Service(ServiceProcess):
     def __init__(self, paths: Paths, *, workers: int = 2, port: int = 0, **variables: str) -> None:
         own = {"MOVIERANK_ROOT": str(paths.root), **NEVER_DEGRADED, **variables}
         super().__init__(
-            paths.root / "service.log",
+            paths.root / f"service-{next(_NUMBERS)}.log",
             variables={**environment_without_settings(), **own},
             workers=workers,
             port=port,
