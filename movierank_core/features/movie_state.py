@@ -112,6 +112,11 @@ class MovieState:
         return self._arrays["days_known"]
 
     @property
+    def age_years(self) -> NDArray[np.float32]:
+        """Years from the start of the release year to the moment of the fit; NaN if the year is unknown."""
+        return self._arrays["age_years"]
+
+    @property
     def release_year(self) -> NDArray[np.float32]:
         """Release year per catalogue row; NaN if unknown."""
         return self._arrays["release_year"]

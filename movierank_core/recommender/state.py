@@ -15,6 +15,7 @@ from movierank_core.config import ModelConfig
 from movierank_core.data.catalogue import Catalogue
 from movierank_core.data.history import History
 from movierank_core.data.interactions import InteractionArrays
+from movierank_core.data.timestamps import DAY_SECONDS, YEAR_SECONDS
 from movierank_core.features.movie_state import MovieState
 from movierank_core.recommender.bounds import check_movies, check_source
 from movierank_core.reranking.filters import Filters, eligible_rows
@@ -58,12 +59,14 @@ class RankingState:
 
     @cached_property
     def is_cold_item(self) -> NDArray[np.bool_]:
-        """Per catalogue row, whether it is a cold item: fewer than `min_movie_events` events, all recent.
+        """Per catalogue row, whether it is a cold item: fewer than `min_movie_events` events, and new.
 
         The first event must be at most `cold_item_days` old: an older movie with few events had its chance.
+        Without an event the last day of the release year counts instead. Without a year the movie is new.
         """
-        is_old = self.movies.days_known > self.cold_item_days  # NaN without an event: not old.
-        return (self.movies.n_events < self.min_movie_events) & ~is_old
+        days_released = (self.movies.age_years - 1) * YEAR_SECONDS / DAY_SECONDS
+        days = np.where(self.movies.n_events > 0, self.movies.days_known, days_released)
+        return (self.movies.n_events < self.min_movie_events) & ~(days > self.cold_item_days)
 
     @cached_property
     def little_known(self) -> NDArray[np.int64]:

@@ -1,6 +1,7 @@
 """A history as the candidate sources read it: movies of the catalogue, with ratings centred on the user."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,9 +37,9 @@ class Query:
     n_events: int
     """Number of catalogue movies in the whole history."""
     mean_rating: float
-    """Mean rating of the whole history, shrunken towards the global mean."""
+    """Mean rating of the whole history without hidden movies, shrunken towards the global mean."""
     like_share: float
-    """Share of likes among the ratings of the whole history, shrunken towards the global share."""
+    """Share of likes among the same ratings, shrunken towards the global share."""
     as_of: int
     """Exclusive upper bound of the events, in seconds since 1970."""
 
@@ -61,13 +62,13 @@ class Query:
         rows = catalogue.rows_of(history.movie_ids)
         known = rows >= 0
         rows, ratings = rows[known], history.ratings[known]
-        has_opinion = ~np.isnan(ratings)
-        opinions = ratings[has_opinion].astype(np.float64)
-        n = len(opinions)
-        mean = (float(opinions.sum()) + prior_weight * global_mean) / (n + prior_weight)
-        likes = int((opinions >= LIKE_THRESHOLD).sum())
-        share = (likes + prior_weight * global_like_share) / (n + prior_weight)
         hidden = history.is_hidden[known]
+        has_opinion = ~np.isnan(ratings)
+        opinions = ratings[has_opinion & ~hidden].astype(np.float64)
+        n = len(opinions)
+        mean = float(shrunken_mean(opinions.sum(), n, global_mean, prior_weight))
+        likes = int((opinions >= LIKE_THRESHOLD).sum())
+        share = float(shrunken_mean(likes, n, global_like_share, prior_weight))
         latest = slice(0 if max_events is None else max(0, len(rows) - max_events), None)
         ratings = ratings[latest]
         return cls(
@@ -84,3 +85,11 @@ class Query:
             like_share=share,
             as_of=as_of,
         )
+
+
+def shrunken_mean(total: Any, n: Any, prior_mean: float, prior_weight: float) -> Any:
+    """(total + prior_weight * prior_mean) / (n + prior_weight), for numbers or arrays.
+
+    It is the mean of `n` values with the sum `total` and of `prior_weight` pseudo-values at `prior_mean`.
+    """
+    return (total + prior_weight * prior_mean) / (n + prior_weight)

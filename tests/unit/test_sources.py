@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import polars as pl
 import pytest
+from implicit.cpu.als import AlternatingLeastSquares
 from numpy.typing import NDArray
 
 from movierank_core.config import ModelConfig
@@ -17,12 +18,14 @@ from movierank_core.data.timestamps import to_epoch
 from movierank_core.errors import ConfigError
 from movierank_core.kernels.top_k import best_rows
 from movierank_core.recommender.reasons import BECAUSE_FAMILIES
-from movierank_core.recommender.state import RankingState, fit_state
+from movierank_core.recommender.state import RankingState, fit_movie_state, fit_state
 from movierank_core.retrieval import fit_context
 from movierank_core.retrieval.fit_context import FitContext, co_occurrence
 from movierank_core.retrieval.fusion import RANK_OFFSET, fuse, proposals_of
+from movierank_core.retrieval.query import Query
 from movierank_core.retrieval.registry import SOURCES, fit_sources
 from movierank_core.retrieval.source import Source
+from movierank_core.retrieval.sources.als import ImplicitALS, confidences
 from movierank_core.retrieval.sources.content import Content
 from movierank_core.retrieval.sources.ease import EaseRecent, ease_weights
 from movierank_core.retrieval.sources.item_to_item import ItemToItem
@@ -287,6 +290,22 @@ def test_arrays_without_a_stored_decay_score_as_they_did(
         arrays = source.arrays()
         assert arrays.pop("decay").tolist() == [decay]
         assert source_type.from_arrays(arrays).scores(query).tobytes() == source.scores(query).tobytes()
+
+
+def test_the_fold_in_of_als_is_the_half_sweep_of_its_fit(simulated: SimulatedRatings) -> None:
+    context = FitContext(simulated.data, simulated.catalogue, 2**40, CONFIG)
+    als = ImplicitALS.fit(context)
+    events = confidences(context, als.support.rows)
+    library = AlternatingLeastSquares(
+        factors=CONFIG.als_factors, regularization=CONFIG.als_l2, alpha=1.0, num_threads=1
+    )
+    library.item_factors = als.factors
+    movies = fit_movie_state(simulated.data, simulated.catalogue, 2**40)
+    mean, share = movies.mean_rating_of_all, movies.like_share_of_all
+    for user in range(len(simulated.data.user_ids)):
+        query = Query.of(simulated.data.history(user), simulated.catalogue, 2**40, mean, share)
+        expected = library.recalculate_user(user, events[user])
+        np.testing.assert_allclose(als.fold_in(query), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_shared_viewers_are_counted_once_and_freed(

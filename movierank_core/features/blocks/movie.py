@@ -26,7 +26,8 @@ class Movie(Block):
     Arrays with one float32 entry per catalogue row: `n_events`, `n_events_365d`, `n_events_30d`,
     `mean_rating` and `like_share` (shrunken), `rating_std` (NaN below two ratings), `age_years` (NaN if the
     year is unknown), `days_known` (NaN without events), `release_year`, `runtime_minutes` (NaN if unknown).
-    `globals` is [mean rating, share of likes] over all ratings; 3.5 and 0.5 if there are none.
+    `globals` is [mean rating, share of likes] over all ratings; 3.5 and 0.5 if there are none. An event that
+    hides a movie counts nowhere.
     """
 
     NAME = "movie"
@@ -65,19 +66,19 @@ class Movie(Block):
     @classmethod
     def fit(cls, data: InteractionArrays, catalogue: Catalogue, as_of: int) -> Arrays:
         n = len(catalogue)
-        rated = ~np.isnan(data.ratings)
-        rows, ratings = data.rows[rated], data.ratings[rated].astype(np.float64)
+        present = data.presence()
+        rated = ~np.isnan(present.ratings)
+        rows, ratings = present.rows[rated], present.ratings[rated].astype(np.float64)
         n_ratings = np.bincount(rows, minlength=n)
         total = np.bincount(rows, ratings, minlength=n)
         squares = np.bincount(rows, ratings**2, minlength=n)
-        likes = np.bincount(data.rows[data.is_like], minlength=n)
+        likes = np.bincount(present.rows[present.is_like], minlength=n)
         mean_of_all = float(ratings.mean()) if len(ratings) else 3.5
-        share_of_all = float(data.is_like[rated].mean()) if len(ratings) else 0.5
+        share_of_all = float(present.is_like[rated].mean()) if len(ratings) else 0.5
         with np.errstate(invalid="ignore", divide="ignore"):
             variance = np.where(n_ratings > 1, squares / n_ratings - (total / n_ratings) ** 2, np.nan)
-        present = data.presence()  # Hidden movies count as opinions, but not as events.
         first_event = np.full(n, np.iinfo(np.int64).max)
-        np.minimum.at(first_event, present.rows, present.timestamps)
+        np.minimum.at(first_event, present.rows, present.first_timestamps)
         n_events = np.bincount(present.rows, minlength=n)
         year = floats(catalogue.frame["release_year"])
         weight = n_ratings + RATING_PRIOR_WEIGHT

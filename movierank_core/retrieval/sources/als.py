@@ -1,21 +1,25 @@
 """Implicit-feedback matrix factorisation (Hu, Koren and Volinsky 2008), folded in per request."""
 
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from movierank_core.data.interactions import InteractionArrays
 from movierank_core.retrieval.fit_context import FitContext
-from movierank_core.retrieval.query import Query
+from movierank_core.retrieval.query import Query, shrunken_mean
 from movierank_core.retrieval.source import Arrays, Source, Support
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 
 class ImplicitALS(Source):
     """Movie vectors from the `implicit` library; a user's vector is solved from their history.
 
-    The confidence of an observed movie is 1 + alpha * w with w = max(0.1, 1 + centred rating / 2), in the fit
-    and in the fold-in, so a fold-in equals one half-sweep of the fit.
+    The confidence of an observed movie is 1 + alpha * w with w = max(0.1, 1 + centred rating / 2). The fit
+    and the fold-in centre a rating on the same mean: that of the user's whole history, shrunken towards the
+    mean of all ratings. So the fold-in of a history is the half-sweep of the fit for that user, up to the
+    movies beyond `max_history`.
     """
 
     name = "als"
@@ -35,22 +39,14 @@ class ImplicitALS(Source):
 
     @classmethod
     def fit(cls, context: FitContext) -> Self:
-        config, data = context.config, context.data
+        config = context.config
         movies = context.movies(config.max_factored_movies)
-        columns = context.columns(movies)
-        kept = columns >= 0
-        if not kept.any():
+        if len(movies) == 0:
             empty = np.zeros((0, config.als_factors), np.float32)
             return cls(movies[:0], empty, config.als_alpha, config.als_l2, context.n_movies)
         from implicit.cpu.als import AlternatingLeastSquares
-        from scipy.sparse import csr_matrix
         from threadpoolctl import threadpool_limits
 
-        confidence = config.als_alpha * preference(_centred(data))[kept]
-        events = csr_matrix(
-            (confidence.astype(np.float32), (data.users[kept], columns[kept])),
-            shape=(len(data.user_ids), len(movies)),
-        )
         with threadpool_limits(1, "blas"):  # The library runs its own threads over users.
             model = AlternatingLeastSquares(
                 factors=config.als_factors,
@@ -60,7 +56,7 @@ class ImplicitALS(Source):
                 random_state=config.seed,
                 num_threads=config.n_threads,
             )
-            model.fit(events, show_progress=False)
+            model.fit(confidences(context, movies), show_progress=False)
         factors = np.asarray(model.item_factors, np.float32)
         return cls(movies, factors, config.als_alpha, config.als_l2, context.n_movies)
 
@@ -97,10 +93,27 @@ def preference(centred: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.maximum(0.1, 1.0 + centred.astype(np.float64) / 2)
 
 
-def _centred(data: InteractionArrays) -> NDArray[np.float32]:
-    """Per event the rating minus its user's mean; 0 without a rating."""
+def confidences(context: FitContext, movies: NDArray[np.int64]) -> "csr_matrix":
+    """[n_users, len(movies)]: the confidence of each event, as float32; the objective of the fit.
+
+    An event without a rating weighs as one at the user's mean.
+    """
+    from scipy.sparse import csr_matrix
+
+    data, columns = context.data, context.columns(movies)
+    # 1. The shrunken mean of each user, as `Query.of` computes it.
     has_opinion = ~np.isnan(data.ratings)
-    ratings = np.where(has_opinion, data.ratings, 0.0)
-    n = np.bincount(data.users, has_opinion, minlength=len(data.user_ids))
-    mean = np.bincount(data.users, ratings, minlength=len(data.user_ids)) / np.maximum(n, 1)
-    return np.where(has_opinion, data.ratings - mean[data.users], 0.0).astype(np.float32)
+    ratings = np.where(has_opinion, data.ratings, 0.0).astype(np.float64)
+    mean_of_all = float(data.ratings[has_opinion].astype(np.float64).mean()) if has_opinion.any() else 3.5
+    n_users = len(data.user_ids)
+    means = shrunken_mean(
+        np.bincount(data.users, ratings, minlength=n_users),
+        np.bincount(data.users, has_opinion, minlength=n_users),
+        mean_of_all,
+        context.config.user_prior_weight,
+    )
+    # 2. The confidence of the events whose movies have factors.
+    centred = np.where(has_opinion, data.ratings - means.astype(np.float32)[data.users], 0).astype(np.float32)
+    kept = columns >= 0
+    confidence = (1.0 + context.config.als_alpha * preference(centred[kept])).astype(np.float32)
+    return csr_matrix((confidence, (data.users[kept], columns[kept])), shape=(n_users, len(movies)))
