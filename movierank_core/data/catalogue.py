@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from movierank_core.data.schema import CATALOGUE, require_schema
+from movierank_core.data.timestamps import DAY_SECONDS
 from movierank_core.errors import DataError
 
 MAX_TABLE_SHARE: Final = 50
@@ -54,6 +55,22 @@ class Catalogue:
         rows = np.searchsorted(self.movie_ids, wanted)
         rows[rows == len(self)] = 0
         return np.where(self.movie_ids[rows] == wanted, rows, -1)
+
+    @cached_property
+    def released_at(self) -> NDArray[np.int64]:
+        """Seconds from 1970 to the release date per row; to the start of the release year without a date.
+
+        The minimum of int64 for a movie without either.
+        """
+        year = pl.date(pl.col("release_year"), 1, 1)
+        dates = self.frame.select(pl.coalesce("release_date", year).cast(pl.Int64)).to_series()
+        days = dates.fill_null(0).to_numpy() * DAY_SECONDS
+        return np.where(dates.is_null().to_numpy(), np.iinfo(np.int64).min, days)
+
+    @cached_property
+    def last_release(self) -> int:
+        """The maximum of `released_at`; the minimum of int64 for an empty catalogue."""
+        return int(self.released_at.max(initial=np.iinfo(np.int64).min))
 
     @cached_property
     def _row_of_id(self) -> NDArray[np.int64]:

@@ -47,7 +47,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 
     served_by: ServedBy
     filtered_by: list[str]
-    """Every rule that excludes the movie: `seen`, `hidden`, `filters.<field>`."""
+    """Every rule that excludes the movie: `seen`, `hidden`, `unreleased`, `filters.<field>`."""
     is_candidate: bool
     """Whether it is a candidate, or would be without the rules that exclude it."""
     rank: int | None

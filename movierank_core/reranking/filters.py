@@ -52,9 +52,10 @@ def eligible_rows(
     """Per catalogue row, whether the request may show it.
 
     Hidden movies are never eligible, seen ones only without `exclude_seen`, and all must pass the filters.
-    `n_events` has one entry per catalogue row.
+    A movie that is released after the request's moment is eligible only if it has an event. `n_events` has
+    one entry per catalogue row: the events before the moment of the fit.
     """
-    mask = np.ones(len(catalogue), np.bool_)
+    mask = exists_at(query.as_of, catalogue, n_events)
     mask[query.excluded if exclude_seen else query.hidden] = False
     if filters is not None:
         mask &= admitted(filters, catalogue, n_events)
@@ -70,19 +71,32 @@ def broken_rules(
     exclude_seen: bool = True,
     filters: Filters | None = None,
 ) -> list[str]:
-    """Each rule of `eligible_rows` that excludes the row by itself: `hidden`, `seen`, `filters.<field>`.
+    """Each rule of `eligible_rows` that excludes the row by itself.
 
-    Empty exactly if the row is eligible. A hidden movie is not called seen as well.
+    `hidden`, `seen`, `unreleased`, `filters.<field>`; empty exactly if the row is eligible. A hidden movie is
+    not called seen as well.
     """
     rules = []
-    if not eligible_rows(query, catalogue, n_events, exclude_seen=False)[row]:
+    if row in query.hidden:
         rules.append("hidden")
-    elif not eligible_rows(query, catalogue, n_events, exclude_seen=exclude_seen)[row]:
+    elif exclude_seen and row in query.excluded:
         rules.append("seen")
+    if not exists_at(query.as_of, catalogue, n_events)[row]:
+        rules.append("unreleased")
     for name, value in ({} if filters is None else msgspec.structs.asdict(filters)).items():
         if value is not None and not admitted(Filters(**{name: value}), catalogue, n_events)[row]:
             rules.append(f"filters.{name}")
     return rules
+
+
+def exists_at(as_of: int, catalogue: Catalogue, n_events: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Per catalogue row, whether the movie is released before `as_of` (seconds since 1970) or has an event.
+
+    Release dates may be wrong, and an event proves that a movie exists. An unknown date counts as released.
+    """
+    if catalogue.last_release < as_of:
+        return np.ones(len(catalogue), np.bool_)
+    return (catalogue.released_at < as_of) | (n_events > 0)
 
 
 def admitted(filters: Filters, catalogue: Catalogue, n_events: NDArray[np.float32]) -> NDArray[np.bool_]:

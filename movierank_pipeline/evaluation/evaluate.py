@@ -7,6 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from movierank_core.config import ModelConfig
+from movierank_core.data.catalogue import Catalogue
 from movierank_core.data.timestamps import from_epoch
 from movierank_core.recommender.model import RankingModel
 from movierank_pipeline.evaluation.answers import FUSED, RANDOM, Answers
@@ -105,6 +106,24 @@ def slice_masks(lengths: NDArray[np.int64]) -> dict[str, NDArray[np.bool_]]:
     return {label: mask for label, mask in masks.items() if mask.any()}
 
 
+def unreleased_share(
+    top: NDArray[np.int64],
+    as_ofs: NDArray[np.int64],
+    catalogue: Catalogue,
+    n_events: NDArray[np.float32],
+    k: int,
+) -> float:
+    """Share of the results [n_requests, at least k] that did not exist at their request (see `exists_at`).
+
+    `as_ofs` has the moment of each request, in seconds since 1970. -1 pads short lists. NaN without a result.
+    """
+    shown = top[:, :k]
+    is_early = catalogue.released_at[shown] >= as_ofs[:, None]
+    is_unreleased = is_early & (n_events[shown] == 0) & (shown >= 0)
+    n_shown = int((shown >= 0).sum())
+    return float(is_unreleased.sum() / n_shown) if n_shown else float("nan")
+
+
 def _compared(measures: Measures) -> tuple[str, ...]:
     """The metrics of the differences between systems."""
     headline = f"ndcg@{measures.k}"
@@ -140,5 +159,12 @@ def _list_figures(top: NDArray[np.int64], holdout: HoldOut, model: RankingModel)
         figures |= {
             f"novelty@{k}": novelty(top, movies.n_events, k),
             f"diversity@{k}": float(np.nanmean(diversity)) if is_known else float("nan"),
+            f"unreleased@{k}": unreleased_share(
+                top,
+                holdout.requests["as_of"].dt.epoch("s").to_numpy(),
+                holdout.catalogue,
+                movies.n_events,
+                k,
+            ),
         }
     return {name: Interval(value, value, value) for name, value in figures.items()}

@@ -183,7 +183,7 @@ class ExplainResponse(msgspec.Struct, frozen=True, kw_only=True):
         list[str],
         Meta(
             description="Every rule that excludes the movie: `seen`, `hidden` (not interested), "
-            "`filters.<field>`."
+            "`unreleased`, `filters.<field>`."
         ),
     ]
     is_candidate: Annotated[

@@ -160,6 +160,7 @@ export default {
   "film.filtered": "Your settings leave it out: {settings}.",
   "film.known": "It is already in the history, and the list shows only new films.",
   "film.hidden": "It is hidden, because you are not interested in it.",
+  "film.unreleased": "It is not released yet.",
   "film.noCandidate": {
     one: "Of the {of} sources that propose films for {who}, {n} proposes this one. That is too few.",
     other: "Of the {of} sources that propose films for {who}, {n} propose this one. That is too few.",

@@ -65,7 +65,8 @@ class Content(ItemToItem):
 def _content_neighbours(catalogue: Catalogue, n_neighbours: int) -> tuple[SparseRows, NDArray[np.int64]]:
     """The neighbours, and the ascending catalogue rows of their columns.
 
-    They do not depend on the moment, so the states of all training origins share them.
+    They do not depend on the moment, so the states of all training origins share them. Films that are
+    released later are among the neighbours, but not eligible (`filters.exists_at`).
     """
     # 1. Tokens of every movie, without tokens of a single movie: they relate it to no other.
     rows, names, weights = _tokens(catalogue.frame)

@@ -61,6 +61,7 @@ const whyNot = (
   return [
     rules.includes("seen") && t("film.known"),
     rules.includes("hidden") && t("film.hidden"),
+    rules.includes("unreleased") && t("film.unreleased"),
     settings.length > 0 && t("film.filtered", { settings: listed(settings) }),
     t("film.would", place),
   ]
