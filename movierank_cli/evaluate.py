@@ -12,7 +12,7 @@ from movierank_cli.console import StepLines
 from movierank_cli.options import data_options, settings_of
 from movierank_core.paths import Paths
 from movierank_pipeline.evaluation.compare import HEADLINE, RECALL
-from movierank_pipeline.evaluation.interval_text import interval_text
+from movierank_pipeline.evaluation.interval_text import interval_text, p_text
 from movierank_pipeline.evaluation.report import Ablation, Report
 from movierank_pipeline.evaluation.run import ProtocolName, evaluate_dataset
 
@@ -95,12 +95,13 @@ def _print(console: Console, report: Report) -> None:
         table.add_row(name, *(escape(interval_text(figures[metric])) for metric in METRICS))
     console.print(table)
     best = report.best_source
-    difference = interval_text(report.differences[HEADLINE][best], signed=True)
+    lead = report.differences[HEADLINE][best]
+    difference = f"{interval_text(lead, signed=True)} {HEADLINE}, {p_text(lead)}"
     what = f" after {report.split_time[:10]}" if report.split_time else " whom training has not seen"
     without = f" Trained without {', '.join(report.without)}." if report.without else ""
     console.print(
         f"{report.n_requests:,} requests of {report.n_users:,} users{what}.{without}"
-        f" The ranker minus its best source, {best}: {difference} {HEADLINE}."
+        f" The ranker minus its best source, {best}: {difference}."
         f" Expected calibration error {report.expected_calibration_error:.3f}.",
         markup=False,
     )
@@ -111,7 +112,8 @@ def _print_ablations(console: Console, ablations: dict[str, Ablation], what: str
     if not ablations:
         return
     table = Table(box=None, pad_edge=False)
-    for title in ("without", "features", HEADLINE, f"contribution of {what}", f"{RECALL}, contribution"):
+    titles = ("without", "features", HEADLINE, f"contribution of {what}", f"{RECALL}, contribution")
+    for title in (*titles, f"corrected, {HEADLINE}"):
         table.add_column(title, justify="right" if title == "features" else "left")
     for name in sorted(ablations, key=lambda name: -ablations[name].differences[HEADLINE].mean):
         part = ablations[name]
@@ -120,6 +122,7 @@ def _print_ablations(console: Console, ablations: dict[str, Ablation], what: str
             str(part.n_features),
             escape(interval_text(part.metrics[HEADLINE])),
             *(escape(interval_text(part.differences[metric], signed=True)) for metric in (HEADLINE, RECALL)),
+            p_text(part.differences[HEADLINE]),
         )
     console.print()
     console.print(table)

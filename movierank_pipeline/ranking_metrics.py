@@ -83,9 +83,10 @@ def coverage(ranked: NDArray[np.int64], n_movies: int, k: int) -> float:
 
 
 def novelty(ranked: NDArray[np.int64], popularity: NDArray[np.floating], k: int) -> float:
-    """Mean self-information -log2(share of all events) of the listed movies, in bits (Zhou et al. 2010).
+    """Mean self-information -log2(share of all events) of the listed movies, in bits.
 
-    `popularity` counts events per movie; 0 counts as 1. NaN without a listed movie.
+    Zhou et al. 2010 take the share of all people instead, which is smaller by the same number of bits for
+    every movie. `popularity` counts events per movie; 0 counts as 1. NaN without a listed movie.
     """
     shown = ranked[:, :k]
     shown = shown[shown >= 0]

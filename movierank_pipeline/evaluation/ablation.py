@@ -7,11 +7,15 @@ candidates and the training rows differ.
 
 from collections.abc import Callable, Sequence
 
+import msgspec
+import numpy as np
+
 from movierank_core.config import ModelConfig
 from movierank_core.errors import ConfigError
 from movierank_core.features.feature import DEFAULT_WITHOUT, SOURCE_PREFIX
 from movierank_core.features.registry import all_features, feature_list
 from movierank_core.retrieval.registry import source_types
+from movierank_pipeline.evaluation.bootstrap import Difference, holm
 from movierank_pipeline.evaluation.compare import (
     HEADLINE,
     MAIN,
@@ -106,6 +110,25 @@ def ablate_sources(
             ranker = train_ranker(make_rows(less, progress), config, progress, without=less)
             found[name] = _ablation(name, ranker, whole, config, progress)
     return found
+
+
+def holm_corrected_ablations(
+    groups: dict[str, Ablation], sources: dict[str, Ablation]
+) -> tuple[dict[str, Ablation], dict[str, Ablation]]:
+    """Both tables with `p_holm` of each metric, corrected for the parts of both together."""
+    parts = {("group", name): part for name, part in groups.items()}
+    parts |= {("source", name): part for name, part in sources.items()}
+    metrics = list(dict.fromkeys(metric for part in parts.values() for metric in part.differences))
+    corrected: dict[tuple[str, str], dict[str, Difference]] = {key: {} for key in parts}
+    for metric in metrics:
+        p_holm = holm(np.array([part.differences[metric].p_value for part in parts.values()]))
+        for (key, part), p in zip(parts.items(), p_holm, strict=True):
+            corrected[key][metric] = msgspec.structs.replace(part.differences[metric], p_holm=float(p))
+    found = {key: msgspec.structs.replace(part, differences=corrected[key]) for key, part in parts.items()}
+    return (
+        {name: found["group", name] for name in groups},
+        {name: found["source", name] for name in sources},
+    )
 
 
 def _ablation(

@@ -36,9 +36,12 @@ class Answers:
     n_relevant: NDArray[np.int64]
     """Targets per request, found or not."""
     user_ids: NDArray[np.int64]
+    moments: NDArray[np.int64]
+    """Moment of each request, in seconds since 1970."""
     history_lengths: NDArray[np.int64]
     predicted: NDArray[np.float64]
-    """The main system's scores of movies that the user rated later, over all requests."""
+    """The main system's scores of movies that the user rated later; each user and movie once, at the first
+    of the requests."""
     liked: NDArray[np.bool_]
     """Whether the user liked these movies."""
 
@@ -66,8 +69,9 @@ def answer(
     top: dict[str, list[NDArray[np.int64]]] = {name: [] for name in names}
     lists: dict[str, list[NDArray[np.int64]]] = {name: [] for name in names}
     targets: list[NDArray[np.int64]] = []
-    n_relevant, user_ids, lengths = [], [], []
+    n_relevant, user_ids, moments, lengths = [], [], [], []
     predicted, liked = [np.zeros(0)], [np.zeros(0, np.bool_)]
+    judged: dict[int, set[int]] = {}  # Rows by user: a movie may be a candidate at every moment of a user.
 
     def close_block() -> None:
         """Judges the lists of a block and drops them, which bounds memory."""
@@ -92,9 +96,15 @@ def answer(
         targets.append(request.targets)
         n_relevant.append(len(request.targets))
         user_ids.append(request.user_id)
+        moments.append(request.as_of)
         lengths.append(len(scored.query))
         later = request.later_ratings
-        ratings = np.array([later.get(row, np.nan) for row in scored.rows.tolist()], np.float64)
+        of_user = judged.setdefault(request.user_id, set())
+        listed = scored.rows.tolist()
+        ratings = np.array(
+            [np.nan if row in of_user else later.get(row, np.nan) for row in listed], np.float64
+        )
+        of_user.update(row for row in listed if row in later)
         is_rated = ~np.isnan(ratings)
         predicted.append(scored.probabilities[is_rated])
         liked.append(ratings[is_rated] >= LIKE_THRESHOLD)
@@ -106,6 +116,7 @@ def answer(
         top={name: np.concatenate(blocks) for name, blocks in top.items()},
         n_relevant=np.array(n_relevant, np.int64),
         user_ids=np.array(user_ids, np.int64),
+        moments=np.array(moments, np.int64),
         history_lengths=np.array(lengths, np.int64),
         predicted=np.concatenate(predicted),
         liked=np.concatenate(liked),

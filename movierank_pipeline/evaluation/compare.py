@@ -6,10 +6,17 @@ Nothing here depends on how requests were made or answered.
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from movierank_pipeline.evaluation.bootstrap import Difference, Interval, bootstrap_intervals
+from movierank_pipeline.evaluation.bootstrap import (
+    Difference,
+    Interval,
+    bootstrap_intervals,
+    bootstrap_p_values,
+    holm,
+)
 from movierank_pipeline.ranking_metrics import (
     Hits,
     average_precision,
@@ -64,7 +71,8 @@ def paired_differences(
 ) -> dict[str, dict[str, Difference]]:
     """By metric, then other system: `main` minus that system, as a mean over users with its 95 % interval.
 
-    A user's differences are averaged over their requests first, so each user has the same weight.
+    A user's differences are averaged over their requests first, so each user has the same weight. The p
+    values of a metric are corrected for its number of systems.
     """
     others = [name for name in values if name != main]
     pairs = [(metric, name) for metric in metrics for name in others]
@@ -72,9 +80,19 @@ def paired_differences(
     ours = _means_by_user([values[main][metric] for metric, _ in pairs], user_ids)
     differences: dict[str, dict[str, Difference]] = {metric: {} for metric in metrics}
     intervals = bootstrap_intervals(ours - theirs, seed)
-    for (metric, name), interval, column in zip(pairs, intervals, theirs.T, strict=True):
-        differences[metric][name] = _relative_to(interval, column)
-    return differences
+    p_values = bootstrap_p_values(ours - theirs, seed)
+    for (metric, name), interval, column, p in zip(pairs, intervals, theirs.T, p_values, strict=True):
+        differences[metric][name] = _relative_to(interval, column, float(p))
+    return {metric: holm_corrected(of_metric) for metric, of_metric in differences.items()}
+
+
+def holm_corrected(differences: Mapping[str, Difference]) -> dict[str, Difference]:
+    """The differences with `p_holm`, corrected for their number."""
+    corrected = holm(np.array([each.p_value for each in differences.values()]))
+    return {
+        name: msgspec.structs.replace(each, p_holm=float(p))
+        for (name, each), p in zip(differences.items(), corrected, strict=True)
+    }
 
 
 def _means_by_user(
@@ -86,8 +104,8 @@ def _means_by_user(
     return np.stack(means, axis=1) if means else np.zeros((0, 0))
 
 
-def _relative_to(interval: Interval, theirs: NDArray[np.float64]) -> Difference:
+def _relative_to(interval: Interval, theirs: NDArray[np.float64], p_value: float) -> Difference:
     theirs = theirs[~np.isnan(theirs)]
     mean = float(theirs.mean()) if len(theirs) else 0.0
     share, share_low = (value / mean if mean > 0 else float("nan") for value in (interval.mean, interval.low))
-    return Difference(interval.mean, interval.low, interval.high, share, share_low)
+    return Difference(interval.mean, interval.low, interval.high, share, share_low, p_value)

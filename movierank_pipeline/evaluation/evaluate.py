@@ -54,7 +54,7 @@ def report_of(
         best_source=best_source_of(systems, measures.k),
         without=list(without),
         systems={
-            name: {**figures, **_list_figures(answers.top[name], holdout, model)}
+            name: {**figures, **_list_figures(answers.top[name], answers.moments, holdout, model)}
             for name, figures in systems.items()
         },
         differences=paired_differences(values, user_ids, seed, metrics=_compared(measures)),
@@ -108,17 +108,18 @@ def slice_masks(lengths: NDArray[np.int64]) -> dict[str, NDArray[np.bool_]]:
 
 def unreleased_share(
     top: NDArray[np.int64],
-    as_ofs: NDArray[np.int64],
+    moments: NDArray[np.int64],
     catalogue: Catalogue,
     n_events: NDArray[np.float32],
     k: int,
 ) -> float:
     """Share of the results [n_requests, at least k] that did not exist at their request (see `exists_at`).
 
-    `as_ofs` has the moment of each request, in seconds since 1970. -1 pads short lists. NaN without a result.
+    `moments` has the moment of each request, in seconds since 1970. -1 pads short lists. NaN without
+    a result.
     """
     shown = top[:, :k]
-    is_early = catalogue.released_at[shown] >= as_ofs[:, None]
+    is_early = catalogue.released_at[shown] >= moments[:, None]
     is_unreleased = is_early & (n_events[shown] == 0) & (shown >= 0)
     n_shown = int((shown >= 0).sum())
     return float(is_unreleased.sum() / n_shown) if n_shown else float("nan")
@@ -149,7 +150,9 @@ def _slice(
     )
 
 
-def _list_figures(top: NDArray[np.int64], holdout: HoldOut, model: RankingModel) -> dict[str, Interval]:
+def _list_figures(
+    top: NDArray[np.int64], moments: NDArray[np.int64], holdout: HoldOut, model: RankingModel
+) -> dict[str, Interval]:
     """Figures of all lists of one system together; they have no interval."""
     k, movies = holdout.measures.k, model.state.movies
     figures = {f"coverage@{k}": coverage(top, int(holdout.pool.sum()), k)}
@@ -161,7 +164,7 @@ def _list_figures(top: NDArray[np.int64], holdout: HoldOut, model: RankingModel)
             f"diversity@{k}": float(np.nanmean(diversity)) if is_known else float("nan"),
             f"unreleased@{k}": unreleased_share(
                 top,
-                holdout.requests["as_of"].dt.epoch("s").to_numpy(),
+                moments,
                 holdout.catalogue,
                 movies.n_events,
                 k,

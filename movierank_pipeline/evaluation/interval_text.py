@@ -6,10 +6,12 @@ from typing import Final
 
 import msgspec
 
-from movierank_pipeline.evaluation.bootstrap import Interval
+from movierank_pipeline.evaluation.bootstrap import Difference, Interval
 
 BRACKETS: Final = "{mean} [{low}, {high}]"
 UNKNOWN: Final = "–"
+SIGNIFICANCE: Final = 0.05
+"""Maximum corrected p value of a significant difference."""
 
 
 def interval_text(
@@ -33,3 +35,14 @@ def interval_text(
     if low is None or high is None or low == high:
         return format(mean, form)
     return layout.format(mean=format(mean, form), low=format(low, form), high=format(high, form))
+
+
+def p_text(difference: Difference) -> str:
+    """The verdict after Holm's correction: `significant (p 0.012)` or `not significant (p 0.210)`.
+
+    `–` if the corrected p value is unknown.
+    """
+    p = difference.p_holm
+    if math.isnan(p):
+        return UNKNOWN
+    return f"{'significant' if p <= SIGNIFICANCE else 'not significant'} (p {p:.3f})"

@@ -15,7 +15,12 @@ from movierank_core.data.interactions import InteractionArrays
 from movierank_core.data.schema import FEEDBACK
 from movierank_core.paths import Paths
 from movierank_pipeline.datasets import dataset_folder, metadata_settings
-from movierank_pipeline.evaluation.ablation import ablate_groups, ablate_sources, require_parts
+from movierank_pipeline.evaluation.ablation import (
+    ablate_groups,
+    ablate_sources,
+    holm_corrected_ablations,
+    require_parts,
+)
 from movierank_pipeline.evaluation.evaluate import scored_requests
 from movierank_pipeline.evaluation.experiment import Stage, rows_of, run_experiment
 from movierank_pipeline.evaluation.protocols.protocol import Protocol
@@ -69,6 +74,7 @@ def evaluate_dataset(
                 stage,
                 without=without,
             )
+            groups, sources = holm_corrected_ablations(groups, sources)
             report = msgspec.structs.replace(report, ablations=groups, source_ablations=sources)
     return StoredEvaluation.of(
         report, whole.ranker.importance, scored_requests(whole.holdout, whole.answers), whole.holdout.state

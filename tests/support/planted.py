@@ -57,6 +57,7 @@ def planted(
         top={name: np.tile(np.arange(10), (n, 1)) for name in hits},
         n_relevant=np.full(n, 10),
         user_ids=np.arange(n),
+        moments=np.full(n, 2**40),
         history_lengths=np.repeat(LENGTHS, users_per_slice),
         predicted=predicted,
         liked=rng.random(4000) < (predicted if is_calibrated else predicted**2),
