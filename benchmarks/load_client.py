@@ -41,10 +41,11 @@ class Load:
         return np.array(self.seconds)[(due >= begin) & (due < end)]
 
 
-def rank_requests(user_ids: Sequence[int], port: int, k: int = 25) -> list[bytes]:
-    """The encoded `POST /rank` request of each user."""
+def rank_requests(user_ids: Sequence[int], port: int, k: int = 25, **fields: object) -> list[bytes]:
+    """The encoded `POST /rank` request of each user; `fields` are further fields of every request."""
     return [
-        post_request("/rank", json.dumps({"user_id": user_id, "k": k}).encode(), port) for user_id in user_ids
+        post_request("/rank", json.dumps({"user_id": user_id, "k": k, **fields}).encode(), port)
+        for user_id in user_ids
     ]
 
 

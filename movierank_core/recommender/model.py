@@ -59,6 +59,7 @@ class RankingModel:
         clock = StageClock()
         query = self.state.query(history, self.catalogue, as_of)
         mask = self.eligible(query, exclude_seen=exclude_seen, filters=filters)
+        clock.lap("eligibility")
         if len(query) == 0:
             return self.by_popularity(query, mask, clock)
         candidates = degradation.attempt("candidates", lambda: self.state.candidates(query, mask))

@@ -29,6 +29,7 @@ class Recommender:
         self.model = model
         self.manifest = manifest
         self._results = ResultWriter(model)
+        _ = model.catalogue.facets  # Made now, so that the first request with filters is as fast as others.
 
     @property
     def source_names(self) -> tuple[str, ...]:

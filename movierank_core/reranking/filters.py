@@ -8,7 +8,6 @@ from typing import Annotated
 
 import msgspec
 import numpy as np
-import polars as pl
 from msgspec import Meta
 from numpy.typing import NDArray
 
@@ -100,38 +99,28 @@ def exists_at(as_of: int, catalogue: Catalogue, n_events: NDArray[np.float32]) -
 
 
 def admitted(filters: Filters, catalogue: Catalogue, n_events: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Per catalogue row, whether it passes every filter."""
-    genres = pl.col("genres").list.eval(pl.element().str.to_lowercase())
-    conditions: list[pl.Expr] = []
-    if filters.genres_any is not None:
-        conditions.append(genres.list.set_intersection(_lower(filters.genres_any)).list.len() > 0)
-    if filters.genres_all is not None:
-        wanted = _lower(filters.genres_all)
-        conditions.append(genres.list.set_intersection(wanted).list.len() == len(set(wanted)))
-    if filters.genres_none is not None:
-        conditions.append(genres.list.set_intersection(_lower(filters.genres_none)).list.len() == 0)
-    for column, low, high in (
-        ("release_year", filters.year_min, filters.year_max),
-        ("runtime_minutes", filters.runtime_min, filters.runtime_max),
-    ):
-        if low is not None:
-            conditions.append(pl.col(column) >= low)
-        if high is not None:
-            conditions.append(pl.col(column) <= high)
-    if filters.languages is not None:
-        conditions.append(pl.col("original_language").is_in(_lower(filters.languages)))
-    if filters.exclude_movie_ids is not None:
-        conditions.append(~pl.col("movie_id").is_in(filters.exclude_movie_ids))
+    """Per catalogue row, whether it passes every filter. Reads `Catalogue.facets`, never the table."""
+    facets = catalogue.facets
     mask = np.ones(len(catalogue), np.bool_)
-    if conditions:
-        passes = catalogue.frame.select(pl.all_horizontal(conditions).fill_null(False)).to_series()
-        mask &= passes.to_numpy()
-    if filters.min_votes is not None:
-        mask &= n_events >= filters.min_votes
-    if filters.max_votes is not None:
-        mask &= n_events <= filters.max_votes
+    if filters.genres_any is not None:
+        mask &= facets.has_genres_of(filters.genres_any)[0]
+    if filters.genres_all is not None:
+        mask &= facets.has_genres_of(filters.genres_all)[1]
+    if filters.genres_none is not None:
+        mask &= facets.has_genres & ~facets.has_genres_of(filters.genres_none)[0]
+    if filters.languages is not None:
+        mask &= facets.is_in_language(filters.languages)
+    for values, low, high in (
+        (facets.release_years, filters.year_min, filters.year_max),
+        (facets.runtime_minutes, filters.runtime_min, filters.runtime_max),
+        (n_events, filters.min_votes, filters.max_votes),
+    ):
+        # A comparison with NaN, the unknown value, is false.
+        if low is not None:
+            mask &= values >= low
+        if high is not None:
+            mask &= values <= high
+    if filters.exclude_movie_ids:
+        rows = catalogue.rows_of(filters.exclude_movie_ids)
+        mask[rows[rows >= 0]] = False
     return mask
-
-
-def _lower(names: list[str]) -> list[str]:
-    return [name.lower() for name in names]

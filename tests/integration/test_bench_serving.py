@@ -17,6 +17,8 @@ def test_both_services_answer_everything_and_every_figure_is_there(
         assert report[service]["failures"] == 0
         assert 0 < report[service]["p50_ms"] <= report[service]["p99_ms"]
         assert report[service]["per_second"] > 0
+    assert report["movierank"]["filters_failures"] == 0
+    assert report["movierank"]["filters_p50_ms"] > 0
     assert report["movierank"]["private_mb"] < report["movierank"]["rss_mb"]
     assert {"history", "retrieval", "features", "ranker"} < set(report["stages_ms"])
     assert report["swap"]["failures"] == 0

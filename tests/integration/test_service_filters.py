@@ -149,3 +149,10 @@ def test_a_bad_filter_is_refused(
 def test_a_bad_exclude_seen_is_refused(client: TestClient[Litestar]) -> None:
     response = client.post("/rank", json={"user_id": 3, "exclude_seen": "no"})
     assert response.json()["errors"] == [{"field": "exclude_seen", "message": "Expected `bool`, got `str`"}]
+
+
+def test_the_time_of_filters_is_in_the_stages(client: TestClient[Litestar]) -> None:
+    recommender = client.app.state.worker.model.recommender
+    assert "facets" in vars(recommender.catalogue)  # Made at load, before the first request.
+    shown(client, filters={"genres_any": ["drama"]})
+    assert 'movierank_rank_stage_seconds_count{stage="eligibility"}' in client.get("/metrics").text
