@@ -399,29 +399,39 @@ class GateLimits(msgspec.Struct, frozen=True, kw_only=True):
     production_margin: Annotated[
         float,
         Meta(
-            ge=0,
+            gt=0,
             le=1,
-            description="Maximum distance of the lower bound of a version's nDCG@10 minus production's below"
-            " 0, as a share of production's mean.",
+            description="Loss of nDCG@10, as a share of production's mean, with which a version passes at"
+            " most one time in twenty.",
         ),
-    ] = 0.005
-    slice_drop: Annotated[
+    ] = 0.05
+    slice_error: Annotated[
         float,
         Meta(
-            ge=0,
-            le=1,
-            description="Maximum share of its mean nDCG@10 that a slice of history lengths may lose.",
+            gt=0,
+            lt=1,
+            description="Probability that an equally good version is refused for any slice of history"
+            " lengths.",
         ),
-    ] = 0.03
-    min_slice_users: Annotated[
+    ] = 0.05
+    min_users: Annotated[
         int,
         Meta(
-            ge=1,
+            ge=2,
             le=1_000_000,
-            description="Minimum number of users of a slice that is judged. A smaller slice is only shown:"
-            " chance alone moves it by more than `slice_drop`.",
+            description="Minimum number of users whose mean difference has a standard error that can be"
+            " trusted; fewer users of a slice are shown, not judged.",
         ),
     ] = 30
+    anchor_days: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=100_000,
+            description="Maximum age of the anchor, the best version in production lately, in days. A version"
+            " must not be below it either, so that small losses do not add up.",
+        ),
+    ] = 90.0
     calibration_error: Annotated[
         float, Meta(ge=0, le=1, description="Maximum expected calibration error of the score.")
     ] = 0.05

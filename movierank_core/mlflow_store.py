@@ -18,6 +18,8 @@ EXPERIMENT_NAME: Final = "movierank"
 PRODUCTION: Final = "production"
 CHALLENGER: Final = "challenger"
 PREVIOUS: Final = "previous"
+ANCHOR: Final = "anchor"
+"""The best version that was in production lately; the gate compares with it besides production."""
 
 BUNDLE_IN_MODEL: Final = "artifacts/bundle"
 """Folder of the bundle in the logged model, below `models:/movie-ranker/<version>`."""

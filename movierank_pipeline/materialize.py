@@ -9,16 +9,32 @@ from pathlib import Path
 from typing import Protocol
 
 import dagster as dg
+from filelock import FileLock, Timeout
 
 from movierank_core.errors import ConfigError, MovierankError
 from movierank_core.paths import Paths
 from movierank_pipeline.definitions import build_defs
+from movierank_pipeline.defs.lost_runs import fail_lost_runs
 from movierank_pipeline.defs.provenance import plan
 from movierank_pipeline.settings import Settings
 
-_DAGSTER_YAML = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
+_QUIET_YAML = "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
+_DAGSTER_YAML = f"""\
+{_QUIET_YAML}# Two runs at once would mix their files.
+concurrency:
+  runs:
+    max_concurrent_runs: 1
+run_monitoring:
+  enabled: true
+  max_runtime_seconds: 43200
+retention:
+  schedule:
+    purge_after_days: 90
+  sensor:
+    purge_after_days: {{skipped: 7, failure: 30, success: 30}}
+"""
 _IN_PROCESS_YAML = f"""\
-{_DAGSTER_YAML}# The default captures the standard streams, which hides the terminal from progress displays.
+{_QUIET_YAML}# The default captures the standard streams, which hides the terminal from progress displays.
 compute_logs:
   module: dagster._core.storage.noop_compute_log_manager
   class: NoOpComputeLogManager
@@ -52,6 +68,10 @@ class CheckFailedError(MovierankError):
     """A blocking asset check stopped the run."""
 
 
+class BusyError(MovierankError):
+    """Another run is making the assets of this root."""
+
+
 def prepare_dagster_home(paths: Paths) -> Path:
     """`DAGSTER_HOME` if set, else our own folder, created with telemetry and greetings off."""
     if configured := os.environ.get("DAGSTER_HOME"):
@@ -59,8 +79,10 @@ def prepare_dagster_home(paths: Paths) -> Path:
     home = paths.dagster_home
     home.mkdir(parents=True, exist_ok=True)
     for name, content in (("dagster.yaml", _DAGSTER_YAML), (_IN_PROCESS_FILE, _IN_PROCESS_YAML)):
-        if not (home / name).is_file():
-            (home / name).write_text(content, "utf-8")
+        file = home / name
+        # A file that an older version wrote is renewed; one that somebody changed stays.
+        if not file.is_file() or file.read_text("utf-8") == _QUIET_YAML:
+            file.write_text(content, "utf-8")
     return home
 
 
@@ -85,12 +107,28 @@ def materialize(
     """Materialises the stale assets, or all with `everything`, or a Dagster selection such as `ranker+`.
 
     Raises the exception of a failed asset, CheckFailedError where a blocking check failed, and ConfigError
-    for a `select` that is no selection. See `plan` for `min_new_events`.
+    for a `select` that is no selection. See `plan` for `min_new_events`. Raises BusyError, and makes nothing,
+    while another run in this root is in progress.
     """
+    with _only_run(paths):
+        return _materialize(settings, paths, reporter, select, everything, min_new_events)
+
+
+def _materialize(
+    settings: Settings,
+    paths: Paths,
+    reporter: Reporter,
+    select: str | None,
+    everything: bool,
+    min_new_events: int,
+) -> Outcome:
     failed: list[str] = []
     blocked: list[str] = []
     definitions = build_defs({"settings": settings}, {"console": _logger(reporter, failed, blocked)})
     with dagster_instance(paths) as instance:
+        fail_lost_runs(instance, paths)
+        if others := instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+            raise _busy(f"run {others[0].run_id}")
         graph = definitions.resolve_asset_graph()
         names = [key.to_user_string() for key in graph.toposorted_asset_keys]
         if select is not None:
@@ -98,7 +136,7 @@ def materialize(
         elif everything:
             wanted = names
         else:
-            wanted = plan(definitions, settings, paths, instance, min_new_events=min_new_events).stale
+            wanted = plan(graph, settings, paths, instance, min_new_events=min_new_events).stale
         reused = [name for name in names if name not in wanted]
         if not wanted:
             return Outcome([], reused, None)
@@ -117,6 +155,25 @@ def materialize(
                 remedy="look at its figures above or in the Dagster UI (`movierank dagster`)",
             ) from error
     return Outcome(wanted, reused, result.run_id, failed)
+
+
+@contextmanager
+def _only_run(paths: Paths) -> Iterator[None]:
+    """Holds the lock of this root's runs. The system frees it when the process ends, however it ends."""
+    paths.home.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(paths.home / "run.lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise _busy("another `movierank materialize` or `movierank demo`") from error
+
+
+def _busy(who: str) -> BusyError:
+    return BusyError(
+        f"The assets of this root are being made by {who}",
+        expected="one run at a time, since two would mix their files",
+        remedy="wait for it, or stop it in the Dagster UI (`movierank dagster`)",
+    )
 
 
 def _selected(select: str, definitions: dg.Definitions) -> list[str]:

@@ -118,10 +118,10 @@ class Settings(dg.ConfigurableResource):
     )
     gate_margin: float = Field(
         GateLimits().production_margin,
-        ge=0,
+        gt=0,
         le=1,
-        description="Maximum distance of the lower bound of a version's nDCG@10 minus production's below 0,"
-        " as a share of production's mean.",
+        description="Loss of nDCG@10, as a share of production's mean, with which a version passes at most"
+        " one time in twenty.",
     )
     gate_megabytes: float = Field(
         GateLimits().megabytes,

@@ -1,13 +1,21 @@
 """When the asset graph runs by itself: the job, the nightly schedule and the feedback sensor."""
 
+import time
 from contextlib import closing
+from typing import Final
 
 import dagster as dg
 
 from movierank_core.errors import EventStoreError
 from movierank_core.events.store import Watermark, open_event_store
 from movierank_core.paths import Paths
+from movierank_pipeline.defs.lost_runs import fail_lost_runs
+from movierank_pipeline.defs.provenance import plan
 from movierank_pipeline.settings import Settings, events_url
+
+RETRY_SECONDS: Final = 3600
+"""Time from the end of a failed run to the next one for the same feedback."""
+SENSOR: Final = "enough_feedback"
 
 retrain = dg.define_asset_job(
     "retrain",
@@ -15,18 +23,30 @@ retrain = dg.define_asset_job(
     description="Makes every asset: reads data, trains, evaluates, registers a version, applies the gate.",
 )
 
-nightly = dg.ScheduleDefinition(
+
+@dg.schedule(
     name="nightly",
     job=retrain,
     cron_schedule="0 3 * * *",
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Retrains at 03:00 UTC. Off by default; switch it on in the Dagster UI.",
+    description="Makes the stale assets at 03:00 UTC, and nothing if nothing changed. Off by default; switch"
+    " it on in the Dagster UI.",
 )
+def nightly(context: dg.ScheduleEvaluationContext, settings: Settings) -> dg.RunRequest | dg.SkipReason:
+    """Requests a run of the stale assets. Runs whose process is gone are marked as failed first."""
+    paths = Paths.from_environment()
+    fail_lost_runs(context.instance, paths)
+    repository = context.repository_def
+    assert repository is not None
+    stale = plan(repository.asset_graph, settings, paths, context.instance).stale
+    if not stale:
+        return dg.SkipReason("Nothing has changed since the last run: code, settings, data and feedback.")
+    return dg.RunRequest(asset_selection=[dg.AssetKey(name) for name in stale])
 
 
 @dg.sensor(
-    name="enough_feedback",
+    name=SENSOR,
     job=retrain,
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.STOPPED,
@@ -36,7 +56,8 @@ nightly = dg.ScheduleDefinition(
 def enough_feedback(context: dg.SensorEvaluationContext, settings: Settings) -> dg.SensorResult:
     """Requests a run when enough events follow the cursor, the watermark of the last requested run.
 
-    The first evaluation, and the first after the event store was replaced, only set the cursor.
+    The first evaluation, and the first after the event store was replaced, only set the cursor. If the last
+    requested run failed, another is requested `RETRY_SECONDS` later, so its feedback is not forgotten.
     """
     try:
         with closing(open_event_store(events_url(Paths.from_environment()))) as store:
@@ -46,7 +67,19 @@ def enough_feedback(context: dg.SensorEvaluationContext, settings: Settings) -> 
     before = Watermark.parse(context.cursor or None)
     if before is None or before.store_id != now.store_id:
         return dg.SensorResult(skip_reason="counting from here", cursor=str(now))
+    if failed := _failed_run(context.instance):
+        return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"{now} after {failed}")], cursor=str(now))
     n_new = now.seq - before.seq
     if n_new < settings.feedback_threshold:
         return dg.SensorResult(skip_reason=f"{n_new} of {settings.feedback_threshold} new events")
     return dg.SensorResult(run_requests=[dg.RunRequest(run_key=str(now))], cursor=str(now))
+
+
+def _failed_run(instance: dg.DagsterInstance) -> str | None:
+    """The id of the sensor's latest run if it failed at least `RETRY_SECONDS` ago, else None."""
+    records = instance.get_run_records(dg.RunsFilter(tags={"dagster/sensor_name": SENSOR}), limit=1)
+    if not records or records[0].dagster_run.status is not dg.DagsterRunStatus.FAILURE:
+        return None
+    ended = records[0].end_time
+    is_due = ended is not None and time.time() - ended >= RETRY_SECONDS
+    return records[0].dagster_run.run_id if is_due else None

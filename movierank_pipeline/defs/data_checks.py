@@ -37,11 +37,18 @@ def ratings_out_of_range(ratings: pl.DataFrame) -> int:
 
 @dg.multi_asset_check(
     specs=[
-        dg.AssetCheckSpec("schema", asset="ratings", description="Columns and types are those of RATINGS."),
         dg.AssetCheckSpec(
-            "unique_keys", asset="ratings", description="Each user and movie has at most one rating."
+            "schema", asset="ratings", blocking=True, description="Columns and types are those of RATINGS."
         ),
-        dg.AssetCheckSpec("rating_range", asset="ratings", description="Half stars from 0.5 to 5."),
+        dg.AssetCheckSpec(
+            "unique_keys",
+            asset="ratings",
+            blocking=True,
+            description="Each user and movie has at most one rating.",
+        ),
+        dg.AssetCheckSpec(
+            "rating_range", asset="ratings", blocking=True, description="Half stars from 0.5 to 5."
+        ),
     ],
     name="ratings_checks",
 )
@@ -128,6 +135,7 @@ def tmdb_mismatches(
 @dg.asset_check(
     asset="catalogue",
     name="unique_keys",
+    blocking=True,
     description="One row per movie, sorted by movie_id.",
 )
 def catalogue_keys(catalogue: pl.DataFrame) -> dg.AssetCheckResult:

@@ -21,12 +21,14 @@ from movierank_pipeline.training.training_set import TrainingSet
         dg.AssetCheckSpec(
             "no_future",
             asset="ranker",
+            blocking=True,
             additional_deps=["interactions", "catalogue", "training_set"],
             description="Sampled training rows are unchanged when recomputed without any later event.",
         ),
         dg.AssetCheckSpec(
             "same_as_serving",
             asset="ranker",
+            blocking=True,
             additional_deps=["interactions", "catalogue", "training_set"],
             description="Sampled training requests have the same features in the code that serves /rank.",
         ),

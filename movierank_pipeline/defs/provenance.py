@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import dagster as dg
 import msgspec
@@ -34,6 +34,9 @@ from movierank_pipeline.release.log_run import FINGERPRINT_TAG
 from movierank_pipeline.release.mlflow_client import connect
 from movierank_pipeline.release.registry import Registry
 from movierank_pipeline.settings import Settings, events_url
+
+if TYPE_CHECKING:
+    from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 DATA_VERSION_TAG: Final = "dagster/data_version"
 _LIBRARIES: Final = ("implicit", "lightgbm", "numba", "numpy", "polars")
@@ -102,6 +105,11 @@ def _ranker(settings: Settings, paths: Paths) -> object:
     return [_model(settings, paths), *tuned_by]
 
 
+def _recommendations(settings: Settings, paths: Paths) -> object:
+    production = Registry(connect(paths)).by_alias(PRODUCTION)
+    return [settings.recommendations_k, None if production is None else production.number]
+
+
 _READS: Final[dict[str, Callable[[Settings, Paths], object]]] = {
     **dict.fromkeys(("ratings", "movies", "links"), _dataset),
     "feedback": _events,
@@ -115,7 +123,7 @@ _READS: Final[dict[str, Callable[[Settings, Paths], object]]] = {
         settings.promotion_policy,
         msgspec.to_builtins(settings.gate_limits),
     ],
-    "recommendations": lambda settings, paths: settings.recommendations_k,
+    "recommendations": _recommendations,
 }
 """By asset: the settings and files that it reads, besides its upstream assets."""
 
@@ -167,7 +175,7 @@ class Plan:
 
 
 def plan(
-    definitions: dg.Definitions,
+    graph: "AssetGraph",
     settings: Settings,
     paths: Paths,
     instance: dg.DagsterInstance,
@@ -179,7 +187,6 @@ def plan(
     Fewer new feedback events than `min_new_events` count as none, since the service already uses them. A
     forgotten user always counts.
     """
-    graph = definitions.resolve_asset_graph()
     fingerprints: dict[str, str] = {}
     stale: list[str] = []
     for key in graph.toposorted_asset_keys:

@@ -1,6 +1,7 @@
 """Exports the top films of every user as one table."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -8,7 +9,8 @@ import polars as pl
 from movierank_core.data.interactions import InteractionArrays
 from movierank_core.recommender.model import RankingModel
 
-REPORTED_EVERY = 1000
+SCHEMA: Final = {"user_id": pl.Int64, "rank": pl.Int32, "movie_id": pl.Int64, "score": pl.Float64}
+REPORTED_EVERY: Final = 1000
 """Users between two progress messages."""
 
 
@@ -38,11 +40,20 @@ def recommend_all(
         movie_ids[user, :n] = model.catalogue.movie_ids[scored.rows[shown]]
         scores[user, :n] = scored.probabilities[shown]
     is_shown = np.arange(k) < n_shown[:, None]
-    return pl.DataFrame(
+    return _table(
         {
             "user_id": np.repeat(data.user_ids, n_shown),
-            "rank": np.tile(np.arange(1, k + 1, dtype=np.int32), (n_users, 1))[is_shown],
+            "rank": np.tile(np.arange(1, k + 1), (n_users, 1))[is_shown],
             "movie_id": movie_ids[is_shown],
             "score": scores[is_shown],
         }
     )
+
+
+def no_recommendations() -> pl.DataFrame:
+    """The table of `recommend_all` without rows."""
+    return _table({name: [] for name in SCHEMA})
+
+
+def _table(columns: Mapping[str, Any]) -> pl.DataFrame:
+    return pl.DataFrame(columns, schema=SCHEMA)

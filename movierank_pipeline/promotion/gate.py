@@ -5,6 +5,7 @@ version in production on the same requests) and from `bundle_checks` (size, late
 """
 
 import math
+from statistics import NormalDist
 from typing import Final
 
 import msgspec
@@ -17,13 +18,12 @@ from movierank_pipeline.evaluation.interval_text import interval_text
 from movierank_pipeline.evaluation.report import Report
 from movierank_pipeline.promotion.bundle_checks import BundleFacts
 from movierank_pipeline.promotion.incumbent import Incumbent
+from movierank_pipeline.promotion.not_worse import least_difference, relative_error, standard_error
 from movierank_pipeline.release.registry import GATE_REASON_TAG, GATE_VERDICT_TAG, PROVISIONAL, REFUSED
 
 POPULARITY: Final = "popularity"
 
 PASSED: Final = "passed"
-UNDECIDED: Final = "undecided"
-"""Every rule holds, but production could not be compared on the same requests: a person decides."""
 
 
 class GateError(MovierankError):
@@ -46,7 +46,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The gate's decision on one version."""
 
     outcome: str
-    """`passed`, `provisional`, `undecided` or `refused`."""
+    """`passed`, `provisional` or `refused`."""
     reason: str
     checks: list[Check]
     figures: dict[str, float]
@@ -98,24 +98,29 @@ def judge(
     incumbent: Incumbent | None,
     bundle: BundleFacts,
     limits: GateLimits | None = None,
+    *,
+    anchor: Incumbent | None = None,
 ) -> Verdict:
     """Applies every rule to the version with this `report` and `bundle`.
 
     `incumbent` is the version in production; if the judged version is itself in production, the previous one.
-    Without an incumbent (None), a version whose mean is above recent popularity and above its best source,
-    but not significantly, is `provisional` instead of `refused`, so that some version serves. If the
-    incumbent could not be compared on the same requests, the best possible outcome is `undecided`.
+    `anchor` is the best version that was in production lately, if that is a third one.
+    An incumbent with a `problem` is no rival: a version that this code cannot read cannot serve either, so it
+    does not hold the alias against one that works. Without a rival, a version whose mean is above recent
+    popularity and above its best source, but not significantly, is `provisional` instead of `refused`, so
+    that some version serves.
     """
     limits = limits or GateLimits()
     checks = [
-        *([] if incumbent is None else [_not_below_production(incumbent, limits)]),
+        *(_not_below(other, report, limits) for other in (incumbent, anchor) if other is not None),
         _above(report, report.recent_popularity, "recent popularity"),
         _above(report, report.best_source, "the best single source"),
         *_slices(report, incumbent, limits),
         _calibration(report, limits),
         *_bundle(bundle, limits),
     ]
-    outcome = _outcome(checks, incumbent)
+    rival = None if incumbent is not None and incumbent.problem else incumbent
+    outcome = _outcome(checks, rival)
     return Verdict(
         outcome=outcome,
         reason=_reason(outcome, checks, report, incumbent),
@@ -124,28 +129,37 @@ def judge(
     )
 
 
-def _outcome(checks: list[Check], incumbent: Incumbent | None) -> str:
+def _outcome(checks: list[Check], rival: Incumbent | None) -> str:
     failed = [check for check in checks if check.passed is False]
     if not failed:
-        return UNDECIDED if incumbent is not None and incumbent.problem else PASSED
-    if incumbent is None and all(check.may_be_unproven for check in failed):
+        return PASSED
+    if rival is None and all(check.may_be_unproven for check in failed):
         return PROVISIONAL
     return REFUSED
 
 
-def _not_below_production(incumbent: Incumbent, limits: GateLimits) -> Check:
-    rule = f"not below {incumbent.alias} (version {incumbent.number})"
-    needed = f"lower bound above {-limits.production_margin:.1%} of its mean"
-    if incumbent.difference is None or incumbent.ndcg is None:
-        return Check(rule, incumbent.problem, needed, None)
-    difference = incumbent.difference
-    # If production's nDCG is 0 there is no relative difference: use the absolute one.
-    bound = difference.relative_low if not math.isnan(difference.relative_low) else difference.low
+def _not_below(other: Incumbent, report: Report, limits: GateLimits) -> Check:
+    """The rule of `not_worse` against another version."""
+    rule = f"not below {other.alias} (version {other.number})"
+    if other.difference is None or other.ndcg is None:
+        return Check(rule, other.problem, "a version that this code can use", None)
+    difference = other.difference
+    error = relative_error(difference)
+    least = least_difference(error, report.n_users, limits)
+    if math.isnan(error):
+        # The other version's nDCG is 0: there is no relative difference, and nothing can be below it.
+        return Check(rule, _lead(difference), "not below", difference.mean >= 0)
+    can_tell = (
+        ""
+        if least < 0
+        else f"; too few users ({report.n_users}) to see a loss of {limits.production_margin:.0%}"
+    )
     return Check(
         rule,
-        f"{_lead(difference)} on {incumbent.ndcg.mean:.4f}: lower bound {bound:+.1%}",
-        needed,
-        bound > -limits.production_margin,
+        f"{_lead(difference)} on {other.ndcg.mean:.4f}: {difference.relative:+.1%}, standard error"
+        f" {error:.1%}",
+        f"at least {least:+.1%}{can_tell}",
+        difference.relative >= least,
     )
 
 
@@ -163,8 +177,10 @@ def _above(report: Report, system: str, meaning: str) -> Check:
 def _slices(report: Report, incumbent: Incumbent | None, limits: GateLimits) -> list[Check]:
     """One check per history length: against production if it has the slice, else against the best source.
 
-    Users without a history are compared with recent popularity, since personal sources score 0 for them.
+    A slice fails if it is significantly worse, corrected for the number of judged slices. Users without a
+    history are compared with recent popularity, since personal sources score 0 for them.
     """
+    n_judged = sum(part.n_users >= limits.min_users for part in report.slices.values())
     checks = []
     for label, part in report.slices.items():
         if incumbent is not None and label in incumbent.slices:
@@ -172,21 +188,27 @@ def _slices(report: Report, incumbent: Incumbent | None, limits: GateLimits) -> 
         else:
             other = report.recent_popularity if label == "0" else report.best_source
             difference = part.differences[HEADLINE][other]
-        share = difference.relative
-        is_judged = part.n_users >= limits.min_slice_users
-        # NaN means that the other system scores 0 in this slice, so the ranker cannot be worse.
-        is_kept = share >= -limits.slice_drop if not math.isnan(share) else difference.mean >= 0
-        shown = "" if math.isnan(share) else f", {share:+.1%}"
+        is_judged = part.n_users >= limits.min_users
+        shown = "" if math.isnan(difference.relative) else f", {difference.relative:+.1%}"
+        level = limits.slice_error / max(n_judged, 1)
         checks.append(
             Check(
                 f"history of {label}, against {other}",
                 f"{_lead(difference)}{shown}, {part.n_users} users",
-                f"at most {limits.slice_drop:.0%} lower"
-                + ("" if is_judged else f" (applies from {limits.min_slice_users} users)"),
-                is_kept if is_judged else None,
+                f"not significantly lower (level {level:.1%})"
+                + ("" if is_judged else f" (applies from {limits.min_users} users)"),
+                not _is_lower(difference, level) if is_judged else None,
             )
         )
     return checks
+
+
+def _is_lower(difference: Difference, level: float) -> bool:
+    """Whether the mean is below 0 at this one-sided level, by its standard error."""
+    error = standard_error(difference)
+    if not error > 0:
+        return difference.mean < 0
+    return difference.mean / error < NormalDist().inv_cdf(level)
 
 
 def _calibration(report: Report, limits: GateLimits) -> Check:
@@ -239,19 +261,20 @@ def _reason(outcome: str, checks: list[Check], report: Report, incumbent: Incumb
         f"{_lead(leads[report.recent_popularity])} against recent popularity,"
         f" {_lead(leads[report.best_source])} against the best source, {report.best_source}"
     )
+    unread = (
+        f" Version {incumbent.number}, {incumbent.alias}, is no rival, since this code cannot use it:"
+        f" {incumbent.problem}"
+        if incumbent is not None and incumbent.problem
+        else ""
+    )
     if outcome == PASSED:
-        return f"{lead}."
+        return f"{lead}.{unread}"
     if outcome == PROVISIONAL:
         return (
             f"{lead}: the mean is better, but not significantly. It serves because no other version does; the"
-            " next version must pass every rule."
+            f" next version must pass every rule.{unread}"
         )
-    if outcome == UNDECIDED and incumbent is not None:
-        return (
-            f"{lead}; but version {incumbent.number}, {incumbent.alias}, could not be compared on the same"
-            f" requests: {incumbent.problem} A person decides."
-        )
-    return f"Not met: {'; '.join(failed)}."
+    return f"Not met: {'; '.join(failed)}.{unread}"
 
 
 def _figures(report: Report, incumbent: Incumbent | None, bundle: BundleFacts) -> dict[str, float]:

@@ -5,10 +5,10 @@ Aliases replace MLflow's deprecated stages. Only a version whose registration ha
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from movierank_core.errors import MovierankError
-from movierank_core.mlflow_store import CHALLENGER, MODEL_NAME, PREVIOUS, PRODUCTION, READY, STATE_TAG
+from movierank_core.mlflow_store import ANCHOR, CHALLENGER, MODEL_NAME, PREVIOUS, PRODUCTION, READY, STATE_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -19,12 +19,20 @@ PROMOTED_AT_TAG = "movierank.promoted_at"
 GATE_PREFIX = "gate."
 GATE_VERDICT_TAG = "gate.verdict"
 GATE_REASON_TAG = "gate.reason"
+IN_PRODUCTION_TAG = "movierank.in_production"
+"""Tag of the registered model: the version that `promote` or `rollback` last put into production.
+
+MLflow's UI moves the alias `production` and nothing else: this tag then names the version before the move."""
+TAKEN_BACK_PREFIX = "movierank.taken_back_"
+"""Prefix of the tags `by` and `at` of a version that a rollback took out of production."""
 OVERRULED_PREFIX = "gate.overruled_"
 """Prefix of the tags `by`, `why` and `at`: who promoted a version that the gate had refused, and why."""
 PROVISIONAL = "provisional"
 """Verdict on a first version whose mean is better than its baselines, but not significantly."""
 LONGEST_DESCRIPTION = 5_000
 """Maximum characters of a version's description: the width of its column in MLflow's database."""
+ANY_VERSION: Final = -1
+"""In place of a version's number: whichever is in production."""
 REFUSED = "refused"
 """Verdict on a version that is promoted only if somebody (a person, or the demo) overrules the gate."""
 
@@ -44,6 +52,16 @@ class Version:
     """Whether registration has finished; False after a crash during registration."""
     aliases: tuple[str, ...]
     tags: dict[str, str]
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the gate refused the version and was not overruled."""
+        return self.tags.get(GATE_VERDICT_TAG) == REFUSED and f"{OVERRULED_PREFIX}by" not in self.tags
+
+    @property
+    def is_taken_back(self) -> bool:
+        """Whether a rollback took the version out of production, and it was not promoted since."""
+        return f"{TAKEN_BACK_PREFIX}by" in self.tags
 
 
 class Registry:
@@ -94,23 +112,27 @@ class Registry:
             remedy="run `movierank versions`" if there else "run `movierank materialize`",
         )
 
-    def promote(self, number: int, *, by: str, overrule: str | None = None) -> Version:
-        """Moves `production` to version `number`; the former production version becomes `previous`.
+    def promote(
+        self, number: int, *, by: str, overrule: str | None = None, instead_of: int | None = ANY_VERSION
+    ) -> Version:
+        """Moves `production` to version `number`; `previous` becomes the version that served before it.
 
         Promoting the production version again moves no alias. `by` (a person, the gate or the demo) and
-        `overrule` (the reason for promoting a refused version) are stored as tags. Raises RegistryError if
-        the version does not exist, is not ready, or was refused by the gate and `overrule` is missing.
+        `overrule` (the reason for promoting a refused version) are stored as tags. `instead_of` is the
+        production version that the decision was made against, None for none. A refused version never
+        becomes `previous`; see `_way_back`.
+
+        Raises RegistryError if the version does not exist, is not ready, was refused by the gate and
+        `overrule` is missing, or if production is no longer `instead_of`.
         """
         version = self._require_ready(number)
         if version.tags.get(GATE_VERDICT_TAG) == REFUSED:
             self._overrule(version, by, overrule)
         production = self.by_alias(PRODUCTION)
+        _require_unmoved(instead_of, production, number)
         if production is not None and production.number == number:
             return version
-        if production is not None:
-            # Set `previous` first: a crash between the two calls then still allows a rollback.
-            self._client.set_registered_model_alias(MODEL_NAME, PREVIOUS, str(production.number))
-        self._serve(number, by)
+        self._serve(number, by, self._way_back(number))
         if CHALLENGER in version.aliases:
             self._client.delete_registered_model_alias(MODEL_NAME, CHALLENGER)
         return self.get(number)
@@ -121,22 +143,63 @@ class Registry:
         self._client.set_registered_model_alias(MODEL_NAME, CHALLENGER, str(number))
         return self.get(number)
 
-    def rollback(self, *, by: str) -> Version:
-        """Exchanges `production` and `previous`; returns the new production version.
+    def anchor(self, number: int) -> None:
+        """Moves `anchor` to version `number`."""
+        self._require_ready(number)
+        self._client.set_registered_model_alias(MODEL_NAME, ANCHOR, str(number))
 
-        Raises RegistryError if there is no previous version.
+    def rollback(self, *, by: str) -> Version:
+        """Puts the version that served before into production; returns it.
+
+        That is `previous`, except after a move of the alias in MLflow's UI, which leaves `previous` behind:
+        then it is the version that the last promotion or rollback put into production. The version taken
+        back becomes `previous`, so a second rollback returns to it; the gate does not promote it again.
+
+        Raises RegistryError if there is no such version, or the gate refused it.
         """
-        previous, production = self.by_alias(PREVIOUS), self.by_alias(PRODUCTION)
-        if previous is None or (production is not None and previous.number == production.number):
+        production = self.by_alias(PRODUCTION)
+        back = self._way_back(None if production is None else production.number)
+        if back is None:
             raise RegistryError(
-                f"No version of {MODEL_NAME} carries the alias {PREVIOUS}, so a rollback is not possible",
+                f"No version of {MODEL_NAME} served before, so a rollback is not possible",
+                expected=f"a version with the alias {PREVIOUS} that is not in production and that the gate"
+                " did not refuse",
                 remedy="choose a version from `movierank versions` and run `movierank promote N`",
             )
-        self._require_ready(previous.number)
-        self._serve(previous.number, by)
-        if production is not None:
-            self._client.set_registered_model_alias(MODEL_NAME, PREVIOUS, str(production.number))
-        return self.get(previous.number)
+        self._require_ready(back.number)
+        taken_back = production or self._last_promoted()
+        if taken_back is not None and taken_back.number != back.number:
+            self.set_tags(taken_back.number, {f"{TAKEN_BACK_PREFIX}by": by, f"{TAKEN_BACK_PREFIX}at": _now()})
+        works = taken_back is not None and not taken_back.is_refused
+        self._serve(back.number, by, taken_back if works else self._way_back(back.number))
+        return self.get(back.number)
+
+    def _way_back(self, leaving: int | None) -> Version | None:
+        """The version to return to after version `leaving` (None: production has no version).
+
+        The first that works of: the version in production, the version that we last put there, and `previous`.
+        None if each is missing, is `leaving`, did not finish its registration or was refused.
+        """
+        candidates = (self.by_alias(PRODUCTION), self._last_promoted(), self.by_alias(PREVIOUS))
+        if leaving is None:
+            # Somebody deleted the alias `production`: they do not want the version that had it.
+            candidates = (None, None, candidates[2])
+        return next(
+            (
+                version
+                for version in candidates
+                if version is not None
+                and version.number != leaving
+                and version.is_ready
+                and not version.is_refused
+            ),
+            None,
+        )
+
+    def _last_promoted(self) -> Version | None:
+        model = self._model()
+        number = None if model is None else model.tags.get(IN_PRODUCTION_TAG)
+        return next((version for version in self.versions() if str(version.number) == number), None)
 
     def set_verdict(self, number: int, tags: dict[str, str]) -> None:
         """Replaces the gate's tags; the tags about overruling an earlier verdict stay."""
@@ -166,9 +229,19 @@ class Registry:
             },
         )
 
-    def _serve(self, number: int, by: str) -> None:
+    def _serve(self, number: int, by: str, way_back: Version | None) -> None:
+        """Puts version `number` into production. `previous` names `way_back`; None removes the alias."""
+        for name in ("by", "at"):
+            if f"{TAKEN_BACK_PREFIX}{name}" in self.get(number).tags:
+                self._client.delete_model_version_tag(MODEL_NAME, str(number), f"{TAKEN_BACK_PREFIX}{name}")
         self.set_tags(number, {PROMOTED_BY_TAG: by, PROMOTED_AT_TAG: _now()})
+        # `previous` first: a crash between the calls then still allows a rollback.
+        if way_back is not None and way_back.number != number:
+            self._client.set_registered_model_alias(MODEL_NAME, PREVIOUS, str(way_back.number))
+        elif PREVIOUS in self._aliases():
+            self._client.delete_registered_model_alias(MODEL_NAME, PREVIOUS)
         self._client.set_registered_model_alias(MODEL_NAME, PRODUCTION, str(number))
+        self._client.set_registered_model_tag(MODEL_NAME, IN_PRODUCTION_TAG, str(number))
 
     def _require_ready(self, number: int) -> Version:
         version = self.get(number)
@@ -225,6 +298,20 @@ def _shortened(description: str | None) -> str | None:
         return description
     note = "\n\nThe run has the whole model card: `model_card.md`.\n"
     return description[: LONGEST_DESCRIPTION - len(note)].rpartition("\n\n")[0] + note
+
+
+def _require_unmoved(instead_of: int | None, production: Version | None, number: int) -> None:
+    now = None if production is None else production.number
+    if instead_of not in (ANY_VERSION, now):
+        raise RegistryError(
+            f"Production moved to {_named(now)} while version {number} was judged",
+            expected=_named(instead_of),
+            remedy="run `movierank materialize` again, which judges against the new one",
+        )
+
+
+def _named(number: int | None) -> str:
+    return "no version" if number is None else f"version {number}"
 
 
 def _now() -> str:

@@ -86,9 +86,84 @@ def test_rollback_without_a_previous_version_is_refused(paths: Paths, registry: 
     with pytest.raises(RegistryError) as refused:
         registry.rollback(by="a person")
     assert str(refused.value) == (
-        "No version of movie-ranker carries the alias previous, so a rollback is not possible."
+        "No version of movie-ranker served before, so a rollback is not possible. Expected: a version with"
+        " the alias previous that is not in production and that the gate did not refuse."
         " Remedy: choose a version from `movierank versions` and run `movierank promote N`"
     )
+
+
+def move_by_hand(paths: Paths, number: int | None) -> None:
+    """What a person does in MLflow's UI: it touches `production` alone."""
+    client = connect(paths)
+    if number is None:
+        client.delete_registered_model_alias(MODEL_NAME, PRODUCTION)
+    else:
+        client.set_registered_model_alias(MODEL_NAME, PRODUCTION, str(number))
+
+
+def three_versions_with_two_in_production(paths: Paths, registry: Registry) -> tuple[int, int, int]:
+    first, second, third = (register(paths, registry) for _ in range(3))
+    registry.promote(first, by="gate")
+    registry.promote(second, by="gate")
+    return first, second, third
+
+
+def test_rollback_after_a_move_by_hand_returns_to_the_version_that_served(
+    paths: Paths, registry: Registry
+) -> None:
+    _, second, third = three_versions_with_two_in_production(paths, registry)
+    move_by_hand(paths, third)
+    assert registry.rollback(by="a person").number == second
+    assert alias_numbers(registry) == {PRODUCTION: second, PREVIOUS: third}
+
+
+def test_promotion_after_a_move_by_hand_keeps_the_way_back(paths: Paths, registry: Registry) -> None:
+    first, _, third = three_versions_with_two_in_production(paths, registry)
+    move_by_hand(paths, third)
+    registry.promote(first, by="gate")
+    assert alias_numbers(registry) == {PRODUCTION: first, PREVIOUS: third}
+
+
+def test_rollback_after_the_alias_was_deleted_leaves_no_version_as_both(
+    paths: Paths, registry: Registry
+) -> None:
+    first, second, _ = three_versions_with_two_in_production(paths, registry)
+    move_by_hand(paths, None)
+    assert registry.rollback(by="a person").number == first
+    assert alias_numbers(registry) == {PRODUCTION: first, PREVIOUS: second}
+
+
+def test_no_rollback_leads_to_a_refused_version(paths: Paths, registry: Registry) -> None:
+    first, second, third = three_versions_with_two_in_production(paths, registry)
+    registry.set_verdict(third, {"gate.verdict": "refused"})
+    move_by_hand(paths, third)
+    assert registry.rollback(by="a person").number == second
+    assert alias_numbers(registry) == {PRODUCTION: second, PREVIOUS: first}
+    registry.set_verdict(first, {"gate.verdict": "refused"})
+    with pytest.raises(RegistryError, match="served before"):
+        registry.rollback(by="a person")
+    assert alias_numbers(registry) == {PRODUCTION: second, PREVIOUS: first}
+
+
+def test_a_version_taken_back_is_marked_until_a_person_promotes_it(paths: Paths, registry: Registry) -> None:
+    _, second, _ = three_versions_with_two_in_production(paths, registry)
+    registry.rollback(by="a person")
+    assert registry.get(second).is_taken_back
+    registry.promote(second, by="a person")
+    assert not registry.get(second).is_taken_back
+
+
+def test_a_decision_against_another_production_is_not_carried_out(paths: Paths, registry: Registry) -> None:
+    first, second, third = three_versions_with_two_in_production(paths, registry)
+    with pytest.raises(RegistryError) as refused:
+        registry.promote(third, by="gate", instead_of=first)
+    assert str(refused.value) == (
+        f"Production moved to version {second} while version {third} was judged. Expected: version {first}."
+        " Remedy: run `movierank materialize` again, which judges against the new one."
+    )
+    assert alias_numbers(registry) == {PRODUCTION: second, PREVIOUS: first}
+    registry.promote(third, by="gate", instead_of=second)
+    assert alias_numbers(registry) == {PRODUCTION: third, PREVIOUS: second}
 
 
 def test_a_version_that_does_not_exist_is_refused(paths: Paths, registry: Registry) -> None:
@@ -140,7 +215,7 @@ def test_what_the_gate_refused_serves_only_if_somebody_says_why(paths: Paths, re
     assert promoted.tags["gate.verdict"] == "refused"
 
 
-@pytest.mark.parametrize("verdict", ["passed", "provisional", "undecided"])
+@pytest.mark.parametrize("verdict", ["passed", "provisional"])
 def test_what_the_gate_did_not_refuse_needs_no_reason(paths: Paths, registry: Registry, verdict: str) -> None:
     number = register(paths, registry, **{"gate.verdict": verdict})
     promoted = registry.promote(number, by="a person", overrule="to be sure")

@@ -63,7 +63,7 @@ def test_the_asset_graph_tunes_where_it_is_given_time(root: Path, monkeypatch: p
     paths = Paths.from_environment()
     monkeypatch.setenv("MOVIERANK_TUNE_SECONDS", "3")
     with dagster_instance(paths) as instance:
-        stale = plan(build_defs(), Settings.from_environment(), paths, instance).stale
+        stale = plan(build_defs().resolve_asset_graph(), Settings.from_environment(), paths, instance).stale
     assert set(stale) == {"ranker", "evaluation", "model_version", "promotion", "recommendations"}
     run(select="key:ranker or key:evaluation or key:model_version")
     client = connect(paths)

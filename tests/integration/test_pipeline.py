@@ -17,10 +17,11 @@ import pytest
 from movierank_core.data.history_snapshot import open_histories
 from movierank_core.errors import DataError
 from movierank_core.events.store import FeedbackEvent, open_event_store
-from movierank_core.mlflow_store import CHALLENGER, PREVIOUS, PRODUCTION
+from movierank_core.mlflow_store import ANCHOR, CHALLENGER, PREVIOUS, PRODUCTION
 from movierank_core.paths import Paths
 from movierank_pipeline.definitions import build_defs
 from movierank_pipeline.defs.assets import training as training_assets
+from movierank_pipeline.defs.automation import nightly
 from movierank_pipeline.defs.io_managers import ParquetIOManager
 from movierank_pipeline.defs.provenance import plan
 from movierank_pipeline.evaluation.bootstrap import Difference, Interval
@@ -31,7 +32,7 @@ from movierank_pipeline.promotion.gate import GateError
 from movierank_pipeline.release.mlflow_client import connect
 from movierank_pipeline.release.registry import Registry, RegistryError, Version
 from movierank_pipeline.settings import Settings
-from tests.support.tiny_pipeline import Recorder, prove, run
+from tests.support.tiny_pipeline import OTHER_TRAINING, Recorder, prove, run
 from tests.support.waiting import exit_code, wait_for
 
 ALL = [
@@ -46,7 +47,7 @@ def versions() -> list[Version]:
 
 
 def aliases() -> dict[str, int]:
-    return {alias: version.number for version in versions() for alias in version.aliases}
+    return {alias: version.number for version in versions() for alias in version.aliases if alias != ANCHOR}
 
 
 def materialization(asset: str) -> dg.AssetMaterialization:
@@ -72,6 +73,7 @@ def test_every_asset_is_made_and_every_check_passes(finished: tuple[Path, Record
             "ranker: no_future",
             "ranker: same_as_serving",
             "evaluation: better_than_popularity",
+            "promotion: accepted",
         ],
         True,
     )
@@ -126,7 +128,7 @@ def planned() -> list[str]:
     """What a run would make now."""
     paths, settings = Paths.from_environment(), Settings.from_environment()
     with dagster_instance(paths) as instance:
-        return plan(build_defs(), settings, paths, instance).stale
+        return plan(build_defs().resolve_asset_graph(), settings, paths, instance).stale
 
 
 def test_other_model_settings_leave_the_data_alone(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,17 +185,51 @@ def test_a_lost_ranker_is_made_again_with_what_comes_after_it(root: Path) -> Non
 
 def test_a_lost_registry_is_filled_again_from_what_is_there(root: Path) -> None:
     shutil.rmtree(root / "mlruns")
-    assert run().made == ["model_version", "promotion"]
+    assert run().made == ["model_version", "promotion", "recommendations"]
     assert aliases() == {PRODUCTION: 1}
 
 
+def another_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next version is no twin of the first."""
+    for name, value in OTHER_TRAINING.items():
+        monkeypatch.setenv(name, value)
+
+
 def test_a_person_who_moved_the_alias_is_not_overruled(root: Path) -> None:
-    prove()
-    run(select="key:model_version or key:promotion")
+    client = connect(Paths.from_environment())
+    first = client.get_model_version("movie-ranker", "1")
+    registry = Registry(client)
+    registry.register(str(first.source), str(first.run_id), {})
+    registry.promote(2, by="a person")
+    assert run().made == ["recommendations"]  # They come from production.
     assert aliases() == {PRODUCTION: 2, PREVIOUS: 1}
-    Registry(connect(Paths.from_environment())).rollback(by="a person")
-    assert run().made == []
-    assert aliases() == {PRODUCTION: 1, PREVIOUS: 2}
+
+
+def tonight() -> dg.RunRequest | dg.SkipReason:
+    definitions = build_defs()
+    with dagster_instance(Paths.from_environment()) as instance:
+        context = dg.build_schedule_context(
+            instance=instance,
+            repository_def=definitions.get_repository_def(),
+            resources={"settings": Settings.from_environment()},
+        )
+        answer = nightly(context)
+    assert isinstance(answer, dg.RunRequest | dg.SkipReason)
+    return answer
+
+
+def test_an_idle_night_makes_nothing_and_says_so(root: Path) -> None:
+    answer = tonight()
+    assert isinstance(answer, dg.SkipReason)
+    assert "Nothing has changed" in str(answer.skip_message)
+
+
+def test_a_night_makes_what_is_stale(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOVIERANK_GATE_MARGIN", "0.01")
+    answer = tonight()
+    assert isinstance(answer, dg.RunRequest)
+    wanted = {key.to_user_string() for key in answer.asset_selection or []}
+    assert wanted == {"promotion", "recommendations"}
 
 
 def feed(n: int) -> None:
@@ -249,10 +285,11 @@ def test_the_manual_policy_leaves_the_promotion_to_a_person(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MOVIERANK_PROMOTION_POLICY", "manual")
-    assert run().made == ["promotion"]
+    assert run().made == ["promotion", "recommendations"]
     assert versions()[0].tags["gate.policy"] == "manual"
     assert aliases() == {PRODUCTION: 1}
     prove()
+    another_training(monkeypatch)
     run(select="key:model_version or key:promotion")
     assert aliases()[PRODUCTION] == 1
     assert aliases()[CHALLENGER] == 2
@@ -296,6 +333,7 @@ def test_a_ranker_below_its_best_source_is_registered_but_does_not_serve(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training_assets, "report_of", with_ranker_at(0.99, "best"))
+    another_training(monkeypatch)
     run(select=FROM_EVALUATION)
     assert aliases() == {PRODUCTION: 1}
     tags = versions()[0].tags
@@ -360,7 +398,10 @@ run(select="key:model_version or key:promotion")
 
 
 @pytest.mark.slow
-def test_a_kill_while_registering_leaves_a_version_that_nothing_uses(root: Path) -> None:
+def test_a_kill_while_registering_leaves_a_version_that_nothing_uses(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    another_training(monkeypatch)
     registering = subprocess.Popen(
         [sys.executable, "-c", REGISTER], env=dict(os.environ), stdout=subprocess.PIPE, text=True
     )
@@ -387,9 +428,11 @@ def test_a_failure_before_the_ready_tag_leaves_no_alias(root: Path, monkeypatch:
 
     with monkeypatch.context() as during:
         during.setattr(Registry, "set_tags", fail_at_the_end)
+        another_training(during)
         with pytest.raises(OSError, match="No space left on device"):
             run(select="model_version")
     prove()
+    another_training(monkeypatch)
     assert [(version.number, version.is_ready) for version in versions()] == [(2, False), (1, True)]
     assert aliases() == {PRODUCTION: 1}
     run(select="key:model_version or key:promotion")

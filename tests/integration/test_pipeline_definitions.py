@@ -12,14 +12,18 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.events import EngineEventData
+from filelock import FileLock
 
 from movierank_core.events.store import FeedbackEvent, open_event_store
 from movierank_core.paths import Paths
 from movierank_pipeline.definitions import build_defs
-from movierank_pipeline.defs.automation import enough_feedback
-from movierank_pipeline.materialize import dagster_instance, prepare_dagster_home
+from movierank_pipeline.defs import automation
+from movierank_pipeline.defs.automation import SENSOR, enough_feedback
+from movierank_pipeline.defs.lost_runs import fail_lost_runs
+from movierank_pipeline.materialize import BusyError, dagster_instance, prepare_dagster_home
 from movierank_pipeline.settings import Settings
-from tests.support.tiny_pipeline import environment, write_tiny_ratings
+from tests.support.tiny_pipeline import environment, run, write_tiny_ratings
 from tests.support.waiting import PATIENCE_SECONDS, exit_code, wait_for
 
 GROUPS = {
@@ -55,7 +59,7 @@ def test_assets_are_in_their_groups_with_descriptions_and_kinds() -> None:
 def test_every_asset_is_read_by_another_one_or_is_an_output() -> None:
     graph = build_defs().resolve_asset_graph()
     unread = {key.to_user_string() for key in graph.get_all_asset_keys() if not graph.get(key).child_keys}
-    assert unread == {"promotion", "histories", "recommendations"}
+    assert unread == {"histories", "recommendations"}
 
 
 def test_movie_states_are_read_wherever_a_state_is_fitted() -> None:
@@ -75,13 +79,17 @@ def test_the_job_takes_everything_and_the_automations_are_off() -> None:
     assert definitions.resolve_sensor_def("enough_feedback").default_status == dg.DefaultSensorStatus.STOPPED
 
 
-def test_only_the_popularity_check_blocks() -> None:
+def test_checks_that_make_a_model_untrustworthy_block() -> None:
     graph = build_defs().resolve_asset_graph()
     specs = {
         f"{key.asset_key.to_user_string()}: {key.name}": graph.get_check_spec(key)
         for key in graph.asset_check_keys
     }
-    assert {name for name, spec in specs.items() if spec.blocking} == {"evaluation: better_than_popularity"}
+    assert {name for name, spec in specs.items() if spec.blocking} == {
+        *("ratings: schema", "ratings: unique_keys", "ratings: rating_range", "catalogue: unique_keys"),
+        *("ranker: no_future", "ranker: same_as_serving", "evaluation: better_than_popularity"),
+    }
+    assert "promotion: accepted" in specs
     assert all(spec.description for spec in specs.values())
 
 
@@ -150,10 +158,77 @@ def test_the_sensor_asks_for_a_retraining_once_there_is_enough_new_feedback(root
     store.close()
 
 
+def test_the_sensor_asks_again_where_its_run_failed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_event_store(Paths.from_environment().events_url).close()
+    with dagster_instance(Paths.from_environment()) as instance:
+        cursor = sensed(instance, None).cursor
+        failed = instance.create_run_for_job(
+            retrain_job(), status=dg.DagsterRunStatus.STARTED, tags={"dagster/sensor_name": SENSOR}
+        )
+        instance.report_run_failed(failed)
+        assert skip(sensed(instance, cursor)) == "0 of 2 new events"  # Not at once.
+        monkeypatch.setattr(automation, "RETRY_SECONDS", 0)
+        (again,) = sensed(instance, cursor).run_requests or []
+        assert again.run_key is not None
+        assert again.run_key.endswith(failed.run_id)
+
+
 def test_telemetry_and_the_greeting_are_off_where_we_make_the_dagster_home(root: Path) -> None:
     home = prepare_dagster_home(Paths.from_environment())
     assert home == root / ".movierank" / "dagster"
-    assert (home / "dagster.yaml").read_text() == "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        assert not instance.telemetry_enabled
+        assert not instance.nux_enabled
+
+
+def test_the_dagster_home_lets_one_run_through_at_a_time(root: Path) -> None:
+    home = prepare_dagster_home(Paths.from_environment())
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs == 1
+        assert instance.run_monitoring_enabled
+
+
+def test_a_dagster_home_of_an_older_version_is_renewed_and_a_changed_one_stays(root: Path) -> None:
+    home = prepare_dagster_home(Paths.from_environment())
+    current = (home / "dagster.yaml").read_text()
+    (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\nnux:\n  enabled: false\n")
+    prepare_dagster_home(Paths.from_environment())
+    assert (home / "dagster.yaml").read_text() == current
+    (home / "dagster.yaml").write_text("telemetry:\n  enabled: true\n")
+    prepare_dagster_home(Paths.from_environment())
+    assert (home / "dagster.yaml").read_text() == "telemetry:\n  enabled: true\n"
+
+
+def started_run(instance: dg.DagsterInstance, pid: int) -> str:
+    """A run that Dagster has noted as started in a process."""
+    run = instance.create_run_for_job(
+        build_defs().resolve_job_def("retrain"), status=dg.DagsterRunStatus.STARTED
+    )
+    instance.report_engine_event("Started process for run.", run, EngineEventData.in_process(pid))
+    return run.run_id
+
+
+def test_a_run_whose_process_is_gone_is_marked_as_failed(root: Path) -> None:
+    paths = Paths.from_environment()
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    alive = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1e6)  # dagster"])
+    try:
+        with dagster_instance(paths) as instance:
+            lost, running = started_run(instance, ended.pid), started_run(instance, alive.pid)
+            assert fail_lost_runs(instance, paths) == [lost]
+            by_id = {run.run_id: run.status for run in instance.get_runs()}
+            assert by_id == {lost: dg.DagsterRunStatus.FAILURE, running: dg.DagsterRunStatus.STARTED}
+            assert fail_lost_runs(instance, paths) == []
+    finally:
+        alive.kill()
+        alive.wait()
+
+
+def test_two_runs_at_once_are_refused(root: Path) -> None:
+    paths = Paths.from_environment()
+    with FileLock(paths.home / "run.lock"), pytest.raises(BusyError, match="one run at a time"):
+        run()
 
 
 def test_a_dagster_home_of_the_caller_is_left_as_it_is(

@@ -4,17 +4,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import dagster as dg
 import msgspec
 import numpy as np
+import polars as pl
 import pytest
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from movierank_core.bundle import read_manifest
 from movierank_core.data.timestamps import from_epoch
 from movierank_core.errors import BundleError, DataError
 from movierank_core.manifest import MANIFEST, FeatureInfo, Manifest
-from movierank_core.mlflow_store import BUNDLE_IN_MODEL, CHALLENGER, PREVIOUS, PRODUCTION
+from movierank_core.mlflow_store import ANCHOR, BUNDLE_IN_MODEL, CHALLENGER, PREVIOUS, PRODUCTION
 from movierank_core.paths import Paths
 from movierank_core.recommender.state import RankingState
+from movierank_pipeline.definitions import build_defs
 from movierank_pipeline.evaluation.compare import HEADLINE, MAIN
 from movierank_pipeline.evaluation.stored import StoredEvaluation
 from movierank_pipeline.materialize import dagster_instance
@@ -25,7 +29,7 @@ from movierank_pipeline.release.log_run import Release, version_bundle
 from movierank_pipeline.release.mlflow_client import connect
 from movierank_pipeline.release.registry import Registry, Version
 from movierank_pipeline.settings import Settings
-from tests.support.tiny_pipeline import prove, run
+from tests.support.tiny_pipeline import OTHER_TRAINING, prove, run
 
 VERSION = "key:model_version or key:promotion"
 
@@ -39,7 +43,12 @@ def newest() -> Version:
 
 
 def aliases() -> dict[str, int]:
-    return {alias: version.number for version in registry().versions() for alias in version.aliases}
+    return {
+        alias: version.number
+        for version in registry().versions()
+        for alias in version.aliases
+        if alias != ANCHOR
+    }
 
 
 def stored() -> StoredEvaluation:
@@ -47,8 +56,6 @@ def stored() -> StoredEvaluation:
 
 
 def promotion_metadata() -> dict[str, object]:
-    import dagster as dg
-
     with dagster_instance(Paths.from_environment()) as instance:
         event = instance.get_latest_materialization_event(dg.AssetKey("promotion"))
         assert event is not None
@@ -98,6 +105,26 @@ def test_the_same_model_takes_the_place_of_production_and_nothing_is_fitted_for_
     assert "gate.md" in names
 
 
+def test_the_anchor_is_the_best_version_in_production_lately(proven_root: Path) -> None:
+    assert registry().versions()[1].aliases == (ANCHOR, PRODUCTION)
+    run(select="promotion")  # No difference: the newer version is the anchor.
+    assert newest().aliases == (ANCHOR, PRODUCTION)
+
+
+def test_a_trial_from_the_launchpad_waits_for_a_person(proven_root: Path) -> None:
+    config = {"resources": {"settings": {"config": {"model": {"n_leaves": 7}}}}}
+    with dagster_instance(Paths.from_environment()) as instance:
+        result = (
+            build_defs()
+            .resolve_job_def("retrain")
+            .execute_in_process(
+                run_config=config, instance=instance, asset_selection=[dg.AssetKey("promotion")]
+            )
+        )
+    assert result.success
+    assert aliases() == {PRODUCTION: 1, CHALLENGER: 2}
+
+
 def test_the_version_in_production_is_judged_beside_the_one_before_it_and_stays(proven_root: Path) -> None:
     run(select="promotion")
     prove(ndcg_share=0.9)
@@ -107,8 +134,10 @@ def test_the_version_in_production_is_judged_beside_the_one_before_it_and_stays(
     assert newest().tags["gate.reason"].startswith("Not met: not below previous (version 1): -0.0")
 
 
-def test_a_worse_model_is_refused_and_production_stays(root: Path) -> None:
+def test_a_worse_model_is_refused_and_production_stays(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prove(ndcg_share=0.9)
+    for name, value in OTHER_TRAINING.items():
+        monkeypatch.setenv(name, value)
     run(select=VERSION)
     assert aliases() == {PRODUCTION: 1}
     tags = newest().tags
@@ -116,6 +145,48 @@ def test_a_worse_model_is_refused_and_production_stays(root: Path) -> None:
     assert tags["gate.reason"].startswith("Not met: not below production (version 1): -0.0")
     assert float(tags["gate.relative_difference_to_production"]) == pytest.approx(-0.1, abs=1e-3)
     assert promotion_metadata()["alias"] == "none"
+    with dagster_instance(Paths.from_environment()) as instance:
+        key = dg.AssetCheckKey(dg.AssetKey("promotion"), "accepted")
+        (record,) = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+    assert record.status is AssetCheckExecutionRecordStatus.FAILED
+
+
+def test_a_training_on_unchanged_data_registers_no_twin(root: Path) -> None:
+    run(select="key:model_version or key:promotion or key:recommendations")
+    assert [version.number for version in registry().versions()] == [1]
+    assert aliases() == {PRODUCTION: 1}
+
+
+def test_a_version_whose_files_are_gone_has_no_twin(root: Path) -> None:
+    with manifest_of_version(1) as path:
+        path.unlink()
+    run(select="key:model_version")
+    assert [version.number for version in registry().versions()] == [2, 1]
+
+
+def test_a_version_that_was_taken_back_is_not_promoted_again(proven_root: Path) -> None:
+    run(select="promotion")
+    registry().rollback(by="a person")
+    assert aliases() == {PRODUCTION: 1, PREVIOUS: 2}
+    run(select="promotion")
+    assert aliases() == {PRODUCTION: 1, PREVIOUS: 2, CHALLENGER: 2}
+    assert PRODUCTION in registry().promote(2, by="a person").aliases
+
+
+def test_recommendations_come_from_production_not_from_the_newest_ranker(root: Path) -> None:
+    table = Paths.from_environment().assets / "recommendations.parquet"
+    before = pl.read_parquet(table)
+    ranker = Paths.from_environment().assets / "ranker"
+    for model in ranker.glob("model_*.txt"):
+        model.write_text("not a model: the newest ranker is never read\n")
+    run(select="recommendations")
+    assert pl.read_parquet(table).equals(before)
+
+
+def test_without_production_nothing_is_recommended(root: Path) -> None:
+    connect(Paths.from_environment()).delete_registered_model_alias("movie-ranker", PRODUCTION)
+    run(select="recommendations")
+    assert pl.read_parquet(Paths.from_environment().assets / "recommendations.parquet").height == 0
 
 
 def test_a_model_that_passes_waits_under_the_manual_policy(
@@ -128,17 +199,16 @@ def test_a_model_that_passes_waits_under_the_manual_policy(
     assert promotion_metadata()["alias"] == CHALLENGER
 
 
-def test_beside_a_production_of_other_features_a_person_decides(proven_root: Path) -> None:
+def test_a_production_of_other_features_does_not_hold_the_alias(proven_root: Path) -> None:
     change_manifest(1, features=[FeatureInfo("mood", "user")])
     run(select="promotion")
-    assert aliases() == {PRODUCTION: 1, CHALLENGER: 2}
+    assert aliases() == {PRODUCTION: 2, PREVIOUS: 1}
     tags = newest().tags
-    assert tags["gate.verdict"] == "undecided"
+    assert tags["gate.verdict"] == "passed"
     assert (
         "The bundle in the registry uses features that this code does not compute: ['mood']"
         in (tags["gate.reason"])
     )
-    assert registry().promote(2, by="a person").aliases == (PRODUCTION,)
 
 
 def test_a_production_that_makes_this_code_fail_cannot_be_judged(
@@ -151,11 +221,12 @@ def test_a_production_that_makes_this_code_fail_cannot_be_judged(
     assert judge_version_1().problem == "The bundle cannot be read: ZeroDivisionError: division by zero."
 
 
-def test_a_production_whose_files_are_gone_cannot_be_judged(proven_root: Path) -> None:
+def test_a_production_whose_files_are_gone_does_not_hold_the_alias(proven_root: Path) -> None:
     with manifest_of_version(1) as path:
         path.unlink()
     run(select="promotion")
-    assert newest().tags["gate.verdict"] == "undecided"
+    assert newest().tags["gate.verdict"] == "passed"
+    assert aliases() == {PRODUCTION: 2, PREVIOUS: 1}
     assert "holds no manifest.json" in newest().tags["gate.reason"]
 
 
@@ -170,14 +241,12 @@ def test_a_bundle_over_its_budget_is_refused(proven_root: Path, monkeypatch: pyt
 
 def test_other_limits_make_the_verdict_stale(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MOVIERANK_GATE_MARGIN", "0.01")
-    assert run().made == ["promotion"]
+    assert run().made == ["promotion", "recommendations"]
     assert aliases() == {PRODUCTION: 1}
 
 
 def judge_version_1() -> incumbent.Incumbent:
     """Version 1 on the requests of the evaluation that is there."""
-    import polars as pl
-
     from movierank_core.data.catalogue import Catalogue
     from movierank_core.data.interactions import InteractionArrays
 

@@ -6,8 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from movierank_core.config import GateLimits
-from movierank_pipeline.evaluation.bootstrap import Interval
+from movierank_pipeline.evaluation.bootstrap import Difference, Interval
 from movierank_pipeline.evaluation.report import Report
 from movierank_pipeline.promotion.bundle_checks import BundleFacts
 from movierank_pipeline.promotion.gate import GateError, Verdict, judge, require_better_than_popularity
@@ -65,16 +64,61 @@ def test_a_worse_model_is_refused(simulated: SimulatedRatings) -> None:
     assert verdict.tags()["gate.verdict"] == "refused"
 
 
-def test_the_margin_is_a_share_of_the_mean_of_production(simulated: SimulatedRatings) -> None:
-    asked = planted(0.45, noise=0.02)
-    report, incumbent = report_on(simulated, asked), incumbent_with(asked, 0.45)
-    assert incumbent.difference is not None
-    assert incumbent.ndcg is not None
-    share = -incumbent.difference.low / incumbent.ndcg.mean
-    assert 0 < share < 0.02
-    for margin, outcome in ((share * 0.99, "refused"), (share * 1.01, "passed")):
-        limits = GateLimits(production_margin=margin, slice_drop=1.0)
-        assert judge(report, incumbent, BUNDLE, limits).outcome == outcome
+@pytest.mark.parametrize(("share", "outcome"), [(-0.011, "passed"), (-0.014, "refused"), (0.05, "passed")])
+def test_a_loss_within_chance_passes_and_one_beyond_it_does_not(
+    simulated: SimulatedRatings, share: float, outcome: str
+) -> None:
+    """At a standard error of 1 %, the least difference that passes is -1.28 %."""
+    asked = planted(0.45)
+    incumbent = msgspec.structs.replace(incumbent_with(asked, 0.45), difference=difference_of(share, 0.01))
+    assert judge(report_on(simulated, asked), incumbent, BUNDLE).outcome == outcome
+
+
+def test_with_too_few_users_to_tell_the_mean_must_not_be_below(simulated: SimulatedRatings) -> None:
+    asked = planted(0.45)
+    report = report_on(simulated, asked)
+    for share, outcome in ((0.001, "passed"), (-0.001, "refused")):
+        incumbent = msgspec.structs.replace(
+            incumbent_with(asked, 0.45), difference=difference_of(share, 0.03)
+        )
+        verdict = judge(report, incumbent, BUNDLE)
+        assert verdict.outcome == outcome
+        assert "too few users (300) to see a loss of 5%" in verdict.markdown()
+    few = msgspec.structs.replace(report, n_users=3)
+    incumbent = msgspec.structs.replace(incumbent_with(asked, 0.45), difference=difference_of(-0.001, 0.001))
+    assert judge(few, incumbent, BUNDLE).outcome == "refused"
+
+
+def test_a_version_below_the_anchor_is_refused_though_it_is_not_below_production(
+    simulated: SimulatedRatings,
+) -> None:
+    asked = planted(0.45)
+    same = incumbent_with(asked, 0.45)
+    anchor = msgspec.structs.replace(
+        same, number=7, alias="anchor", difference=difference_of(-0.04, 0.01), slices={}
+    )
+    verdict = judge(report_on(simulated, asked), same, BUNDLE, anchor=anchor)
+    assert failed(verdict) == ["not below anchor (version 7)"]
+
+
+def test_a_slice_that_is_lower_by_chance_is_no_reason_to_refuse(simulated: SimulatedRatings) -> None:
+    """The interval of the slice holds 0."""
+    asked = planted(0.45)
+    incumbent = incumbent_with(asked, 0.45)
+    slices = {**incumbent.slices, "5-19": difference_of(-0.06, 0.04)}
+    incumbent = msgspec.structs.replace(incumbent, slices=slices)
+    assert judge(report_on(simulated, asked), incumbent, BUNDLE).outcome == "passed"
+    slices["5-19"] = difference_of(-0.06, 0.02)
+    incumbent = msgspec.structs.replace(incumbent, slices=slices)
+    assert failed(judge(report_on(simulated, asked), incumbent, BUNDLE)) == [
+        "history of 5-19, against version 1"
+    ]
+
+
+def difference_of(share: float, error: float, mean: float = 0.45) -> Difference:
+    """A relative difference with a relative standard error, on a version with this mean."""
+    low, high = ((share + sign * 1.959964 * error) * mean for sign in (-1, 1))
+    return Difference(share * mean, low, high, share, low / mean)
 
 
 def test_a_model_better_on_average_but_much_worse_for_newcomers_is_refused(
@@ -84,7 +128,7 @@ def test_a_model_better_on_average_but_much_worse_for_newcomers_is_refused(
     assert verdict.figures["difference_to_production_low"] > 0
     assert failed(verdict) == ["history of 1-4, against version 1"]
     assert verdict.outcome == "refused"
-    assert "at most 3% lower" in verdict.reason
+    assert "not significantly lower (level 1.0%)" in verdict.reason
 
 
 def test_newcomers_without_a_production_are_compared_with_the_best_source(
@@ -110,7 +154,7 @@ def test_a_slice_of_few_people_is_shown_but_not_judged(simulated: SimulatedRatin
     checks = {check.rule: check for check in verdict.checks}
     assert checks["history of 1-4, against ease_likes"].passed is None
     assert verdict.outcome == "passed"
-    assert "29 users | at most 3% lower (applies from 30 users) | not judged |" in verdict.markdown()
+    assert "29 users | not significantly lower (level 5.0%) (applies from 30 users)" in verdict.markdown()
 
 
 def test_a_miscalibrated_model_is_refused(simulated: SimulatedRatings) -> None:
@@ -153,14 +197,14 @@ def test_a_first_version_that_is_better_but_not_beyond_doubt_is_provisional(
     assert judged(simulated, production=0.2, **unproven).outcome == "refused"
 
 
-def test_beside_a_production_that_cannot_be_judged_nothing_is_decided(simulated: SimulatedRatings) -> None:
+def test_a_production_that_this_code_cannot_use_is_no_rival(simulated: SimulatedRatings) -> None:
     report = report_on(simulated, planted(0.45))
     incumbent = Incumbent(number=3, problem="It uses features that this code does not compute.")
     verdict = judge(report, incumbent, BUNDLE)
-    assert (verdict.outcome, verdict.may_serve) == ("undecided", False)
+    assert (verdict.outcome, verdict.may_serve) == ("passed", True)
     assert verdict.reason.endswith(
-        "but version 3, production, could not be compared on the same requests: It uses features that this"
-        " code does not compute. A person decides."
+        ". Version 3, production, is no rival, since this code cannot use it: It uses features that this code"
+        " does not compute."
     )
     assert judge(report_on(simulated, planted(0.28)), incumbent, BUNDLE).outcome == "refused"
 

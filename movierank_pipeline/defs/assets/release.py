@@ -1,6 +1,7 @@
 """The registered version of a model, and the decision whether it serves."""
 
 import tempfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -9,7 +10,7 @@ import polars as pl
 
 from movierank_core.data.timestamps import from_epoch
 from movierank_core.errors import BundleError, DataError
-from movierank_core.mlflow_store import CHALLENGER, MODEL_NAME, PREVIOUS, PRODUCTION
+from movierank_core.mlflow_store import ANCHOR, CHALLENGER, MODEL_NAME, PREVIOUS, PRODUCTION
 from movierank_core.paths import Paths
 from movierank_core.recommender.state import RankingState
 from movierank_pipeline.artifacts import StoredInteractions, VersionFacts
@@ -18,14 +19,14 @@ from movierank_pipeline.defs.assets.features import end_of, events_and_catalogue
 from movierank_pipeline.defs.provenance import fingerprint_of_step
 from movierank_pipeline.evaluation.stored import StoredEvaluation
 from movierank_pipeline.ingest.tmdb.metadata import stored_image_base
-from movierank_pipeline.promotion.bundle_checks import BundleFacts, measure_bundle
+from movierank_pipeline.promotion.bundle_checks import BundleFacts, measure_bundle, read_registered
 from movierank_pipeline.promotion.gate import judge, require_better_than_popularity
 from movierank_pipeline.promotion.incumbent import Incumbent, judge_production
 from movierank_pipeline.release.build_bundle import data_hash, pack_bundle
-from movierank_pipeline.release.log_run import Release, log_release, version_bundle
+from movierank_pipeline.release.log_run import FINGERPRINT_TAG, Release, log_release, version_bundle
 from movierank_pipeline.release.mlflow_client import connect, experiment_id
 from movierank_pipeline.release.model_card import model_card
-from movierank_pipeline.release.registry import REFUSED, Registry
+from movierank_pipeline.release.registry import REFUSED, Registry, Version
 from movierank_pipeline.settings import Settings
 from movierank_pipeline.training.trained_ranker import TrainedRanker
 
@@ -40,13 +41,26 @@ def model_version(
     evaluation: StoredEvaluation,
     settings: Settings,
 ) -> dg.MaterializeResult[VersionFacts]:
-    """The training as an MLflow run, and its bundle as a registered version of `movie-ranker`."""
+    """The training as an MLflow run, and its bundle as a registered version of `movie-ranker`.
+
+    A version that was made from the same code, settings and data is taken again instead: a twin would fill
+    the disk, and its promotion would replace the way back by the same model.
+    """
     # Dagster's blocking check does not run when this asset is materialised alone.
     require_better_than_popularity(evaluation.report)
     paths = Paths.from_environment()
     data, movies = events_and_catalogue(interactions, catalogue)
     config = ranker.config(settings.model_parameters)
     fingerprint = fingerprint_of_step(context, "model_version", settings, paths)
+    client = connect(paths)
+    twin = _version_of(Registry(client), paths, fingerprint)
+    if twin is not None:
+        context.log.info(f"version {twin.number} was made from the same code, settings and data")
+        return dg.MaterializeResult(
+            value=VersionFacts(number=twin.number, run_id=twin.run_id),
+            metadata={"version": twin.number, "mlflow_run_id": twin.run_id, "is_new": False},
+            data_version=dg.DataVersion(fingerprint),
+        )
     paths.home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".bundle-", dir=paths.home) as folder:
         bundle = Path(folder, "bundle")
@@ -78,7 +92,6 @@ def model_version(
             report_html=evaluation.html,
         )
         context.log.info("logging to MLflow")
-        client = connect(paths)
         version = log_release(client, paths, release)
         n_bytes = sum(path.stat().st_size for path in bundle.rglob("*") if path.is_file())
     experiment = experiment_id(client, paths)
@@ -86,6 +99,7 @@ def model_version(
         value=VersionFacts(number=version.number, run_id=version.run_id),
         metadata={
             "version": version.number,
+            "is_new": True,
             "mlflow_run_id": version.run_id,
             "mlflow_run": dg.MetadataValue.url(
                 f"{settings.mlflow_url}/#/experiments/{experiment}/runs/{version.run_id}"
@@ -102,7 +116,30 @@ def model_version(
     )
 
 
-@dg.asset(group_name="model", kinds={"mlflow"})
+def _version_of(registry: Registry, paths: Paths, fingerprint: str) -> Version | None:
+    """The newest whole version with this fingerprint; None if there is none."""
+    for version in registry.versions():
+        if version.is_ready and version.tags.get(FINGERPRINT_TAG) == fingerprint:
+            try:
+                with version_bundle(paths, version.number) as folder:
+                    read_registered(folder)
+            except BundleError:
+                continue  # Its files are gone or damaged.
+            return version
+    return None
+
+
+@dg.asset(
+    group_name="model",
+    kinds={"mlflow"},
+    check_specs=[
+        dg.AssetCheckSpec(
+            "accepted",
+            asset="promotion",
+            description="The gate accepted the version, or it is in production already.",
+        )
+    ],
+)
 def promotion(
     context: dg.AssetExecutionContext,
     interactions: StoredInteractions,
@@ -114,9 +151,11 @@ def promotion(
     """The gate's verdict on the version, and the alias it got: production, challenger or none.
 
     The incumbent answers the same test requests: the version in production, or the previous one where the
-    judged version is itself in production. A refused version gets no alias. A passed one serves at once under
-    the policy `auto`, and becomes the challenger under `manual`. An undecided one becomes the challenger
-    under both.
+    judged version is itself in production. So does the anchor. A refused version gets no alias. A passed one
+    serves at once under the policy `auto`. It becomes the challenger under `manual`, if a rollback has taken
+    it back, or if model parameters were changed in the launchpad: that is a trial, which later versions would
+    have to be judged against. Fails with RegistryError, and changes no alias, if somebody moved `production`
+    meanwhile.
     """
     paths = Paths.from_environment()
     client = connect(paths)
@@ -127,20 +166,41 @@ def promotion(
     other = registry.by_alias(PREVIOUS) if serves else production
     with version_bundle(paths, number) as folder:
         bundle = measure_bundle(folder)
-    incumbent = None
-    if other is not None:
-        incumbent = _judge_incumbent(
-            context, other.number, interactions, catalogue, evaluation, bundle, settings
+    best = registry.by_alias(ANCHOR)
+    if best is not None and (
+        best.number == number
+        or datetime.now(UTC) - best.created_at > timedelta(days=settings.gate_limits.anchor_days)
+    ):
+        best = None
+
+    def compared(version: Version | None, alias: str) -> Incumbent | None:
+        if version is None:
+            return None
+        found = _judge_incumbent(
+            context, version.number, interactions, catalogue, evaluation, bundle, settings
         )
-        incumbent = msgspec.structs.replace(incumbent, alias=PREVIOUS if serves else PRODUCTION)
-    verdict = judge(evaluation.report, incumbent, bundle, settings.gate_limits)
+        return msgspec.structs.replace(found, alias=alias)
+
+    incumbent = compared(other, PREVIOUS if serves else PRODUCTION)
+    is_third = best is not None and (other is None or best.number != other.number)
+    anchor = compared(best, ANCHOR) if is_third else None
+    verdict = judge(evaluation.report, incumbent, bundle, settings.gate_limits, anchor=anchor)
+    is_trial = settings.model_parameters != Settings.from_environment().model_parameters
     registry.set_verdict(number, {**verdict.tags(), "gate.policy": settings.promotion_policy})
     client.log_text(model_version.run_id, verdict.markdown(), "gate.md")
     if serves:
         # A version in production keeps the alias, whatever the verdict; a person may roll back.
         outcome = PRODUCTION
-    elif verdict.may_serve and settings.promotion_policy == "auto":
-        registry.promote(number, by="gate")
+    elif (
+        verdict.may_serve
+        and settings.promotion_policy == "auto"
+        and not is_trial
+        and not registry.get(number).is_taken_back
+    ):
+        registry.promote(number, by="gate", instead_of=None if production is None else production.number)
+        rival = (anchor if is_third else incumbent) if best is not None else None
+        if rival is None or rival.difference is None or rival.difference.mean >= 0:
+            registry.anchor(number)
         outcome = PRODUCTION
     elif verdict.outcome != REFUSED:
         registry.challenge(number)
@@ -158,6 +218,14 @@ def promotion(
             "checks": dg.MetadataValue.md(verdict.markdown()),
             **verdict.figures,
         },
+        check_results=[
+            dg.AssetCheckResult(
+                check_name="accepted",
+                passed=verdict.outcome != REFUSED or serves,
+                severity=dg.AssetCheckSeverity.ERROR,
+                description=verdict.reason,
+            )
+        ],
         data_version=dg.DataVersion(fingerprint_of_step(context, "promotion", settings, paths)),
     )
 
