@@ -177,7 +177,7 @@ class Registry:
     def _way_back(self, leaving: int | None) -> Version | None:
         """The version to return to after version `leaving` (None: production has no version).
 
-        The first that works of: the version in production, the version that we last put there, and `previous`.
+        The first that works of the version in production, the version that we last put there, and `previous`.
         None if each is missing, is `leaving`, did not finish its registration or was refused.
         """
         candidates = (self.by_alias(PRODUCTION), self._last_promoted(), self.by_alias(PREVIOUS))
