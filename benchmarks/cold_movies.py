@@ -27,6 +27,7 @@ from movierank_core.config import ModelConfig
 from movierank_core.data.catalogue import Catalogue
 from movierank_core.data.history import History
 from movierank_core.data.interactions import InteractionArrays
+from movierank_core.features.movie_facts import FactsOverTime
 from movierank_core.paths import Paths
 from movierank_core.recommender.model import RankingModel
 from movierank_core.recommender.state import fit_state
@@ -39,6 +40,7 @@ from movierank_pipeline.ranking_metrics import hits_of, ndcg, recall
 from movierank_pipeline.settings import Settings
 from movierank_pipeline.training.ranker import train_ranker
 from movierank_pipeline.training.requests import plan_requests, replay, split_time
+from movierank_pipeline.training.state_of_day import StateOfDay
 from movierank_pipeline.training.training_set import build_training_set
 
 SHARE: Final = 0.1
@@ -80,10 +82,14 @@ def cold_requests(
         )
 
 
-def values_of(model: RankingModel, requests_made: list[ColdRequest]) -> dict[str, NDArray[np.float64]]:
-    """One value per request, by measure; NaN where a request has no target."""
+def values_of(
+    model: RankingModel, requests_made: list[ColdRequest], facts: FactsOverTime
+) -> dict[str, NDArray[np.float64]]:
+    """One value per request, by measure, with `facts` of its day; NaN where a request has no target."""
+    of_day = StateOfDay(model.state, facts)
     lists, among_unknown = (np.full((len(requests_made), DEPTH), -1, np.int64) for _ in range(2))
     for index, request in enumerate(requests_made):
+        model = replace(model, state=of_day.at(request.as_of))
         for ranked, filters in ((lists, None), (among_unknown, Filters(max_votes=0))):
             rows = model.score(request.history, as_of=request.as_of, filters=filters).listed[:DEPTH]
             ranked[index, : len(rows)] = rows
@@ -104,6 +110,7 @@ def measure(data: InteractionArrays, catalogue: Catalogue, config: ModelConfig) 
     known = data.select(~is_cold[data.rows])
     split = split_time(data, config)
     requests = plan_requests(known, catalogue, config)
+    facts = FactsOverTime.of(known, len(catalogue))
     state = fit_state(known, catalogue, split, config)
     is_unknown = ~state.is_known
     requests_made = list(cold_requests(data, catalogue, config, is_cold))
@@ -114,10 +121,10 @@ def measure(data: InteractionArrays, catalogue: Catalogue, config: ModelConfig) 
         ranker = train_ranker(
             build_training_set(known, requests, catalogue, config, without=without), config, without=without
         )
-        values[name] = values_of(ranker.on(catalogue, state), requests_made)
+        values[name] = values_of(ranker.on(catalogue, state), requests_made, facts)
         if name == AS_SERVED:
             unreserved = ranker.on(catalogue, replace(state, n_little_known=0))
-            values[UNRESERVED] = values_of(unreserved, requests_made)
+            values[UNRESERVED] = values_of(unreserved, requests_made, facts)
     report: dict[str, Any] = {
         "n_requests": len(requests_made),
         "n_withheld_movies": int(is_cold.sum()),

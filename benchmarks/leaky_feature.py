@@ -2,7 +2,8 @@
 
     .venv/bin/python benchmarks/leaky_feature.py --data-dir DIR [--tmdb-file FILE] [--json OUT.json]
 
-The same ranker is trained on the same requests of the temporal protocol (docs/evaluation.md) four times:
+The same ranker is trained on the same requests of the temporal protocol with `--facts origin`
+(docs/evaluation.md) four times:
 
 - `honest`: as the product does. Sources and movie states of a training row are fitted before its origin;
 - `movie averages`: a movie's number of events, mean rating, share of likes and their spread are those of the
@@ -50,13 +51,15 @@ from movierank_pipeline.evaluation.protocols.temporal import temporal_holdout
 from movierank_pipeline.evaluation.run import read_events
 from movierank_pipeline.settings import Settings
 from movierank_pipeline.training.ranker import train_ranker
-from movierank_pipeline.training.requests import plan_requests
+from movierank_pipeline.training.requests import FactsMode, plan_requests
 from movierank_pipeline.training.state_cache import FittedStates
 from movierank_pipeline.training.trained_ranker import TrainedRanker
 from movierank_pipeline.training.training_set import build_training_set
 
 AVERAGES: Final = ("n_events", "mean_rating", "like_share", "rating_std")
 """The movie aggregates that one `group_by` over all ratings gives."""
+FACTS: Final[FactsMode] = "origin"
+"""Facts of the day would replace the leaking averages of a state."""
 TRUTH, LOOKS = "in truth", "as it looks"
 
 Leak = Callable[[RankingState, RankingState], RankingState]
@@ -97,8 +100,8 @@ def measure(
 ) -> dict[str, Any]:
     """The figures of each leak: `training` on validation requests, `in truth` and `as it looks` on the
     test."""
-    holdout = temporal_holdout(data, catalogue, config)
-    requests = plan_requests(data, catalogue, config)
+    holdout = temporal_holdout(data, catalogue, config, facts=FACTS)
+    requests = plan_requests(data, catalogue, config, FACTS)
     before_split, whole = holdout.state, fit_state(data, catalogue, int(data.timestamps.max()) + 1, config)
     user_ids = holdout.requests["user_id"].to_numpy()
     values: dict[str, dict[str, NDArray[np.float64]]] = {}
@@ -107,7 +110,7 @@ def measure(
         for name, leak in LEAKS.items():
             progress(f"{name}: training")
             states = LeakingStates(Path(folder), leak, before_split)
-            rows = build_training_set(data, requests, catalogue, config, states=states)
+            rows = build_training_set(data, requests, catalogue, config, states=states, facts=FACTS)
             ranker = train_ranker(rows, config)
             validation[name] = ranker.metrics["validation_ndcg@10"]
             progress(f"{name}: answering the test requests")

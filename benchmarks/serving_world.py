@@ -244,7 +244,6 @@ def publish(paths: Paths, catalogue: Catalogue, weight: NDArray[np.float64], siz
         ratings=columns["ratings"],
         timestamps=columns["timestamps"],
         event_codes=columns["event_codes"],
-        first_timestamps=columns["timestamps"],
     )
 
 

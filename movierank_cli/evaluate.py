@@ -15,9 +15,10 @@ from movierank_pipeline.evaluation.compare import HEADLINE, RECALL
 from movierank_pipeline.evaluation.interval_text import interval_text, p_text
 from movierank_pipeline.evaluation.report import Ablation, Report
 from movierank_pipeline.evaluation.run import ProtocolName, evaluate_dataset
+from movierank_pipeline.training.requests import FactsMode
 
 METRICS = (HEADLINE, RECALL, "coverage@10")
-TABLE_WIDTH = 120
+TABLE_WIDTH = 160
 """Minimum width of the tables, in characters. Below it, cells would wrap where the output is not a
 terminal."""
 
@@ -30,6 +31,15 @@ terminal."""
     default="temporal",
     show_default=True,
     help="temporal: later moments of all users. strong: users that training has not seen.",
+)
+@click.option(
+    "--facts",
+    type=click.Choice(["day", "origin"]),
+    default="day",
+    show_default=True,
+    help="Which popularity and mean ratings of movies the temporal protocol shows to the ranker and the"
+    " baselines. day: those of the midnight before each request, as in service. origin: those of the moment"
+    " at which the sources were fitted.",
 )
 @click.option(
     "--without",
@@ -51,6 +61,7 @@ def evaluate(
     dataset: str | None,
     tmdb_file: Path | None,
     protocol: str,
+    facts: str,
     without: tuple[str, ...],
     with_ablations: bool,
     json_file: Path | None,
@@ -68,6 +79,7 @@ def evaluate(
             Paths.from_environment(),
             lines.working,
             protocol=cast(ProtocolName, protocol),
+            facts=cast(FactsMode, facts),
             without=without,
             with_ablations=with_ablations,
         )
@@ -98,9 +110,10 @@ def _print(console: Console, report: Report) -> None:
     lead = report.differences[HEADLINE][best]
     difference = f"{interval_text(lead, signed=True)} {HEADLINE}, {p_text(lead)}"
     what = f" after {report.split_time[:10]}" if report.split_time else " whom training has not seen"
+    facts = f" Facts of the {report.facts}." if report.split_time else ""
     without = f" Trained without {', '.join(report.without)}." if report.without else ""
     console.print(
-        f"{report.n_requests:,} requests of {report.n_users:,} users{what}.{without}"
+        f"{report.n_requests:,} requests of {report.n_users:,} users{what}.{facts}{without}"
         f" The ranker minus its best source, {best}: {difference}."
         f" Expected calibration error {report.expected_calibration_error:.3f}.",
         markup=False,

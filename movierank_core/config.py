@@ -43,6 +43,25 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
             " and the next one. The requests of the last origin are the validation requests.",
         ),
     ] = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    retrain_days: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=100_000,
+            description="How often the operator trains a new version, in days. Training requests come at most"
+            " this long after the origin that their candidate sources are fitted at, so that the sources are"
+            " as old as in service. Where that gives too few requests, the time is longer"
+            " (`min_training_requests`).",
+        ),
+    ] = 1.0
+    min_training_requests: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10_000_000,
+            description="Number of training and validation requests up to which `retrain_days` is doubled.",
+        ),
+    ] = 3_000
     training_moments: Annotated[
         int, Meta(ge=1, le=1_000, description="Maximum number of training requests per user and origin.")
     ] = 8

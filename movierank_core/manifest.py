@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Format of the bundle; increased when older code cannot read a new bundle."""
 MANIFEST = "manifest.json"
 GOLDEN = "golden.json"

@@ -1,6 +1,6 @@
 """An INTERACTIONS table as arrays over dense users and catalogue rows: the input of every fit."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -28,8 +28,6 @@ class InteractionArrays:
     """NaN where the event holds no opinion."""
     timestamps: NDArray[np.int64]
     event_codes: NDArray[np.uint8]
-    first_timestamps: NDArray[np.int64]
-    """`timestamps`; after `standing`, the time of the user's first presence with the movie."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -41,7 +39,6 @@ class InteractionArrays:
         user_column = frame["user_id"].to_numpy()
         user_ids, first, users = np.unique(user_column, return_index=True, return_inverse=True)
         movie_ids = frame["movie_id"].to_numpy()
-        timestamps = frame.select(epoch_seconds("timestamp")).to_series().to_numpy()
         codes = {name: event.code for name, event in EVENT_TYPES.items()}
         return cls(
             user_ids=user_ids,
@@ -50,9 +47,8 @@ class InteractionArrays:
             rows=catalogue.rows_of(movie_ids).astype(np.int32),
             movie_ids=movie_ids,
             ratings=frame["rating"].fill_null(float("nan")).to_numpy(),
-            timestamps=timestamps,
+            timestamps=frame.select(epoch_seconds("timestamp")).to_series().to_numpy(),
             event_codes=frame["event_type"].replace_strict(codes, return_dtype=pl.UInt8).to_numpy(),
-            first_timestamps=timestamps,
         )
 
     def select(self, mask: NDArray[np.bool_]) -> "InteractionArrays":
@@ -69,7 +65,6 @@ class InteractionArrays:
             ratings=self.ratings[mask],
             timestamps=self.timestamps[mask],
             event_codes=self.event_codes[mask],
-            first_timestamps=self.first_timestamps[mask],
         )
 
     def without_idle_users(self) -> "InteractionArrays":
@@ -85,7 +80,6 @@ class InteractionArrays:
             ratings=self.ratings,
             timestamps=self.timestamps,
             event_codes=self.event_codes,
-            first_timestamps=self.first_timestamps,
         )
 
     def before(self, as_of: int) -> "InteractionArrays":
@@ -94,22 +88,8 @@ class InteractionArrays:
 
     def standing(self) -> "InteractionArrays":
         """The events that stand (see `which_stand`), one per user and movie of the catalogue, in order."""
-        is_standing, remains = which_stand(self.users, self.movie_ids, self.event_codes)
-        kept = is_standing & (self.rows >= 0)
-        earlier = remains & ~is_standing & self.is_presence & (self.rows >= 0)
-        if not earlier.any():
-            return self.select(kept)
-        # The earliest of the events of a user and movie that remain. Most pairs have a single event.
-        n_movies = int(self.rows.max()) + 1
-        pairs = self.users.astype(np.int64) * n_movies + self.rows
-        replaced, index = np.unique(pairs[earlier], return_inverse=True)
-        first = np.full(len(replaced), np.iinfo(np.int64).max)
-        np.minimum.at(first, index, self.first_timestamps[earlier])
-        at = np.minimum(np.searchsorted(replaced, pairs), len(replaced) - 1)
-        firsts = np.where(
-            replaced[at] == pairs, np.minimum(first[at], self.first_timestamps), self.first_timestamps
-        )
-        return replace(self, first_timestamps=firsts).select(kept)
+        is_standing = which_stand(self.users, self.movie_ids, self.event_codes).is_standing
+        return self.select(is_standing & (self.rows >= 0))
 
     def presence(self) -> "InteractionArrays":
         """The events less those of hidden movies: hiding a movie is neither watching it nor popularity."""

@@ -17,6 +17,8 @@ UNDO_CODE: Final = 255
 """Code of an `undo` in the arrays here. No history and no snapshot holds one."""
 SPARSE_IDS: Final = 16
 """Maximum movie id per event up to which ids index the stacks directly; larger ids are numbered first."""
+FOREVER: Final = int(np.iinfo(np.int64).max)
+"""The end of an event that no later event replaces, in seconds since 1970."""
 
 
 class Standing(NamedTuple):
@@ -83,3 +85,44 @@ def _mark(users, movies, codes, n_movies, is_standing, remains):  # type: ignore
             opinions[movie] = -1
             clicks[movie] = -1
         start = stop
+
+
+def stands_until(
+    users: NDArray[np.integer],
+    movies: NDArray[np.integer],
+    event_codes: NDArray[np.uint8],
+    timestamps: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Per event, the last moment before which it stands: `timestamp < moment <= until`; FOREVER without one.
+
+    For every moment, the events that stand among those strictly before it (see `which_stand`) are those with
+    `timestamp < moment <= until`. An event that never stands has its own timestamp. `timestamps` are seconds
+    since 1970; rows are as in `which_stand`, without an `undo`.
+    """
+    until = np.full(len(timestamps), FOREVER)
+    # The events of a user and movie side by side, in their order.
+    order = np.lexsort((movies, users))
+    _end(
+        order,
+        np.asarray(users, np.int64),
+        np.asarray(movies, np.int64),
+        np.asarray(event_codes, np.uint8) == CLICK_CODE,
+        np.asarray(timestamps, np.int64),
+        until,
+    )
+    return until
+
+
+@njit(cache=True, nogil=True)
+def _end(order, users, movies, is_click, timestamps, until):  # type: ignore[no-untyped-def]  # numba
+    standing = -1
+    for rank in range(len(order)):
+        event = order[rank]
+        if standing >= 0 and (users[standing] != users[event] or movies[standing] != movies[event]):
+            standing = -1
+        if standing >= 0 and is_click[event] and not is_click[standing]:
+            until[event] = timestamps[event]  # A click replaces no opinion.
+        else:
+            if standing >= 0:
+                until[standing] = timestamps[event]
+            standing = event

@@ -27,6 +27,8 @@ class Block(ABC):
     NAME: ClassVar[str]
     FEATURES: ClassVar[tuple[Feature, ...]] = ()
     """Definitions, in the order of the rows of `out`."""
+    READS_FACTS: ClassVar[bool] = False
+    """Whether the constructor reads arrays of `MovieFacts`; newer facts then prepare the block again."""
 
     @classmethod
     def features(cls) -> tuple[Feature, ...]:
@@ -37,8 +39,8 @@ class Block(ABC):
     def fit(cls, data: InteractionArrays, catalogue: Catalogue, as_of: int) -> Arrays:
         """Arrays by name, different from those of other blocks, from events strictly before `as_of`.
 
-        `data` holds only the events that stand then, one per user and movie. `as_of` is in seconds since
-        1970. The default is no array: the block reads arrays of other blocks, or none.
+        `data` holds all events then, replaced ones included. `as_of` is in seconds since 1970. The default
+        is no array: the block reads arrays of other blocks, or none.
         """
         return {}
 

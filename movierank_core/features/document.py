@@ -12,9 +12,9 @@ HEADER = """\
 
 Made from the blocks in `movierank_core/features/blocks/` by `python -m movierank_core.features.document`; a
 test fails when the two differ. Blocks and features stand in the order of the matrix columns. All values are
-float32, NaN means unknown. Facts of movies are those at the moment of the state's fit; facts of the history
-are those strictly before the request. `--without GROUP` trains a ranker without a group. Contributions of
-one family are shown together, and a reason names a family.
+float32, NaN means unknown. Facts of movies are those of the midnight before the request, in service those
+published last; facts of the history are those strictly before the request. `--without GROUP` trains a ranker
+without a group. Contributions of one family are shown together, and a reason names a family.
 
 """
 ROOT = Path(__file__).resolve().parents[2]

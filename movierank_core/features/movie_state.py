@@ -11,7 +11,9 @@ from movierank_core.data.interactions import InteractionArrays
 from movierank_core.errors import BundleError
 from movierank_core.features import registry
 from movierank_core.features.block import Block
+from movierank_core.features.blocks.movie import Movie
 from movierank_core.features.feature import Feature
+from movierank_core.features.movie_facts import MovieFacts
 from movierank_core.retrieval.source import Arrays
 
 B = TypeVar("B", bound=Block)
@@ -27,7 +29,7 @@ class PreparedBlocks(NamedTuple):
 
 
 class MovieState:
-    """What is known of every movie at the moment of the fit, from events strictly before it.
+    """What is known of every movie at the moment of its facts, from events strictly before it.
 
     Each block documents the arrays that it fits. The properties are for code outside the
     blocks. Only the caches of prepared blocks change after construction.
@@ -40,7 +42,7 @@ class MovieState:
 
     @classmethod
     def fit(cls, data: InteractionArrays, catalogue: Catalogue, as_of: int) -> Self:
-        """The state at `as_of` (seconds since 1970) from `data`: the events that stand strictly before it."""
+        """The state at `as_of` (seconds since 1970) from `data`, all events strictly before it."""
         arrays: Arrays = {}
         for block in registry.BLOCKS:
             of_block = block.fit(data, catalogue, as_of)
@@ -48,6 +50,17 @@ class MovieState:
                 raise ValueError(f"The block {block.NAME} fits arrays that another block fits: {taken}")
             arrays |= of_block
         return cls(arrays)
+
+    def with_facts(self, facts: MovieFacts) -> Self:
+        """The same movies with other facts. Blocks that read no facts are shared, not prepared again."""
+        other = type(self)({**self._arrays, **Movie.at(facts, self.release_year)})
+        other._prepared = {kind: block for kind, block in self._prepared.items() if not kind.READS_FACTS}
+        if self._latest is not None:
+            parts = tuple(
+                (other.block(type(block)), start, stop) for block, start, stop in self._latest.parts
+            )
+            other._latest = self._latest._replace(parts=parts)
+        return other
 
     def arrays(self) -> Arrays:
         """All arrays by name."""
@@ -108,7 +121,7 @@ class MovieState:
 
     @property
     def days_known(self) -> NDArray[np.float32]:
-        """Days from the first event to the moment of the fit, per catalogue row; NaN without events."""
+        """Days from the first event to the facts' moment, per catalogue row; NaN without events."""
         return self._arrays["days_known"]
 
     @property

@@ -6,17 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from movierank_core.background import throttle
+from movierank_core.features.movie_facts import WINDOW_DAYS, count_name
 from movierank_core.retrieval.source import Arrays
 
 PER_MOVIE: Final = (
     "n_events",
-    "n_events_365d",
-    "n_events_30d",
+    *(count_name(days) for days in WINDOW_DAYS),
     "mean_rating",
     "like_share",
     "rating_std",
     "age_years",
     "days_known",
+    "first_event",
     "release_year",
     "runtime_minutes",
     "genres",

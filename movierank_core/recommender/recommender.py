@@ -1,5 +1,6 @@
 """One loaded model version, ready to answer requests: rank, explain, similar, popular."""
 
+from copy import copy
 from dataclasses import replace
 
 import msgspec
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from movierank_core.data.catalogue import Catalogue
 from movierank_core.data.history import History
+from movierank_core.features.movie_facts import MovieFacts
 from movierank_core.kernels.top_k import best_rows, first_rows
 from movierank_core.manifest import Manifest
 from movierank_core.recommender.degradation import FAIL_FAST, Degradation
@@ -23,13 +25,28 @@ from movierank_core.retrieval.sources.popularity import PopularityYear
 
 
 class Recommender:
-    """Answers requests with one model version. Immutable, so any number of threads may use it at once."""
+    """Answers requests with one model version and facts of movies of one moment.
+
+    Immutable, so any number of threads may use it at once.
+    """
 
     def __init__(self, model: RankingModel, manifest: Manifest) -> None:
         self.model = model
         self.manifest = manifest
         self._results = ResultWriter(model)
         _ = model.catalogue.facets  # Made now, so that the first request with filters is as fast as others.
+        self._own = model
+        """The model with the facts of its bundle."""
+
+    def with_facts(self, facts: MovieFacts | None) -> "Recommender":
+        """The same version with other facts of movies; None stands for those of its bundle."""
+        model = self._own
+        if facts is not None:
+            model = replace(model, state=model.state.with_facts(facts))
+        other = copy(self)
+        other.model = model
+        other._results = self._results.on(model)
+        return other
 
     @property
     def source_names(self) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """Results of a ranking: movies with their scores, reasons and contributions."""
 
+from copy import copy
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +35,12 @@ class ResultWriter:
         self._families, self._family_of = families_of(model.features)
         self._because_sources = because_sources(model.state.sources, model.features)
         self._genres, _, _ = genre_indicators(model.catalogue.frame["genres"])
+
+    def on(self, model: RankingModel) -> "ResultWriter":
+        """The writer for the same version with other facts of movies."""
+        other = copy(self)
+        other._model = model
+        return other
 
     def ranked(self, scored: Scored, ranks: NDArray[np.int64], *, explain: bool) -> list[RankedMovie]:
         """Results with reasons from the trees' Shapley values. `scored` must come from the ranker."""

@@ -16,6 +16,7 @@ from movierank_core.data.catalogue import Catalogue
 from movierank_core.data.history import History
 from movierank_core.data.interactions import InteractionArrays
 from movierank_core.data.timestamps import DAY_SECONDS, YEAR_SECONDS
+from movierank_core.features.movie_facts import MovieFacts
 from movierank_core.features.movie_state import MovieState
 from movierank_core.recommender.bounds import check_movies, check_source
 from movierank_core.reranking.filters import Filters, eligible_rows
@@ -33,7 +34,7 @@ class RankingState:
     sources: dict[str, Source]
     movies: MovieState
     as_of: int
-    """Exclusive upper bound of the events in the state, in seconds since 1970."""
+    """Exclusive upper bound of the events in the sources, in seconds since 1970; the facts may be newer."""
     n_per_source: int
     n_candidates: int
     max_history: int
@@ -52,9 +53,17 @@ class RankingState:
         """The same state with other fusion weights."""
         return replace(self, fusion=weights)
 
+    def with_facts(self, facts: MovieFacts) -> "RankingState":
+        """The same structure with other facts of movies, also in the sources that are nothing but facts."""
+        return replace(
+            self,
+            movies=self.movies.with_facts(facts),
+            sources={name: source.with_facts(facts) for name, source in self.sources.items()},
+        )
+
     @property
     def is_known(self) -> NDArray[np.bool_]:
-        """Per catalogue row, whether the movie had an event before `as_of`."""
+        """Per catalogue row, whether the movie had an event before the moment of its facts."""
         return self.movies.n_events > 0
 
     @cached_property
@@ -193,11 +202,10 @@ def fit_state(
     everywhere and popularity is 0. `movies` is the result of `fit_movie_state` where it is at hand; else it
     is fitted here.
     """
-    past = events_before(data, as_of)
-    presence = past.presence().without_idle_users()
+    presence = events_before(data, as_of).presence().without_idle_users()
     return RankingState(
         sources=fit_sources(FitContext(presence, catalogue, as_of, config), progress),
-        movies=MovieState.fit(past, catalogue, as_of) if movies is None else movies,
+        movies=fit_movie_state(data, catalogue, as_of) if movies is None else movies,
         as_of=as_of,
         n_per_source=config.n_per_source,
         n_candidates=config.n_candidates,
@@ -211,7 +219,7 @@ def fit_state(
 
 def fit_movie_state(data: InteractionArrays, catalogue: Catalogue, as_of: int) -> MovieState:
     """The movie part of `fit_state` alone, without fitting candidate sources."""
-    return MovieState.fit(events_before(data, as_of), catalogue, as_of)
+    return MovieState.fit(data.before(as_of), catalogue, as_of)
 
 
 def events_before(data: InteractionArrays, as_of: int) -> InteractionArrays:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from movierank_core.retrieval.query import Query
 
 if TYPE_CHECKING:
+    from movierank_core.features.movie_facts import MovieFacts
     from movierank_core.retrieval.fit_context import FitContext
 
 Arrays = dict[str, NDArray[Any]]
@@ -114,6 +115,10 @@ class Source(ABC):
     @abstractmethod
     def from_arrays(cls, arrays: Arrays) -> Self:
         """The source that `arrays` describes."""
+
+    def with_facts(self, facts: "MovieFacts") -> "Source":
+        """The source with newer facts of movies; itself if its scores do not depend on facts."""
+        return self
 
     def attribute(self, query: Query, rows: NDArray[np.int64], items: NDArray[np.int64]) -> NDArray[np.int64]:
         """`items` with each -1 replaced by the liked history item that adds most to the score of its row.

@@ -1,19 +1,21 @@
 """Every compared system on the same requests: the ranker, each source, their fusion, and random order."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from movierank_core.data.history import LIKE_THRESHOLD
+from movierank_core.features.movie_facts import FactsOverTime
 from movierank_core.recommender.model import RankingModel
 from movierank_core.recommender.scored import Scored
 from movierank_core.retrieval.fusion import fuse, proposals_of
 from movierank_pipeline.evaluation.compare import MAIN
 from movierank_pipeline.ranking_metrics import Hits, hits_of
 from movierank_pipeline.training.requests import Request
+from movierank_pipeline.training.state_of_day import StateOfDay
 
 DEPTH: Final = 100
 """Ranks of each list that are judged."""
@@ -54,15 +56,19 @@ def answer(
     only_main: bool = False,
     with_fused: bool = True,
     pool: NDArray[np.bool_] | None = None,
+    facts: FactsOverTime | None = None,
     n_top: int = TOP,
     progress: Callable[[str], None] | None = None,
 ) -> Answers:
     """Answers `requests` by the serving code and, unless `only_main`, by the baselines.
 
-    The random baseline permutes the eligible rows of `pool`, by default the movies with an event.
+    With `facts`, the ranker and every baseline see those of the midnight before each request. The random
+    baseline permutes the eligible rows of `pool`, by default the movies with an event; with `facts`, those
+    with an event by then.
     """
     rng = np.random.default_rng(seed)
     pool = model.state.is_known if pool is None else pool
+    of_day = StateOfDay(model.state, facts)
     baselines = [*model.state.sources, *([FUSED] if with_fused else []), RANDOM]
     names = [MAIN] if only_main else [MAIN, *baselines]
     hits: dict[str, list[Hits]] = {name: [] for name in names}
@@ -87,10 +93,14 @@ def answer(
     for n_answered, request in enumerate(requests):
         if progress is not None and n_answered and n_answered % 500 == 0:
             progress(f"{n_answered} requests answered")
+        state = of_day.at(request.as_of)
+        if state is not model.state:
+            model = replace(model, state=state)
         scored = model.score(request.history, as_of=request.as_of)
         lists[MAIN].append(scored.listed[:DEPTH])
         if not only_main:
-            found = _baselines(model, scored, pool, rng, with_fused=with_fused)
+            known = pool if facts is None else pool & state.is_known
+            found = _baselines(model, scored, known, rng, with_fused=with_fused)
             for name in baselines:
                 lists[name].append(found[name][:DEPTH])
         targets.append(request.targets)

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from movierank_core.config import ModelConfig
 from movierank_core.data.catalogue import Catalogue
-from movierank_core.data.timestamps import from_epoch
+from movierank_core.data.timestamps import DAY_SECONDS, from_epoch
+from movierank_core.features.movie_facts import FactsOverTime
 from movierank_core.recommender.model import RankingModel
 from movierank_pipeline.evaluation.answers import FUSED, RANDOM, Answers
 from movierank_pipeline.evaluation.bootstrap import Interval
@@ -47,6 +48,7 @@ def report_of(
     return Report(
         protocol=holdout.protocol,
         split_time="" if holdout.split is None else from_epoch(holdout.split).isoformat(),
+        facts="origin" if holdout.facts is None else "day",
         n_requests=len(user_ids),
         n_users=len(np.unique(user_ids)),
         n_movies=int(holdout.pool.sum()),
@@ -112,15 +114,21 @@ def unreleased_share(
     catalogue: Catalogue,
     n_events: NDArray[np.float32],
     k: int,
+    facts: FactsOverTime | None = None,
 ) -> float:
     """Share of the results [n_requests, at least k] that did not exist at their request (see `exists_at`).
 
-    `moments` has the moment of each request, in seconds since 1970. -1 pads short lists. NaN without
-    a result.
+    `moments` has the moment of each request, in seconds since 1970. A movie with an event by then exists: in
+    `facts` where they are given, else in `n_events` (per catalogue row). -1 pads short lists. NaN without a
+    result.
     """
     shown = top[:, :k]
+    counts = n_events[shown]
+    if facts is not None:
+        midnights = np.repeat(moments - moments % DAY_SECONDS, shown.shape[1])
+        counts = np.maximum(counts, facts.n_events(shown.ravel(), midnights).reshape(shown.shape))
     is_early = catalogue.released_at[shown] >= moments[:, None]
-    is_unreleased = is_early & (n_events[shown] == 0) & (shown >= 0)
+    is_unreleased = is_early & (counts == 0) & (shown >= 0)
     n_shown = int((shown >= 0).sum())
     return float(is_unreleased.sum() / n_shown) if n_shown else float("nan")
 
@@ -155,12 +163,15 @@ def _list_figures(
 ) -> dict[str, Interval]:
     """Figures of all lists of one system together; they have no interval."""
     k, movies = holdout.measures.k, model.state.movies
+    n_events = movies.n_events
+    if holdout.facts is not None and len(moments):
+        n_events = holdout.facts.at(int(moments.max())).arrays["n_events"]
     figures = {f"coverage@{k}": coverage(top, int(holdout.pool.sum()), k)}
     if not holdout.measures.is_brief:
         diversity = intra_list_diversity(top, movies.genres, k)
         is_known = not np.isnan(diversity).all()
         figures |= {
-            f"novelty@{k}": novelty(top, movies.n_events, k),
+            f"novelty@{k}": novelty(top, n_events, k),
             f"diversity@{k}": float(np.nanmean(diversity)) if is_known else float("nan"),
             f"unreleased@{k}": unreleased_share(
                 top,
@@ -168,6 +179,7 @@ def _list_figures(
                 holdout.catalogue,
                 movies.n_events,
                 k,
+                holdout.facts,
             ),
         }
     return {name: Interval(value, value, value) for name, value in figures.items()}

@@ -112,6 +112,7 @@ def answers_to(
         only_main=only_main,
         with_fused=not holdout.measures.is_brief,
         pool=holdout.pool,
+        facts=holdout.facts,
         n_top=max(TOP, holdout.measures.k),
         progress=progress,
     )

@@ -13,6 +13,7 @@ from movierank_core.manifest import Estimate, EvaluationSummary, ReliabilityBin
 from movierank_core.retrieval.sources.popularity import PopularityYear
 from movierank_pipeline.evaluation.bootstrap import Difference, Interval
 from movierank_pipeline.evaluation.compare import HEADLINE, RECALL
+from movierank_pipeline.training.requests import FactsMode
 
 RECENT_POPULARITY: Final = PopularityYear.name
 """The popularity that answers requests with an empty history, and that every model has to beat."""
@@ -47,12 +48,15 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     protocol: str
     split_time: str
     """T, ISO 8601 in UTC; empty where time does not separate training from test."""
+    facts: FactsMode = "day"
+    """The facts of movies that requests of the temporal protocol see."""
     n_requests: int
     n_users: int
     n_movies: int
     """Movies that coverage is a share of."""
     unknown_like_share: float
-    """Share of hidden likes on movies without an event in training. No system can find them."""
+    """Share of hidden likes on movies that could not be known: without an event before the midnight before
+    the like, or under other protocols and facts, in training. They are no targets."""
     best_source: str
     """The single candidate source with the highest nDCG."""
     recent_popularity: str = RECENT_POPULARITY

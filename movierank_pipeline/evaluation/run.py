@@ -33,6 +33,7 @@ from movierank_pipeline.ingest.movielens.reader import read_dataset
 from movierank_pipeline.ingest.tmdb.metadata import read_metadata
 from movierank_pipeline.ingest.tmdb.progress import ProgressLines
 from movierank_pipeline.settings import Settings
+from movierank_pipeline.training.requests import FactsMode
 from movierank_pipeline.training.state_cache import FittedStates
 
 ProtocolName = Literal["temporal", "strong"]
@@ -44,20 +45,22 @@ def evaluate_dataset(
     stage: Stage,
     *,
     protocol: ProtocolName = "temporal",
+    facts: FactsMode = "day",
     without: tuple[str, ...] = (),
     with_ablations: bool = False,
 ) -> StoredEvaluation:
     """Trains and evaluates a ranker on the data set of `settings`, without the parts `without`.
 
-    With `with_ablations`, further rankers are trained without each other group of features, and without each
-    other source. Feedback is left out, so the same folder always gives the same figures. Raises ConfigError
-    for an unknown part, and DataError where the data are too few.
+    `facts` decides what requests of the temporal protocol see. With `with_ablations`, further rankers are
+    trained without each other group of features, and without each other source. Feedback is left out, so the
+    same folder always gives the same figures. Raises ConfigError for an unknown part, and DataError where the
+    data are too few.
     """
     config = settings.model_parameters
     require_parts(without)
     with stage("reading") as progress:
         interactions, catalogue = read_events(settings, paths, progress)
-    plan = _protocol(protocol, interactions, catalogue, config)
+    plan = _protocol(protocol, interactions, catalogue, config, facts)
     with _states_folder(paths, is_needed=with_ablations) as folder:
         states = FittedStates(folder)
         whole = run_experiment(
@@ -98,11 +101,16 @@ def read_events(
 
 
 def _protocol(
-    name: ProtocolName, interactions: pl.DataFrame, catalogue: Catalogue, config: ModelConfig
+    name: ProtocolName,
+    interactions: pl.DataFrame,
+    catalogue: Catalogue,
+    config: ModelConfig,
+    facts: FactsMode,
 ) -> Protocol:
     if name == "strong":
         return strong_protocol(interactions, catalogue, config)
-    return temporal_protocol(InteractionArrays.from_frame(interactions, catalogue), catalogue, config)
+    data = InteractionArrays.from_frame(interactions, catalogue)
+    return temporal_protocol(data, catalogue, config, facts=facts)
 
 
 @contextmanager

@@ -32,11 +32,12 @@ from movierank_pipeline.evaluation.compare import HEADLINE, MAIN, paired_differe
 from movierank_pipeline.evaluation.evaluate import slice_masks, values_of
 from movierank_pipeline.evaluation.stored import StoredEvaluation
 from movierank_pipeline.promotion.bundle_checks import read_registered
-from movierank_pipeline.training.requests import replay
+from movierank_pipeline.training.requests import facts_over_time, replay
 
 TRAINING_ONLY: Final = frozenset(
     {
         *("split_quantile", "moments", "training_origins", "training_moments", "max_training_requests"),
+        *("retrain_days", "min_training_requests"),
         *("max_benchmark_requests", "training_depth", "n_trees", "n_leaves", "learning_rate"),
         *("min_rows_per_leaf", "feature_fraction", "ranker_l2", "max_bins"),
         *("lambdarank_truncation", "fusion_requests", "fusion_depth", "fusion_power"),
@@ -107,7 +108,12 @@ def judge_production(
     )
     requests = evaluation.requests
     answers = answer(
-        model, replay(requests, data, catalogue), seed=config.seed, only_main=True, progress=progress
+        model,
+        replay(requests, data, catalogue),
+        seed=config.seed,
+        only_main=True,
+        facts=facts_over_time(data, catalogue, "day"),
+        progress=progress,
     )
     return compare_with_incumbent(
         number,

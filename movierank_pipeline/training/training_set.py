@@ -15,14 +15,16 @@ from movierank_core.config import ModelConfig
 from movierank_core.data.catalogue import Catalogue
 from movierank_core.data.interactions import InteractionArrays
 from movierank_core.features.feature import SOURCE_PREFIX
+from movierank_core.features.movie_facts import FactsOverTime
 from movierank_core.features.movie_state import MovieState
 from movierank_core.features.registry import feature_list
 from movierank_core.recommender.model import candidate_rows
 from movierank_core.recommender.state import RankingState, fit_state
 from movierank_pipeline.training.fusion_weights import measure_fusion
-from movierank_pipeline.training.requests import Request, fit_moments, replay
+from movierank_pipeline.training.requests import FactsMode, Request, facts_over_time, fit_moments, replay
 from movierank_pipeline.training.stage_times import StageTimes
 from movierank_pipeline.training.state_cache import FittedStates
+from movierank_pipeline.training.state_of_day import StateOfDay
 
 REQUEST_KEYS: Final = {
     "request_id": pl.Int64,
@@ -69,6 +71,8 @@ class Episode(NamedTuple):
     """The state is fitted on the events of `data` strictly before this moment, in seconds since 1970."""
     requests: Callable[[RankingState], Iterable[Request]]
     """The requests, given the state."""
+    facts: FactsOverTime | None = None
+    """Facts of movies by moment: each request sees those of the midnight before it. None: the state's own."""
     movies: MovieState | None = None
     """The movie state at `as_of` where it is at hand; else it is fitted with the sources."""
 
@@ -79,11 +83,14 @@ def temporal_episodes(
     catalogue: Catalogue,
     config: ModelConfig,
     movies: Mapping[int, MovieState] | None = None,
+    facts: FactsMode = "day",
 ) -> Iterator[Episode]:
     """One episode per origin, with the `train` and `validation` requests of `requests` (REQUESTS).
 
-    The later ratings of a request end at the next origin. `movies` are movie states by fit moment.
+    The later ratings of a request end at the next origin. `movies` are movie states by fit moment. `facts`
+    must be the mode that the requests were planned with.
     """
+    over_time = facts_over_time(data, catalogue, facts)
     moments = fit_moments(data, config)
     training = requests.filter(pl.col("role") != "test")
     for (key,), group in training.group_by("episode", maintain_order=True):
@@ -95,6 +102,7 @@ def temporal_episodes(
             data=data,
             as_of=moments[episode],
             requests=lambda state, group=group, stop=stop: replay(group, data, catalogue, stop),  # type: ignore[misc]
+            facts=over_time,
             movies=(movies or {}).get(moments[episode]),
         )
 
@@ -127,7 +135,7 @@ def training_rows(
         fit = partial(fit_state, episode.data, catalogue, episode.as_of, config, movies=episode.movies)
         state = states.get(episode.name, fit)
         times.lap(FIT)
-        rows.add(state, list(episode.requests(state)))
+        rows.add(state, list(episode.requests(state)), episode.facts)
         times.lap(ROWS)
     return rows.training_set()
 
@@ -141,9 +149,10 @@ def build_training_set(
     *,
     without: tuple[str, ...] = (),
     states: FittedStates | None = None,
+    facts: FactsMode = "day",
 ) -> TrainingSet:
-    """`training_rows` of the `train` and `validation` requests of `plan_requests`."""
-    episodes = temporal_episodes(data, requests, catalogue, config)
+    """`training_rows` of the `train` and `validation` requests of `plan_requests`, in the same mode."""
+    episodes = temporal_episodes(data, requests, catalogue, config, facts=facts)
     return training_rows(episodes, catalogue, config, progress, without=without, states=states)
 
 
@@ -167,19 +176,22 @@ class TrainingRows:
         self._ratings: list[NDArray[np.float32]] = []
         self._matrices: list[NDArray[np.float32]] = []
 
-    def add(self, state: RankingState, requests: list[Request]) -> None:
-        """Adds requests that `state` answers. The first call also measures the fusion weights."""
+    def add(self, state: RankingState, requests: list[Request], facts: FactsOverTime | None = None) -> None:
+        """Adds requests that `state` answers. The first call also measures the fusion weights.
+
+        With `facts`, each request sees those of the midnight before it.
+        """
         if self._fusion is None:
             measured = measure_fusion(
-                state,
+                StateOfDay(state, facts),
                 self._catalogue,
                 ((each.history, each.as_of, each.targets) for each in requests),
                 config=self._config,
             )
             self._fusion = {**measured, **dict.fromkeys(self._silent, 0.0)}
-        state = state.with_fusion(self._fusion)
+        of_day = StateOfDay(state.with_fusion(self._fusion), facts)
         for request in requests:
-            self._add(state, request)
+            self._add(of_day.at(request.as_of), request)
 
     def _add(self, state: RankingState, request: Request) -> None:
         found = candidate_rows(state, self._catalogue, request.history, request.as_of, self._features)

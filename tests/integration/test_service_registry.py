@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from movierank_core.manifest import FORMAT_VERSION
 from movierank_core.mlflow_store import BUNDLE_IN_MODEL, STATE_TAG
 from movierank_core.paths import Paths
 from movierank_pipeline.release.log_run import Release, log_release
@@ -131,7 +132,8 @@ def test_a_damaged_version_is_refused_once_and_the_old_one_stays(
         catalogue.unlink()
         expected = "The bundle in "
     else:
-        manifest.write_text(manifest.read_text().replace('"format_version": 2', '"format_version": 9'))
+        stored = f'"format_version": {FORMAT_VERSION}'
+        manifest.write_text(manifest.read_text().replace(stored, '"format_version": 9'))
         expected = "The bundle in "
     [refusal] = sync_once(settings).refused
     assert (refusal.version, refusal.run_id) == ("2", version.run_id)

@@ -14,7 +14,7 @@ from movierank_core.data.history import EVENT_CODES, UNDO, Event, History, ratin
 from movierank_core.data.history_snapshot import open_histories, publish_histories
 from movierank_core.data.interactions import InteractionArrays
 from movierank_core.data.schema import FEEDBACK, RATINGS
-from movierank_core.data.standing import which_stand
+from movierank_core.data.standing import stands_until, which_stand
 from movierank_core.data.timestamps import from_epoch
 from movierank_pipeline.ingest.interactions import build_interactions
 from tests.support.simulated import make_catalogue
@@ -129,3 +129,16 @@ def test_without_a_user_nothing_changes_for_the_others(stream: list[tuple[int, E
 
 def test_the_rating_of_an_event_is_known_for_every_type() -> None:
     assert [rating_of(kind, None) for kind in ("like", "dislike", "not_interested")] == [4.5, 1.5, 2.0]
+
+
+@given(stream=streams(), moment=st.integers(0, 6))
+def test_an_event_stands_until_the_moment_that_it_says(stream: list[tuple[int, Event]], moment: int) -> None:
+    stream = [(user, event) for user, event in stream if event.event_type != UNDO]
+    users = np.array([user for user, _ in stream], np.int64)
+    movies = np.array([event.movie_id for _, event in stream], np.int64)
+    codes = np.array([EVENT_CODES[event.event_type] for _, event in stream], np.uint8)
+    times = np.array([event.timestamp for _, event in stream], np.int64)
+    until = stands_until(users, movies, codes, times)
+    earlier = np.flatnonzero(times < moment)
+    expected = earlier[which_stand(users[earlier], movies[earlier], codes[earlier]).is_standing]
+    assert_array_equal(np.flatnonzero((times < moment) & (moment <= until)), expected)

@@ -15,6 +15,7 @@ from movierank_core.bundle import RETRAIN, read_bundle, read_manifest, write_bun
 from movierank_core.data.history import EVENT_TYPES, History
 from movierank_core.data.timestamps import to_epoch
 from movierank_core.errors import BundleError
+from movierank_core.features.movie_facts import FactsOverTime, facts_moment
 from movierank_core.manifest import FORMAT_VERSION
 from movierank_core.recommender.explanation import Explanation
 from movierank_core.recommender.model import RankingModel
@@ -94,11 +95,15 @@ def some_history(simulated: SimulatedRatings) -> History:
 def test_serving_features_equal_the_training_rows_exactly(
     simulated: SimulatedRatings, bundle: Path, training_set: TrainingSet
 ) -> None:
-    model = read_bundle(bundle).model
-    names = [feature.name for feature in model.features]
+    recommender = read_bundle(bundle)
+    catalogue = simulated.catalogue
+    names = [feature.name for feature in recommender.model.features]
+    over_time = FactsOverTime.of(simulated.data, len(catalogue))
     for (request_id,), rows in training_set.frame.filter(pl.col("episode") == 0).group_by("request_id"):
         user = int(np.searchsorted(simulated.data.user_ids, rows["user_id"][0]))
         as_of = to_epoch(rows["as_of"][0])
+        published = over_time.at(facts_moment(as_of, recommender.model.state.as_of))
+        model = recommender.with_facts(published).model
         scored = model.score(simulated.data.history(user, as_of), as_of=as_of)
         if scored.features is None:
             continue

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from movierank_core.features.blocks.distance import era_shares, fill_distances
+from movierank_core.data.timestamps import DAY_SECONDS, YEAR_SECONDS
+from movierank_core.features.blocks.distance import era_shares, fill_ages, fill_distances
 from movierank_core.features.blocks.genre import genre_tastes, match_genres
 from movierank_core.features.blocks.language import language_shares
 from movierank_core.features.blocks.movie import take_facts
@@ -103,9 +104,11 @@ def test_facts_are_those_of_the_rows() -> None:
 
 
 def test_distances_are_differences_and_nan_where_a_fact_is_unknown() -> None:
-    facts = np.array([[1990, 5, 4, 30, 30], [2010, 2, 3, 10, 10], [np.nan] * 5], np.float32)
+    facts = np.array([[1990, 5, 4], [2010, 2, 3], [np.nan] * 3], np.float32)
     out = np.full((9, 3), -1, np.float32)
-    fill_distances(facts, *np.array([2000, 3, 3.5, 1995, 4, 3.75, 12, 20], np.float32), out)
+    fill_distances(facts, *np.array([2000, 3, 3.5, 1995, 4, 3.75], np.float32), out)
+    latest = 38 * YEAR_SECONDS  # 2008.
+    fill_ages(facts[:, 0], latest + np.array([-10, 10, np.nan]) * DAY_SECONDS, latest, out)
     expected = [
         [-1, -1, -1],  # era_share has its own kernel.
         [10, 10, np.nan],

@@ -169,7 +169,9 @@ def test_both_protocols_give_reports_of_the_same_shape(
             for key in ("differences", "recall_differences"):
                 assert set(part[key]) == set(report.systems) - {MAIN}
                 for difference in part[key].values():
-                    assert set(difference) == {"mean", "low", "high", "relative", "relative_low"}
+                    assert set(difference) == {
+                        *("mean", "low", "high", "relative", "relative_low", "p_value", "p_holm"),
+                    }
             assert {plain["best_source"], plain["recent_popularity"]} <= set(part["differences"])
 
 

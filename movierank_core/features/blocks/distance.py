@@ -19,7 +19,7 @@ ERA_WIDTH_YEARS: Final = 5.0
 _MAX_DISTANCE: Final = 40
 """Maximum distance in years that counts for `era_share`; the Gaussian is below 1e-13 beyond it."""
 _GAUSSIAN: Final = np.exp(-0.5 * (np.arange(_MAX_DISTANCE + 1) / ERA_WIDTH_YEARS) ** 2)
-_YEAR, _LOG_EVENTS, _MEAN_RATING, _AGE_YEARS, _DAYS_KNOWN = range(5)
+_YEAR, _LOG_EVENTS, _MEAN_RATING = range(3)
 """Columns of the facts."""
 
 
@@ -27,6 +27,7 @@ class Distance(Block):
     """Distances of a movie's facts from the history's; fits no array, reads those of the block `movie`."""
 
     NAME = "distance"
+    READS_FACTS = True
     FEATURES = tuple(
         Feature(name, CROSS, family, unit, meaning)
         for name, family, unit, meaning in (
@@ -76,13 +77,13 @@ class Distance(Block):
                 "age_at_latest",
                 "era_match",
                 "years",
-                "Years from release to the history's latest event, may be below 0; NaN if unknown.",
+                "Years from release to the history's latest event, may be below 0; NaN if either is unknown.",
             ),
             (
                 "days_known_at_latest",
                 "fresh_release",
                 "±log(1 + days)",
-                "Days from the movie's first event to the history's latest, may be below 0; NaN if none.",
+                "Days from the movie's first event to the history's latest, may be below 0; NaN if unknown.",
             ),
         )
     )
@@ -92,10 +93,9 @@ class Distance(Block):
             arrays["release_year"],
             np.log1p(arrays["n_events"]),
             arrays["mean_rating"],
-            arrays["age_years"],
-            arrays["days_known"],
         )
         self._facts = np.stack(columns, axis=1)
+        self._first_events = arrays["first_event"]
 
     def fill(self, out: NDArray[np.float32], request: FeatureRequest) -> None:
         facts = self._facts[request.candidates.rows]
@@ -108,10 +108,11 @@ class Distance(Block):
             np.float32(mean_of(request.history_years, RECENT_DECAY)),
             np.float32(mean_of(request.history_log_events, RECENT_DECAY)),
             np.float32(mean_of(request.history_mean_ratings, RECENT_DECAY)),
-            np.float32(request.idle_days * DAY_SECONDS / YEAR_SECONDS),
-            np.float32(request.idle_days),
             out,
         )
+        # Moments, not ages: an age depends on when it is measured, and these two must not.
+        latest = float(request.query.timestamps[-1]) if len(request.query) else np.nan
+        fill_ages(facts[:, _YEAR], self._first_events[request.candidates.rows], latest, out)
 
 
 @njit(cache=True, nogil=True)
@@ -123,15 +124,11 @@ def fill_distances(  # type: ignore[no-untyped-def]  # numba
     recent_year,
     recent_log_events,
     recent_mean_rating,
-    idle_years,
-    idle_days,
     out,
 ):
-    """Writes rows 1 to 8 of `out` [9, n], all in single precision; an unknown fact or mean gives NaN.
+    """Writes rows 1 to 6 of `out` [9, n], all in single precision; an unknown fact or mean gives NaN.
 
-    `facts` is [n, 5]. `idle_years` and `idle_days` lie between the history's latest event and the request.
-    Facts about time are those of the state's moment, so they are exact at the latest event only if request
-    and state have the same moment.
+    `facts` is [n, 3].
     """
     for candidate in range(len(facts)):
         of_movie = facts[candidate]
@@ -143,9 +140,18 @@ def fill_distances(  # type: ignore[no-untyped-def]  # numba
         out[4, candidate] = abs(of_movie[_YEAR] - recent_year)
         out[5, candidate] = of_movie[_LOG_EVENTS] - recent_log_events
         out[6, candidate] = of_movie[_MEAN_RATING] - recent_mean_rating
-        # Its latest event. The logarithm keeps the sign: below 0 if the movie was not known yet.
-        out[7, candidate] = of_movie[_AGE_YEARS] - idle_years
-        days = of_movie[_DAYS_KNOWN] - idle_days
+
+
+@njit(cache=True, nogil=True)
+def fill_ages(years, first_events, latest, out):  # type: ignore[no-untyped-def]  # numba
+    """Writes rows 7 and 8 of `out` [9, n]: age and days known at the history's `latest` event.
+
+    `first_events` and `latest` are seconds since 1970. NaN where one is unknown.
+    """
+    for candidate in range(len(years)):
+        out[7, candidate] = 1970 + latest / YEAR_SECONDS - years[candidate]
+        # The logarithm keeps the sign: below 0 if the movie was not known yet.
+        days = (latest - first_events[candidate]) / DAY_SECONDS
         out[8, candidate] = np.copysign(np.log1p(np.abs(days)), days)
 
 

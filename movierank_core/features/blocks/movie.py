@@ -1,7 +1,7 @@
-"""The movie alone: its events and ratings by all users before the fit, its age, length and genres."""
+"""The movie alone: its events and ratings by all users, its age, length and genres."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -13,35 +13,48 @@ from movierank_core.data.timestamps import DAY_SECONDS, YEAR_SECONDS
 from movierank_core.features.block import Block
 from movierank_core.features.columns import floats
 from movierank_core.features.feature import MOVIE, Feature
+from movierank_core.features.movie_facts import WINDOW_DAYS, FactsOverTime, MovieFacts, count_name
 from movierank_core.features.request import FeatureRequest
 from movierank_core.retrieval.source import Arrays
 
-RATING_PRIOR_WEIGHT: Final = 10.0
-"""Number of pseudo-ratings at the global mean, added to the ratings of every movie."""
-
 
 class Movie(Block):
-    """Facts of every movie at the moment of the fit.
+    """Facts of every movie at the moment of the fit, or at the later moment of newer facts.
 
-    Arrays with one float32 entry per catalogue row: `n_events`, `n_events_365d`, `n_events_30d`,
-    `mean_rating` and `like_share` (shrunken), `rating_std` (NaN below two ratings), `age_years` (NaN if the
-    year is unknown), `days_known` (NaN without events), `release_year`, `runtime_minutes` (NaN if unknown).
-    `globals` is [mean rating, share of likes] over all ratings; 3.5 and 0.5 if there are none. An event that
-    hides a movie counts nowhere.
+    Arrays with one entry per catalogue row: those of `MovieFacts`; `release_year`, `runtime_minutes` (NaN if
+    unknown); at the moment of the facts, `age_years` (NaN if the year is unknown) and `days_known` (NaN
+    without events). All are float32 except `first_event`.
     """
 
     NAME = "movie"
+    READS_FACTS = True
     FEATURES = tuple(
         Feature(name, MOVIE, family, unit, meaning)
         for name, family, unit, meaning in (
             ("movie_log_events", "high_popularity", "log(1 + events)", "Events of all time."),
+            ("movie_log_events_1095d", "popular_lately", "log(1 + events)", "Events of the last 1,095 days."),
             ("movie_log_events_365d", "popular_lately", "log(1 + events)", "Events of the last 365 days."),
+            ("movie_log_events_90d", "popular_lately", "log(1 + events)", "Events of the last 90 days."),
             ("movie_log_events_30d", "popular_lately", "log(1 + events)", "Events of the last 30 days."),
+            ("movie_log_events_7d", "popular_lately", "log(1 + events)", "Events of the last 7 days."),
+            ("movie_log_events_1d", "popular_lately", "log(1 + events)", "Events of the last day."),
             (
                 "movie_trend",
                 "popular_lately",
                 "log ratio",
                 "Events of the last 365 days against all time: log((1 + recent) / (1 + all)).",
+            ),
+            (
+                "movie_trend_30d",
+                "popular_lately",
+                "log ratio",
+                "Events of the last 30 days against 365 days, as movie_trend.",
+            ),
+            (
+                "movie_trend_7d",
+                "popular_lately",
+                "log ratio",
+                "Events of the last 7 days against 90 days, as movie_trend.",
             ),
             ("movie_mean_rating", "highly_rated", "stars", "Mean rating, shrunken by 10 ratings."),
             ("movie_like_share", "highly_rated", "share", "Share of ratings that are likes, shrunken."),
@@ -50,13 +63,13 @@ class Movie(Block):
                 "movie_age_years",
                 "era_match",
                 "years",
-                "Years from release to the state's moment; NaN if the year is unknown.",
+                "Years from release to the facts' moment; NaN if the year is unknown.",
             ),
             (
                 "movie_log_days_known",
                 "fresh_release",
                 "log(1 + days)",
-                "Days from the movie's first event to the state's moment; NaN if it has none.",
+                "Days from the movie's first event to the facts' moment; NaN if it has none.",
             ),
             ("movie_n_genres", "genre_match", "genres", "Number of genres."),
             ("movie_runtime_minutes", "runtime", "minutes", "Runtime; NaN if unknown."),
@@ -65,46 +78,36 @@ class Movie(Block):
 
     @classmethod
     def fit(cls, data: InteractionArrays, catalogue: Catalogue, as_of: int) -> Arrays:
-        n = len(catalogue)
-        present = data.presence()
-        rated = ~np.isnan(present.ratings)
-        rows, ratings = present.rows[rated], present.ratings[rated].astype(np.float64)
-        n_ratings = np.bincount(rows, minlength=n)
-        total = np.bincount(rows, ratings, minlength=n)
-        squares = np.bincount(rows, ratings**2, minlength=n)
-        likes = np.bincount(present.rows[present.is_like], minlength=n)
-        mean_of_all = float(ratings.mean()) if len(ratings) else 3.5
-        share_of_all = float(present.is_like[rated].mean()) if len(ratings) else 0.5
-        with np.errstate(invalid="ignore", divide="ignore"):
-            variance = np.where(n_ratings > 1, squares / n_ratings - (total / n_ratings) ** 2, np.nan)
-        first_event = np.full(n, np.iinfo(np.int64).max)
-        np.minimum.at(first_event, present.rows, present.first_timestamps)
-        n_events = np.bincount(present.rows, minlength=n)
-        year = floats(catalogue.frame["release_year"])
-        weight = n_ratings + RATING_PRIOR_WEIGHT
-        return {
-            "n_events": n_events.astype(np.float32),
-            "n_events_365d": _recent(present, as_of, 365, n),
-            "n_events_30d": _recent(present, as_of, 30, n),
-            "mean_rating": ((total + RATING_PRIOR_WEIGHT * mean_of_all) / weight).astype(np.float32),
-            "like_share": ((likes + RATING_PRIOR_WEIGHT * share_of_all) / weight).astype(np.float32),
-            "rating_std": np.sqrt(np.maximum(variance, 0)).astype(np.float32),
-            "age_years": (1970 + as_of / YEAR_SECONDS - year).astype(np.float32),
-            "days_known": np.where(n_events > 0, (as_of - first_event) / DAY_SECONDS, np.nan).astype(
-                np.float32
-            ),
-            "release_year": year,
+        facts = FactsOverTime.of(data, len(catalogue)).at(as_of)
+        of_catalogue = {
+            "release_year": floats(catalogue.frame["release_year"]),
             "runtime_minutes": floats(catalogue.frame["runtime_minutes"]),
-            "globals": np.array([mean_of_all, share_of_all]),
+        }
+        return {**of_catalogue, **cls.at(facts, of_catalogue["release_year"])}
+
+    @classmethod
+    def at(cls, facts: MovieFacts, release_year: NDArray[np.float32]) -> Arrays:
+        """The arrays that change with the facts: those of `facts`, and the ages at its moment."""
+        days_known = (facts.as_of - facts.arrays["first_event"]) / DAY_SECONDS
+        return {
+            **facts.arrays,
+            "age_years": (1970 + facts.as_of / YEAR_SECONDS - release_year).astype(np.float32),
+            "days_known": days_known.astype(np.float32),
         }
 
     def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        events, recent = np.log1p(arrays["n_events"]), np.log1p(arrays["n_events_365d"])
+        events = {days: np.log1p(arrays[count_name(days)]) for days in (np.inf, *WINDOW_DAYS)}
         columns = (
-            events,
-            recent,
-            np.log1p(arrays["n_events_30d"]),
-            recent - events,
+            events[np.inf],
+            events[1_095],
+            events[365],
+            events[90],
+            events[30],
+            events[7],
+            events[1],
+            events[365] - events[np.inf],
+            events[30] - events[365],
+            events[7] - events[90],
             arrays["mean_rating"],
             arrays["like_share"],
             arrays["rating_std"],
@@ -118,12 +121,6 @@ class Movie(Block):
 
     def fill(self, out: NDArray[np.float32], request: FeatureRequest) -> None:
         take_facts(self._facts, request.candidates.rows, out)
-
-
-def _recent(data: InteractionArrays, as_of: int, days: int, n_movies: int) -> NDArray[np.float32]:
-    """Events per movie of the last `days` before `as_of`."""
-    is_recent = data.timestamps >= as_of - days * DAY_SECONDS
-    return np.bincount(data.rows[is_recent], minlength=n_movies).astype(np.float32)
 
 
 @njit(cache=True, nogil=True)

@@ -1,11 +1,12 @@
-"""Popularity over several windows before the moment of the fit: the same scores for every user."""
+"""Popularity over several windows before the moment of the facts: the same scores for every user."""
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from movierank_core.data.timestamps import DAY_SECONDS
+from movierank_core.features.movie_facts import MovieFacts, count_name
 from movierank_core.retrieval.fit_context import FitContext
 from movierank_core.retrieval.query import Query
 from movierank_core.retrieval.source import Arrays, Source, Support
@@ -24,7 +25,7 @@ class Popularity(Source):
     # 0.268 with all time alone and 0.164 with the month alone.
     cold_user_weight: ClassVar[float] = 1.0
     window_days: ClassVar[float] = float("inf")
-    """Length of the window before the moment of the fit."""
+    """Length of the window before the moment of the facts; one of `WINDOW_DAYS` or infinity."""
 
     def __init__(self, counts: NDArray[np.float32]) -> None:
         """`counts`: one score per catalogue row, 0 or more."""
@@ -35,11 +36,17 @@ class Popularity(Source):
 
     @classmethod
     def fit(cls, context: FitContext) -> Self:
-        data = context.data
-        recent = data.timestamps >= context.as_of - cls.window_days * DAY_SECONDS
-        of_window = np.bincount(data.rows[recent], minlength=context.n_movies)
-        of_all_time = context.n_events
-        return cls((of_window + of_all_time / (of_all_time.max(initial=0) + 1)).astype(np.float32))
+        recent = context.data.timestamps >= context.as_of - cls.window_days * DAY_SECONDS
+        of_window = np.bincount(context.data.rows[recent], minlength=context.n_movies)
+        return cls._of(of_window, context.n_events)
+
+    def with_facts(self, facts: MovieFacts) -> Self:
+        return self._of(facts.arrays[count_name(self.window_days)], facts.arrays["n_events"])
+
+    @classmethod
+    def _of(cls, of_window: NDArray[Any], of_all_time: NDArray[Any]) -> Self:
+        share = of_all_time.astype(np.float64) / (of_all_time.max(initial=0) + 1)
+        return cls((of_window + share).astype(np.float32))
 
     def scores(self, query: Query) -> NDArray[np.float32]:
         return self._scores
@@ -58,7 +65,7 @@ class PopularityYear(Popularity):
     name = "popularity_365d"
     label = "Popular in the last year"
     family = "popular_lately"
-    meaning = "events of the last 365 days before the state's moment"
+    meaning = "events of the last 365 days before the facts' moment"
     cold_user_weight = 2.0
     window_days = 365.0
 
@@ -69,6 +76,6 @@ class PopularityMonth(Popularity):
     name = "popularity_30d"
     label = "Popular in the last month"
     family = "popular_lately"
-    meaning = "events of the last 30 days before the state's moment"
+    meaning = "events of the last 30 days before the facts' moment"
     cold_user_weight = 1.0
     window_days = 30.0

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from movierank_core.config import ModelConfig
 from movierank_core.data.catalogue import Catalogue
+from movierank_core.features.movie_facts import FactsOverTime
 from movierank_core.recommender.state import RankingState
 from movierank_pipeline.training.requests import Request
 from movierank_pipeline.training.training_set import Episode
@@ -49,7 +50,9 @@ class HoldOut:
     pool: NDArray[np.bool_]
     """Per catalogue row: the random baseline proposes from these rows, and coverage counts them."""
     unknown_like_share: float
-    """Share of hidden likes on movies without an event in training. They are no targets."""
+    """Share of hidden likes on movies that could not be known. They are no targets."""
+    facts: FactsOverTime | None = None
+    """Facts of movies by moment: each request sees those of the midnight before it. None: the state's own."""
     measures: Measures = field(default_factory=Measures)
 
 
