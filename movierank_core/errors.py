@@ -39,5 +39,9 @@ class HistoriesError(MovierankError):
     """A histories snapshot that is missing, damaged or of another format."""
 
 
+class FactsError(MovierankError):
+    """A snapshot of movie facts that is missing, damaged or of another format."""
+
+
 class EventStoreError(MovierankError):
     """The event store cannot be reached or refuses what it was given."""

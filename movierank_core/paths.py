@@ -51,6 +51,11 @@ class Paths:
         return self.home / "histories"
 
     @property
+    def facts(self) -> Path:
+        """Published facts of movies and the pointer to the current snapshot."""
+        return self.home / "facts"
+
+    @property
     def events_url(self) -> str:
         """URL of the default event store. Settings prefer `MOVIERANK_EVENTS_URL`."""
         return f"sqlite:///{self.home / 'events.db'}"

@@ -239,6 +239,6 @@ def _is_there(name: str, fingerprints: Mapping[str, str], paths: Paths) -> bool:
             # A person may have moved the alias since, which is no staleness. A missing alias is.
             return Registry(connect(paths)).by_alias(PRODUCTION) is not None
         case "histories":
-            return (paths.histories / CURRENT).is_file()
+            return all((folder / CURRENT).is_file() for folder in (paths.histories, paths.facts))
         case _:
             return any((paths.assets / file).exists() for file in (name, f"{name}.parquet"))

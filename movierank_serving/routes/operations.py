@@ -62,6 +62,7 @@ async def model(request: Request[Any, Any, Any]) -> ModelInfo:
         created_at=manifest.created_at,
         loaded_at=loaded.loaded_at,
         data_as_of=manifest.data_as_of,
+        facts_as_of=loaded.facts_as_of,
         dataset=manifest.dataset,
         ratings_are_simulated=manifest.ratings_are_simulated,
         n_movies=manifest.n_movies,
@@ -148,7 +149,7 @@ def _health(state: WorkerState) -> Health:
     loaded, histories, status = state.model, state.histories, state.sync_status
     problems = [
         text
-        for text in (state.model_error, state.challenger_error, state.histories_error)
+        for text in (state.model_error, state.challenger_error, state.histories_error, state.facts_error)
         if text is not None
     ]
     try:

@@ -76,6 +76,12 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     created_at: str
     loaded_at: str
     data_as_of: str
+    facts_as_of: Annotated[
+        str,
+        Meta(
+            description="ISO 8601, UTC: facts of movies (popularity, mean ratings) count events before this."
+        ),
+    ]
     dataset: str
     ratings_are_simulated: bool
     n_movies: int

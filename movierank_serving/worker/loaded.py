@@ -1,8 +1,9 @@
-"""What a worker has loaded: one model version, one snapshot of histories."""
+"""What a worker has loaded: one model version, one snapshot of histories, one of movie facts."""
 
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Protocol
 
 import msgspec
@@ -10,7 +11,10 @@ import msgspec
 from movierank_core.data.catalogue import Catalogue
 from movierank_core.data.history import History
 from movierank_core.data.history_snapshot import Histories
+from movierank_core.data.timestamps import from_epoch
 from movierank_core.events.store import Watermark
+from movierank_core.features.facts_snapshot import PublishedFacts
+from movierank_core.features.movie_facts import MovieFacts
 from movierank_core.manifest import Manifest
 from movierank_core.recommender.degradation import Degradation, PartLatency
 from movierank_core.recommender.explanation import Explanation
@@ -28,6 +32,7 @@ class ServedRecommender(Protocol):
     def catalogue(self) -> Catalogue: ...
     @property
     def source_names(self) -> tuple[str, ...]: ...
+    def with_facts(self, facts: MovieFacts | None) -> "ServedRecommender": ...
     def rank(
         self,
         history: History,
@@ -53,6 +58,8 @@ class LoadedModel(msgspec.Struct, frozen=True, kw_only=True):
     """Time at which this worker loaded it, ISO 8601, UTC."""
     recommender: ServedRecommender
     view: CatalogueView
+    facts_as_of: str
+    """Time before which the events are that its facts of movies count, ISO 8601, UTC."""
     latency: PartLatency = msgspec.field(default_factory=PartLatency)
     """Recent durations of the parts of a ranking, measured in this worker."""
 
@@ -63,6 +70,22 @@ class LoadedHistories(msgspec.Struct, frozen=True, kw_only=True):
     histories: Histories
     watermark: Watermark | None
     """Newest event of the event store that the snapshot contains; None if it contains no event."""
+
+
+def with_newest_facts(loaded: LoadedModel, published: PublishedFacts | None) -> LoadedModel:
+    """The version with the published facts if they are newer than its own and of its data set."""
+    manifest = loaded.recommender.manifest
+    is_newer = (
+        published is not None
+        and published.manifest.dataset == manifest.dataset
+        and from_epoch(published.manifest.as_of) > datetime.fromisoformat(manifest.data_as_of)
+    )
+    facts = published.of(loaded.recommender.catalogue) if published is not None and is_newer else None
+    return msgspec.structs.replace(
+        loaded,
+        recommender=loaded.recommender.with_facts(facts),
+        facts_as_of=manifest.data_as_of if facts is None else from_epoch(facts.as_of).isoformat(),
+    )
 
 
 def view_of(recommender: ServedRecommender, old: CatalogueView | None, settings: Settings) -> CatalogueView:

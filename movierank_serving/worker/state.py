@@ -1,4 +1,4 @@
-"""The state of one worker: loaded model, opened histories, event store.
+"""The state of one worker: loaded model, opened histories and facts, event store.
 
 Each part is replaced while requests are answered. A request therefore reads the model and the histories once,
 at its start, and uses those objects to its end.
@@ -14,8 +14,9 @@ from typing import Final
 
 from movierank_core.background import throttled
 from movierank_core.data.history_snapshot import CURRENT, open_histories
-from movierank_core.errors import BundleError, EventStoreError, HistoriesError
+from movierank_core.errors import BundleError, EventStoreError, FactsError, HistoriesError
 from movierank_core.events.store import EventStore, Watermark, open_event_store
+from movierank_core.features.facts_snapshot import PublishedFacts, open_facts
 from movierank_core.manifest import IMAGE_BASE_URL
 from movierank_core.recommender.degradation import LeftOut
 from movierank_serving.catalogue.view import CatalogueView
@@ -29,6 +30,7 @@ from movierank_serving.worker.loaded import (
     ServedRecommender,
     exempt_from_garbage_collection,
     view_of,
+    with_newest_facts,
 )
 from movierank_serving.worker.rank_queue import RankQueue
 
@@ -62,6 +64,9 @@ class WorkerState:
         """Why the existing challenger is not loaded; None if it is loaded, or if there is none."""
         self.histories: LoadedHistories | None = None
         self.histories_error: str | None = None
+        self.facts: PublishedFacts | None = None
+        """Published facts of movies; versions that are newer, or of another data set, use their own."""
+        self.facts_error: str | None = None
         self.sync_status: SyncStatus | None = None
         self.forgotten: frozenset[int] = frozenset()
         """Users deleted since the snapshot was published; needed while the event store is unavailable."""
@@ -80,7 +85,7 @@ class WorkerState:
         """The time (`time.monotonic`) of the next attempt to open the event store, and the last error."""
 
     def refresh(self) -> None:
-        """Checks model copies, histories and deleted users once, and takes over what changed.
+        """Checks model copies, histories, facts and deleted users once, and takes over what changed.
 
         If a new version or snapshot is unusable, the old one stays and `/health/ready` reports the reason.
         """
@@ -91,6 +96,8 @@ class WorkerState:
         pointer = self.settings.paths.histories / CURRENT
         if self._has_changed("histories", pointer) or self.histories_error is not None:
             self._refresh_histories()
+        if self._has_changed("facts", self.settings.paths.facts / CURRENT) or self.facts_error is not None:
+            self._refresh_facts()
         try:
             self.sync_status = self._copies.status()
         except BundleError as error:
@@ -212,13 +219,15 @@ class WorkerState:
 
     def _loaded_from(self, folder: Path, version: CopiedVersion, old: CatalogueView | None) -> LoadedModel:
         recommender = self._load(folder)
-        return LoadedModel(
+        loaded = LoadedModel(
             version=version.version,
             run_id=version.run_id,
             loaded_at=now(),
             recommender=recommender,
             view=view_of(recommender, old, self.settings),
+            facts_as_of=recommender.manifest.data_as_of,
         )
+        return with_newest_facts(loaded, self.facts)
 
     def _refresh_histories(self) -> None:
         try:
@@ -232,6 +241,25 @@ class WorkerState:
         self.histories = LoadedHistories(histories=opened, watermark=watermark)
         self.histories_error = None
         _log.info("histories opened", extra={"snapshot_id": opened.manifest.snapshot_id})
+
+    def _refresh_facts(self) -> None:
+        """Opens the published facts for the loaded versions. Without any, versions use their own."""
+        try:
+            is_published = (self.settings.paths.facts / CURRENT).exists()
+            self.facts = open_facts(self.settings.paths.facts) if is_published else None
+            with throttled():
+                if self.model is not None:
+                    self.model = with_newest_facts(self.model, self.facts)
+                if self.challenger is not None:
+                    self.challenger = with_newest_facts(self.challenger, self.facts)
+        except FactsError as error:
+            if str(error) != self.facts_error:
+                _log.warning("facts", extra={"error": str(error)})
+            self.facts_error = str(error)
+            return
+        self.facts_error = None
+        if self.facts is not None:
+            _log.info("facts opened", extra={"snapshot_id": self.facts.manifest.snapshot_id})
 
     def _has_changed(self, name: str, path: Path) -> bool:
         """Whether modification time or inode of `path` differ from the last call; True at the first call."""

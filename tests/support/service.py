@@ -17,6 +17,7 @@ from movierank_core.data.history import History
 from movierank_core.data.history_snapshot import publish_histories
 from movierank_core.data.schema import CATALOGUE, INTERACTIONS
 from movierank_core.errors import BundleError
+from movierank_core.features.movie_facts import MovieFacts
 from movierank_core.manifest import FORMAT_VERSION, MANIFEST, FeatureInfo, Manifest
 from movierank_core.recommender.degradation import FAIL_FAST, Degradation
 from movierank_core.recommender.explanation import Explanation
@@ -82,6 +83,9 @@ class FakeRecommender:
         )
         self.source_names = ("ease_likes", "popularity")
         self.asked: list[tuple[History, int, RankOptions]] = []
+
+    def with_facts(self, facts: MovieFacts | None) -> "FakeRecommender":
+        return self
 
     def rank(
         self,

@@ -5,6 +5,7 @@ import msgspec
 import polars as pl
 
 from movierank_core.data.history_snapshot import HistoriesManifest, publish_histories
+from movierank_core.features.facts_snapshot import publish_facts
 from movierank_core.mlflow_store import PRODUCTION
 from movierank_core.paths import Paths
 from movierank_pipeline.artifacts import StoredInteractions
@@ -23,7 +24,10 @@ from movierank_pipeline.settings import Settings
 def histories(
     context: dg.AssetExecutionContext, interactions: StoredInteractions, settings: Settings
 ) -> dg.MaterializeResult:
-    """The snapshot of all users' events that the service reads. It does not depend on a model."""
+    """The snapshots of all users' events and of the facts of movies that the service reads.
+
+    They do not depend on a model. A version ranks with the facts published last.
+    """
     paths = Paths.from_environment()
     manifest: HistoriesManifest = publish_histories(
         interactions.frame,
@@ -32,8 +36,10 @@ def histories(
         dataset=interactions.facts.dataset,
         ratings_are_simulated=interactions.facts.ratings_are_simulated,
     )
+    facts = publish_facts(interactions.frame, paths.facts, dataset=interactions.facts.dataset)
     return dg.MaterializeResult(
         metadata={
+            "facts": dg.MetadataValue.path(str(paths.facts / facts.snapshot_id)),
             "folder": dg.MetadataValue.path(str(paths.histories / manifest.snapshot_id)),
             **{
                 name: value
