@@ -45,3 +45,7 @@ class FactsError(MovierankError):
 
 class EventStoreError(MovierankError):
     """The event store cannot be reached or refuses what it was given."""
+
+
+class EventConflictError(MovierankError):
+    """An event has the id of another event of the same user."""

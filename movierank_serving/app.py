@@ -1,6 +1,7 @@
 """Builds the ASGI application of one worker: routes, error handling, middleware and background threads."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -8,6 +9,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 from litestar import Litestar, Router
 from litestar.config.cors import CORSConfig
@@ -25,6 +27,11 @@ from movierank_serving.worker.loaded import ServedRecommender
 from movierank_serving.worker.state import WorkerState
 from movierank_serving.worker.watcher import Watcher
 
+STORE_AT_START_SECONDS: Final = 2.0
+"""Maximum time that the start of a worker waits for the event store, in seconds."""
+MAX_STOP_SECONDS: Final = 2.0
+"""Maximum time that the end of a worker waits for one of its threads, in seconds."""
+
 
 def create_app(settings: Settings, load: Callable[[Path], ServedRecommender] = load_bundle) -> Litestar:
     """The application of one worker. `load` makes a recommender from a bundle's folder."""
@@ -33,15 +40,25 @@ def create_app(settings: Settings, load: Callable[[Path], ServedRecommender] = l
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        loop = asyncio.get_running_loop()
+        watchers = [
+            Watcher(state.refresh, settings.watch_seconds, "watch"),
+            Watcher(state.refresh_events, settings.watch_seconds, "watch events"),
+        ]
         # Load before the first request, so that a restarted worker has a model when it accepts connections.
-        await asyncio.get_running_loop().run_in_executor(None, state.refresh)
-        watcher = Watcher(state)
-        watcher.start()
+        await loop.run_in_executor(None, state.refresh)
+        # An event store that does not answer must not keep the worker from its first request.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STORE_AT_START_SECONDS):
+                await state.reading.run(state.refresh_events)
+        for watcher in watchers:
+            watcher.start()
         state.impressions.start()
         yield
-        for end in (watcher.stop, state.impressions.close):
-            await asyncio.get_running_loop().run_in_executor(None, end)
-        state.close()
+        seconds = min(MAX_STOP_SECONDS, settings.shutdown_seconds)
+        for end in (*(watcher.stop for watcher in watchers), state.impressions.close):
+            await loop.run_in_executor(None, end, seconds)
+        await loop.run_in_executor(None, state.close)
 
     app = Litestar(
         [Router("/", route_handlers=API_HANDLERS, guards=[limits_rate]), *SCHEMA_HANDLERS, *PAGE_HANDLERS],

@@ -16,7 +16,7 @@ from movierank_serving.schemas.feedback import FeedbackRequest, FeedbackResponse
 from movierank_serving.schemas.movies import Movie, MovieList, SimilarMovies
 from movierank_serving.schemas.operations import Health, Live, ModelInfo, NotReady
 from movierank_serving.schemas.ranking import ExplainRequest, ExplainResponse, RankRequest, RankResponse
-from movierank_serving.schemas.users import Forgotten, User, UserList
+from movierank_serving.schemas.users import Forgotten, User, UserList, Verdicts
 from movierank_serving.web.problems import Problem
 from movierank_serving.web.static_files import file_response
 
@@ -32,6 +32,7 @@ API_HANDLERS: Final = (
     movies.search,
     users.users,
     users.user,
+    users.verdicts,
     users.forget,
     feedback.feedback,
     operations.model,
@@ -51,6 +52,7 @@ STRUCTS: Final = (
     SimilarMovies,
     User,
     UserList,
+    Verdicts,
     Forgotten,
     FeedbackRequest,
     FeedbackResponse,

@@ -1,6 +1,6 @@
 // @ts-check
 // The person whose list is shown. A user's events go to the service; a visitor's stay in the browser.
-import { api } from "./api.js";
+import { api, ApiError } from "./api.js";
 import { t } from "./i18n.js";
 import { visitor } from "./visitor.js";
 
@@ -9,13 +9,14 @@ import { visitor } from "./visitor.js";
  * @import { Film } from "./films.js"
  * @import { Knobs, Route } from "./route.js"
  * @typedef {Pick<Film, "movie_id" | "title">} Named
- * @typedef {{ movie: Named, event_type: EventType, rating?: number }} Said A verdict on a film.
+ * @typedef {{ movie: Named, event_type: EventType, rating?: number, event_id?: string }} Said A verdict on a
+ *   film. `event_id` names a user's event, so that an undo withdraws this one and no other.
  * @typedef {{ requestId?: string, rating?: number, eventId?: string }} SayOptions
  *   `requestId`: the ranking that showed the film. `eventId`: for sending the same event again.
  * @typedef {User | Visitor} Audience
  */
 
-/** Maximum number of films in the strip of undo buttons that outlives a reload. */
+/** Maximum number of verdicts that the page asks for. */
 const REMEMBERED = 60;
 
 /** An id for one event: the service counts an event that is sent twice only once. */
@@ -62,7 +63,12 @@ const inTurn = (send) => {
 /** Tells "said" when another tab of this browser sent an event; `detail` is the key of the audience. */
 export const elsewhere = new EventTarget();
 /** @param {string} key */
-const tellHere = (key) => elsewhere.dispatchEvent(new CustomEvent("said", { detail: key }));
+const tellHere = async (key) => {
+  await [...users.values()].find((user) => user.key === key)?.reload();
+  elsewhere.dispatchEvent(new CustomEvent("said", { detail: key }));
+};
+/** @type {Map<number, User>} */
+const users = new Map();
 const tabs = new BroadcastChannel("movierank");
 tabs.addEventListener("message", ({ data }) => tellHere(data));
 visitor.addEventListener("elsewhere", () => tellHere("visitor"));
@@ -77,7 +83,11 @@ class User extends EventTarget {
     this.id = id;
     this.key = `user ${id}`;
     this.name = t("who.user", { id: String(id) });
-    this.storage = `movierank.said.${id}`;
+    /** @type {Said[]} */
+    this.said = [];
+    /** Counts changes, so that an answer that was asked for before one is not used. */
+    this.changes = 0;
+    this.reload();
   }
 
   /**
@@ -88,26 +98,32 @@ class User extends EventTarget {
     return rankBody(knobs, { user_id: this.id, ...more });
   }
 
-  /**
-   * The verdicts of this tab, newest last.
-   *
-   * @returns {Said[]}
-   */
-  get said() {
+  /** Reads the verdicts that the service has, newest last; other tabs and devices sent some of these. */
+  async reload() {
+    const { changes } = this;
     try {
-      return JSON.parse(sessionStorage.getItem(this.storage) ?? "[]");
-    } catch {
-      return [];
+      const { results } = await api.verdicts(this.id, REMEMBERED);
+      if (changes !== this.changes) return;
+      this.#note(
+        results
+          .map(({ movie_id, title, event_type, event_id, value }) => ({
+            movie: { movie_id, title: title ?? String(movie_id) },
+            event_type,
+            event_id,
+            ...(value !== null && { rating: value }),
+          }))
+          .reverse(),
+      );
+    } catch (error) {
+      // The verdicts that are known stay. The list reports the failure.
+      if (!(error instanceof ApiError)) throw error;
     }
   }
 
   /** @param {Said[]} entries */
   #note(entries) {
-    try {
-      sessionStorage.setItem(this.storage, JSON.stringify(entries.slice(-REMEMBERED)));
-    } catch {
-      // The service has the events; only the undo buttons are lost.
-    }
+    this.changes += 1;
+    this.said = entries.slice(-REMEMBERED);
     this.dispatchEvent(new Event("change"));
   }
 
@@ -119,6 +135,7 @@ class User extends EventTarget {
    * @param {SayOptions} [options]
    */
   async say({ movie_id, title }, eventType, { requestId, rating, eventId = newEventId() } = {}) {
+    const before = this.said.find(({ movie }) => movie.movie_id === movie_id)?.event_id;
     const event = {
       user_id: this.id,
       movie_id,
@@ -126,13 +143,16 @@ class User extends EventTarget {
       event_id: eventId,
       ...(requestId && { request_id: requestId }),
       ...(rating && { value: rating }),
+      ...(eventType === "undo" && before && { undoes: before }),
     };
     await inTurn(() => api.feedback(event));
     tabs.postMessage(this.key);
     const others = this.said.filter((entry) => entry.movie.movie_id !== movie_id);
-    if (eventType === "undo") this.#note(others);
-    else if (eventType !== "click")
-      this.#note([...others, { movie: { movie_id, title }, event_type: eventType }]);
+    if (eventType === "undo") {
+      this.#note(others);
+      await this.reload(); // An earlier verdict on the film may stand again.
+    } else if (eventType !== "click")
+      this.#note([...others, { movie: { movie_id, title }, event_type: eventType, event_id: eventId }]);
   }
 
   /** @param {Named} movie */
@@ -182,8 +202,6 @@ class Visitor extends EventTarget {
 }
 
 const theVisitor = new Visitor();
-/** @type {Map<number, User>} */
-const users = new Map();
 
 /**
  * The audience of a route; always the same object for the same person.

@@ -5,15 +5,17 @@ drivers take `?` for parameters and open no implicit transactions.
 """
 
 import contextlib
+import os
+import socket
 import sqlite3
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from movierank_core.errors import EventStoreError
 
@@ -21,8 +23,14 @@ BUSY_SECONDS: Final = 5.0
 """Maximum time that a statement waits for the write of another process, in seconds."""
 CONNECT_SECONDS: Final = 3
 """Maximum time to connect to PostgreSQL, in seconds."""
+STATEMENT_SECONDS: Final = 5.0
+"""Maximum time of one statement in PostgreSQL, in seconds. The server enforces it."""
+ANSWER_SECONDS: Final = 8.0
+"""Maximum time of one use of a connection, in seconds, for a server that no longer answers at all.
+
+The process enforces it by closing the connection. Longer than the times for which a statement may wait."""
 CONNECTIONS: Final = 4
-"""Maximum number of open connections per process. Further threads wait."""
+"""Maximum number of open connections of one pool. Further threads wait."""
 PAUSE_SECONDS: Final = 1.0
 """Time after a refused connection in which callers fail without another attempt, in seconds."""
 _SQLITE: Final = "sqlite:///"
@@ -45,6 +53,18 @@ class Connection(ABC):
         """
 
     @abstractmethod
+    def execute_many(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """One statement per row, without a round trip for each."""
+
+    @abstractmethod
+    def stream(self, statement: str, parameters: tuple[Any, ...], n: int) -> Iterator[list[tuple[Any, ...]]]:
+        """The result in parts of at most `n` rows, inside a read-only transaction, never all in memory."""
+
+    @abstractmethod
+    def interrupt(self) -> None:
+        """Ends the statement in progress, from another thread. The connection is of no use afterwards."""
+
+    @abstractmethod
     def lock_for_set_up(self) -> None:
         """Block other processes that make the same tables until the transaction ends."""
 
@@ -57,13 +77,12 @@ class Database(ABC):
 
     shown_url: str
     """The URL without its password."""
-    is_local: bool
-    """Whether reading needs no network and never waits for another process."""
     errors: tuple[type[Exception], ...]
     """Exceptions that the driver raises for failures of the database."""
 
     @abstractmethod
-    def connect(self) -> Connection: ...
+    def connect(self, *, is_read_only: bool = False) -> Connection:
+        """A new connection. A read-only one never waits for a writer."""
 
 
 def database_of(url: str) -> Database:
@@ -80,34 +99,45 @@ def database_of(url: str) -> Database:
 
 
 def without_password(url: str) -> str:
-    """The URL with `***` for its password."""
+    """The URL with `***` for its passwords: that of its user, and those of its query parameters."""
     parts = urlsplit(url)
-    if parts.password is None:
+    if parts.password is not None:
+        host = parts.netloc.rpartition("@")[2]
+        parts = parts._replace(netloc=f"{parts.username or ''}:***@{host}")
+    parameters = parse_qsl(parts.query, keep_blank_values=True)
+    if any("password" in name.lower() for name, _ in parameters):
+        hidden = [(name, "***" if "password" in name.lower() else value) for name, value in parameters]
+        parts = parts._replace(query=urlencode(hidden, safe="*/"))
+    elif parts.password is None:
         return url
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))
+    return urlunsplit(parts)
 
 
 class Connections:
     """A connection pool for the threads of a process. Broken connections are replaced."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, is_read_only: bool = False) -> None:
         self._database = database
+        self._is_read_only = is_read_only
         self._idle: list[Connection] = []
         self._lock = threading.Lock()
         self._slots = threading.Semaphore(CONNECTIONS)
         self._refusal: tuple[float, Exception] | None = None
 
     @contextmanager
-    def use(self, purpose: str) -> Iterator[Connection]:
-        """A connection for this thread alone. Its failures are raised as EventStoreError."""
+    def use(self, purpose: str, *, seconds: float | None = ANSWER_SECONDS) -> Iterator[Connection]:
+        """A connection for this thread alone. Its failures are raised as EventStoreError.
+
+        A use that takes longer than `seconds` fails; None sets no limit.
+        """
         with self._slots:
             try:
                 connection = self._take()
             except self._database.errors as error:
                 raise self._trouble(purpose, error) from error
             try:
-                yield connection
+                with _WATCHDOG.limit(connection, seconds):
+                    yield connection
             except self._database.errors as error:
                 # The idle ones are probably broken too: a server that restarts drops all connections.
                 self._discard(connection)
@@ -134,7 +164,7 @@ class Connections:
         if refusal is not None and time.monotonic() < refusal[0]:
             raise refusal[1]
         try:
-            connection = self._database.connect()
+            connection = self._database.connect(is_read_only=self._is_read_only)
         except self._database.errors as error:
             self._refusal = (time.monotonic() + PAUSE_SECONDS, error)
             raise
@@ -155,12 +185,65 @@ class Connections:
         )
 
 
+class _Watchdog:
+    """Interrupts connections that are used for too long, from one thread of the process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._uses: dict[int, tuple[float, Connection]] = {}
+        self._n_uses = 0
+        self._has_thread = False
+
+    @contextmanager
+    def limit(self, connection: Connection, seconds: float | None) -> Iterator[None]:
+        """Interrupts `connection` if the block takes longer than `seconds`."""
+        if seconds is None:
+            yield
+            return
+        with self._lock:
+            self._n_uses += 1
+            use = self._n_uses
+            self._uses[use] = (time.monotonic() + seconds, connection)
+            if not self._has_thread:
+                self._has_thread = True
+                threading.Thread(target=self._run, name="event store watchdog", daemon=True).start()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._uses.pop(use, None)
+
+    def _run(self) -> None:
+        pause = threading.Event()
+        while not pause.wait(0.25):
+            now = time.monotonic()
+            with self._lock:  # Held while interrupting, so that no other thread has the connection by then.
+                for use, (deadline, connection) in list(self._uses.items()):
+                    if now > deadline:
+                        del self._uses[use]
+                        with contextlib.suppress(Exception):  # The connection may end at the same moment.
+                            connection.interrupt()
+
+
+_WATCHDOG: Final = _Watchdog()
+
+
 class _SqliteConnection(Connection):
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_read_only: bool) -> None:
+        # Mode `rw` does not make the file: a reader must not bring back a store that was taken away.
+        uri = f"file:{quote(str(path))}?mode={'rw' if is_read_only else 'rwc'}"
         self._raw = sqlite3.connect(
-            path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, cached_statements=64
+            uri,
+            uri=True,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=64,
         )
         try:
+            if is_read_only:
+                self._raw.execute("PRAGMA query_only=ON")
+                return
             self._switch_to_write_ahead_log()
             # FULL: a commit returns when the log is on disk, so acknowledged events survive a power loss.
             self._raw.execute("PRAGMA synchronous=FULL")
@@ -183,6 +266,17 @@ class _SqliteConnection(Connection):
     def execute(self, statement: str, parameters: tuple[Any, ...] = ()) -> Any:
         return self._raw.execute(statement, parameters)
 
+    def execute_many(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        self._raw.executemany(statement, rows)
+
+    def stream(self, statement: str, parameters: tuple[Any, ...], n: int) -> Iterator[list[tuple[Any, ...]]]:
+        cursor = self._raw.execute(statement, parameters)
+        while rows := cursor.fetchmany(n):
+            yield rows
+
+    def interrupt(self) -> None:
+        self._raw.interrupt()
+
     @contextmanager
     def transaction(self, *, is_read_only: bool) -> Iterator[None]:
         # IMMEDIATE takes the write lock first, because a transaction that has read may fail to get it later.
@@ -203,7 +297,6 @@ class _SqliteConnection(Connection):
 
 
 class _SqliteDatabase(Database):
-    is_local = True
     errors = (sqlite3.Error, OSError)
 
     def __init__(self, url: str) -> None:
@@ -217,9 +310,10 @@ class _SqliteDatabase(Database):
             )
         self._path = Path(path).absolute()
 
-    def connect(self) -> Connection:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        return _SqliteConnection(self._path)
+    def connect(self, *, is_read_only: bool = False) -> Connection:
+        if not is_read_only:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        return _SqliteConnection(self._path, is_read_only=is_read_only)
 
 
 class _PostgresConnection(Connection):
@@ -229,10 +323,27 @@ class _PostgresConnection(Connection):
     def execute(self, statement: str, parameters: tuple[Any, ...] = ()) -> Any:
         return self._raw.execute(statement.replace("?", "%s"), parameters)
 
+    def execute_many(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        # psycopg sends all rows before it reads the first result (pipeline mode).
+        with self._raw.cursor() as cursor:
+            cursor.executemany(statement.replace("?", "%s"), rows)
+
+    def stream(self, statement: str, parameters: tuple[Any, ...], n: int) -> Iterator[list[tuple[Any, ...]]]:
+        with self._raw.cursor(name="movierank") as cursor:  # Named: the server keeps the result.
+            cursor.execute(statement.replace("?", "%s"), parameters)
+            while rows := cursor.fetchmany(n):
+                yield rows
+
+    def interrupt(self) -> None:
+        """Shuts the connection's socket down. Cancelling would ask the server, which does not answer."""
+        with socket.socket(fileno=os.dup(self._raw.fileno())) as duplicate:
+            duplicate.shutdown(socket.SHUT_RDWR)
+
     @contextmanager
     def transaction(self, *, is_read_only: bool) -> Iterator[None]:
         with self._raw.transaction():
             if is_read_only:
+                self._raw.execute("SET LOCAL statement_timeout = 0")
                 self._raw.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             yield
 
@@ -244,8 +355,6 @@ class _PostgresConnection(Connection):
 
 
 class _PostgresDatabase(Database):
-    is_local = False
-
     def __init__(self, url: str) -> None:
         try:
             import psycopg
@@ -259,7 +368,7 @@ class _PostgresDatabase(Database):
         self.shown_url = without_password(url)
         self.errors = (psycopg.Error, OSError)
 
-    def connect(self) -> Connection:
+    def connect(self, *, is_read_only: bool = False) -> Connection:
         milliseconds = int(BUSY_SECONDS * 1000)
         return _PostgresConnection(
             self._psycopg.connect(
@@ -273,6 +382,8 @@ class _PostgresDatabase(Database):
                 keepalives_interval=1,
                 keepalives_count=3,
                 options=f"-c synchronous_commit=on -c lock_timeout={milliseconds}"
-                f" -c idle_in_transaction_session_timeout={milliseconds}",
+                f" -c statement_timeout={int(STATEMENT_SECONDS * 1000)}"
+                f" -c idle_in_transaction_session_timeout={milliseconds}"
+                f" -c default_transaction_read_only={'on' if is_read_only else 'off'}",
             )
         )

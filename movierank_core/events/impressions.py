@@ -63,9 +63,9 @@ class ShownRanking(msgspec.Struct, frozen=True, kw_only=True):
 
 def insert_rankings(connection: Connection, rankings: Sequence[ShownRanking]) -> None:
     """Store `rankings`, except of users who were forgotten after they were shown."""
-    for ranking in rankings:
-        connection.execute(
-            _INSERT,
+    connection.execute_many(
+        _INSERT,
+        [
             (
                 ranking.shown_us,
                 ranking.request_id,
@@ -76,8 +76,10 @@ def insert_rankings(connection: Connection, rankings: Sequence[ShownRanking]) ->
                 msgspec.json.encode(ranking.shown).decode(),
                 ranking.user_id,
                 ranking.shown_us,
-            ),
-        )
+            )
+            for ranking in rankings
+        ],
+    )
 
 
 def trim_rankings(connection: Connection, keep: int) -> int:

@@ -78,6 +78,7 @@ _DESCRIPTIONS: Final = {
     400: "The request is invalid; `errors` names the fields.",
     401: "The route needs one of the keys in MOVIERANK_API_KEYS.",
     404: "The route, movie, user or version does not exist.",
+    409: "The user has another event with the same `event_id`; nothing was stored.",
     413: "The body is too large.",
     415: "The body is not `application/json`.",
     429: "The client is over its rate limit; `Retry-After` says when to try again.",

@@ -9,18 +9,21 @@ from litestar import Request, post
 from litestar.params import JSONBody
 
 from movierank_core.events.store import FeedbackEvent
-from movierank_serving.routes.dependencies import known_row, model_of, problems, state_of
+from movierank_serving.routes.dependencies import problems, state_of
 from movierank_serving.schemas.feedback import FeedbackRequest, FeedbackResponse
 from movierank_serving.web.auth import SECURITY, needs_key
 from movierank_serving.web.middleware import context_of
-from movierank_serving.web.problems import events_late, invalid
+from movierank_serving.web.problems import events_late, invalid, unknown_movie
 from movierank_serving.web.strict_json import StrictJson
-from movierank_serving.worker.threads import in_thread
+from movierank_serving.worker.state import WorkerState
 
 PATIENCE_SECONDS: Final = 8.0
 """Maximum time to store an event, in seconds; then the sender is told to send it again.
 
 Longer than the time for which a busy SQLite database may block a write."""
+
+MAX_UNKNOWN: Final = 100
+"""Maximum number of a user's stored events with movies that the served version does not know."""
 
 
 @post(
@@ -30,10 +33,11 @@ Longer than the time for which a busy SQLite database may block a write."""
     status_code=202,
     tags=["feedback"],
     summary="Record an event of a user with a movie",
-    description="Answers 202 after the event is durable. The user's next ranking uses it.",
+    description="Answers 202 after the event is durable. The user's next ranking uses it. Needs no loaded "
+    "version, and accepts movies that the served version does not know yet.",
     guards=[needs_key],
     security=SECURITY,
-    responses=problems(400, 401, 404, 413, 415, 503),
+    responses=problems(400, 401, 404, 409, 413, 415, 503),
 )
 async def feedback(request: Request[Any, Any, Any], data: JSONBody[FeedbackRequest]) -> FeedbackResponse:
     context_of(request.scope).user_id = data.user_id
@@ -44,8 +48,13 @@ async def feedback(request: Request[Any, Any, Any], data: JSONBody[FeedbackReque
             if data.value is None
             else f"not allowed with event_type {data.event_type}",
         )
-    known_row((await model_of(request)).view, data.movie_id)
+    if data.undoes is not None and data.event_type != "undo":
+        raise invalid("undoes", f"not allowed with event_type {data.event_type}")
     state = state_of(request)
+    known_movie = None
+    if (model := state.model) is not None:
+        context_of(request.scope).model_version = model.version
+        known_movie = model.view.catalogue.row_of(data.movie_id) >= 0
     event = FeedbackEvent(
         event_id=data.event_id or uuid.uuid4().hex,
         user_id=data.user_id,
@@ -53,12 +62,23 @@ async def feedback(request: Request[Any, Any, Any], data: JSONBody[FeedbackReque
         event_type=data.event_type,
         value=data.value,
         request_id=data.request_id,
+        undoes=data.undoes,
         timestamp=datetime.now(UTC),
     )
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            [is_new] = await in_thread(state.waiting_threads, lambda: state.store().append([event]))
+            is_new = await state.storing.run(_store, state, event, known_movie=known_movie)
     except TimeoutError as error:
         raise events_late(event.event_id) from error
     state.metrics.feedback(data.event_type, duplicate=not is_new)
-    return FeedbackResponse(event_id=event.event_id, duplicate=not is_new)
+    return FeedbackResponse(event_id=event.event_id, duplicate=not is_new, known_movie=known_movie)
+
+
+def _store(state: WorkerState, event: FeedbackEvent, *, known_movie: bool | None) -> bool:
+    """Stores the event; whether it is new. A user may have MAX_UNKNOWN events of unknown movies."""
+    model = state.model
+    if known_movie is False and model is not None:
+        movie_ids = [stored.movie_id for stored in state.store().events_of(event.user_id)]
+        if (model.view.catalogue.rows_of(movie_ids) < 0).sum() >= MAX_UNKNOWN:
+            raise unknown_movie("id", event.movie_id)
+    return state.append(event)

@@ -11,7 +11,6 @@ from litestar.middleware.compression import CompressionMiddleware
 from litestar.openapi.datastructures import ResponseSpec
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from movierank_core.errors import EventStoreError
 from movierank_core.features.families import FAMILIES
 from movierank_core.features.registry import feature_list
 from movierank_core.manifest import Manifest
@@ -35,7 +34,6 @@ from movierank_serving.web.problems import PROBLEM_JSON, no_model
 from movierank_serving.web.static_files import accepts_gzip
 from movierank_serving.worker.loaded import LoadedHistories, LoadedModel, ServedRecommender
 from movierank_serving.worker.state import WorkerState
-from movierank_serving.worker.threads import in_thread
 
 MODEL_ASSET: Final = "model_version"
 """The Dagster asset that makes model versions."""
@@ -104,7 +102,7 @@ async def live() -> Live:
 )
 async def ready(request: Request[Any, Any, Any]) -> Response[Health | NotReady]:
     state = state_of(request)
-    health = await in_thread(state.waiting_threads, _health, state)
+    health = _health(state)
     if health.model is not None:
         return Response(health, headers={"Cache-Control": "no-store"})
     problem = no_model(why_no_model(state)).problem
@@ -134,7 +132,7 @@ async def ready(request: Request[Any, Any, Any]) -> Response[Health | NotReady]:
 async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
     state = state_of(request)
     is_gzipped = accepts_gzip(request.headers.get("accept-encoding", ""))
-    text = await in_thread(state.waiting_threads, _metrics, state, is_gzipped=is_gzipped)
+    text = await state.other.run(_metrics, state, is_gzipped=is_gzipped)
     headers = {"Vary": "Accept-Encoding", **({"Content-Encoding": "gzip"} if is_gzipped else {})}
     # Litestar appends the character set to every text type.
     return Response(text, media_type=CONTENT_TYPE_LATEST.removesuffix("; charset=utf-8"), headers=headers)
@@ -146,18 +144,19 @@ def _metrics(state: WorkerState, *, is_gzipped: bool) -> bytes:
 
 
 def _health(state: WorkerState) -> Health:
+    """What the worker's watchers found last. Reads memory only: a probe waits for nothing."""
     loaded, histories, status = state.model, state.histories, state.sync_status
     problems = [
         text
-        for text in (state.model_error, state.challenger_error, state.histories_error, state.facts_error)
+        for text in (
+            state.model_error,
+            state.challenger_error,
+            state.histories_error,
+            state.facts_error,
+            state.events_error,
+        )
         if text is not None
     ]
-    try:
-        state.store().ping()
-        has_events = True
-    except EventStoreError as error:
-        problems.append(str(error))
-        has_events = False
     problems += _registry_problems(state)
     if loaded is not None and histories is not None:
         problems += _age_problems(histories, loaded.recommender.manifest)
@@ -165,7 +164,7 @@ def _health(state: WorkerState) -> Health:
         status="not_ready" if loaded is None else "ready",
         model=_loaded_version(loaded),
         histories=None if histories is None else histories.histories.manifest.snapshot_id,
-        events="available" if has_events else "unavailable",
+        events="available" if state.events_error is None else "unavailable",
         registry="unknown"
         if status is None
         else "available"

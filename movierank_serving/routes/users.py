@@ -1,13 +1,16 @@
 """Routes below `/users`: search, history and tastes, deletion."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
-from litestar import Request, delete, get
+from litestar import Request, Response, delete, get
 from litestar.params import QueryParameter
 from msgspec import UNSET
 
+from movierank_core.data.history import UNDO
+from movierank_core.data.timestamps import from_epoch
 from movierank_serving.routes.dependencies import UserInPath, model_of, problems, state_of
-from movierank_serving.schemas.users import Forgotten, User, UserList
+from movierank_serving.schemas.common import FeedbackEventType
+from movierank_serving.schemas.users import Forgotten, User, UserList, Verdict, Verdicts
 from movierank_serving.users.history import (
     history_items,
     history_of,
@@ -19,7 +22,6 @@ from movierank_serving.users.history import (
 from movierank_serving.web.auth import SECURITY, needs_key
 from movierank_serving.web.middleware import context_of
 from movierank_serving.web.problems import ServiceProblem
-from movierank_serving.worker.threads import in_thread
 
 
 @get("/users", tags=["users"], summary="Find users by the beginning of their id", responses=problems(400))
@@ -35,7 +37,7 @@ async def users(
 ) -> UserList:
     state = state_of(request)
     return UserList(
-        results=await in_thread(state.waiting_threads, users_with_prefix, state, prefix.strip(), limit),
+        results=await state.reading.run(users_with_prefix, state, prefix.strip(), limit),
         n_users=0 if state.histories is None else state.histories.histories.manifest.n_users,
     )
 
@@ -52,14 +54,14 @@ async def user(
     limit: Annotated[
         int, QueryParameter(ge=0, le=1000, description="Maximum number of movies of the history.")
     ] = 100,
-) -> User:
+) -> Response[User]:
     context_of(request.scope).user_id = user_id
     state, view = state_of(request), (await model_of(request)).view
-    known = await in_thread(state.waiting_threads, history_of, state, user_id)
+    known = await state.reading.run(history_of, state, user_id)
     if not known.is_known:
         raise ServiceProblem(404, "unknown-user", f"No events of user {user_id} are stored.")
     genres, decades = tastes(known.history, view)
-    return User(
+    found = User(
         user_id=user_id,
         n_events=len(known.history),
         n_likes=n_likes(known.history),
@@ -69,6 +71,40 @@ async def user(
         decades=decades,
         feedback=UNSET if known.has_feedback else "unavailable",
     )
+    return Response(found, headers={"Cache-Control": "no-store"})
+
+
+@get(
+    "/users/{user_id:int}/verdicts",
+    tags=["users"],
+    summary="What a user said about movies",
+    description="The last event of each movie in the event store, without clicks and withdrawn events. "
+    "`undo` takes its `event_id` as `undoes`. Empty for an unknown user.",
+    responses=problems(400, 503),
+)
+async def verdicts(
+    request: Request[Any, Any, Any],
+    user_id: UserInPath,
+    limit: Annotated[int, QueryParameter(ge=1, le=1000, description="Maximum number of movies.")] = 100,
+) -> Response[Verdicts]:
+    context_of(request.scope).user_id = user_id
+    state = state_of(request)
+    found = await state.reading.run(lambda: state.store().verdicts_of(user_id, limit))
+    view = None if state.model is None else state.model.view
+    rows = [-1 if view is None else view.catalogue.row_of(verdict.movie_id) for verdict in found]
+    results = [
+        Verdict(
+            movie_id=verdict.movie_id,
+            title=None if view is None or row < 0 else view.card(row).title,
+            event_type=cast(FeedbackEventType, verdict.event_type),
+            value=verdict.value,
+            event_id=verdict.event_id,
+            timestamp=from_epoch(verdict.timestamp_us // 1_000_000).isoformat(),
+        )
+        for verdict, row in zip(found, rows, strict=True)
+        if verdict.event_type != UNDO
+    ]
+    return Response(Verdicts(user_id=user_id, results=results), headers={"Cache-Control": "no-store"})
 
 
 @delete(
@@ -85,5 +121,5 @@ async def user(
 async def forget(request: Request[Any, Any, Any], user_id: UserInPath) -> Forgotten:
     context_of(request.scope).user_id = user_id
     state = state_of(request)
-    n_deleted = await in_thread(state.waiting_threads, state.forget, user_id)
+    n_deleted = await state.storing.run(state.forget, user_id)
     return Forgotten(user_id=user_id, events_deleted=n_deleted)

@@ -14,7 +14,11 @@ class FeedbackRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True, k
     user_id: UserId
     movie_id: MovieId
     event_type: Annotated[
-        FeedbackEventType, Meta(description="`undo` withdraws the event that stands for this user and movie.")
+        FeedbackEventType,
+        Meta(
+            description="`undo` withdraws the event in `undoes`; without `undoes`, the standing event of "
+            "this user and movie."
+        ),
     ]
     value: Annotated[
         Stars | None, Meta(description="The rating in stars; required with `rating`, else not allowed.")
@@ -25,8 +29,15 @@ class FeedbackRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True, k
     event_id: Annotated[
         Identifier | None,
         Meta(
-            description="Chosen by the sender, unique over all users. An event that is sent again with the "
-            "same id is stored once."
+            description="Chosen by the sender, unique per user. An event that is sent again with the same id "
+            "is stored once; another event with that id is a conflict (409)."
+        ),
+    ] = None
+    undoes: Annotated[
+        Identifier | None,
+        Meta(
+            description="Only with `undo`: the `event_id` of the event of this user and movie that is "
+            "withdrawn, as if it had never been sent. An id that is not stored withdraws nothing."
         ),
     ] = None
 
@@ -36,4 +47,11 @@ class FeedbackResponse(msgspec.Struct, frozen=True, kw_only=True):
 
     event_id: str
     duplicate: Annotated[bool, Meta(description="Whether an earlier request stored the event.")]
+    known_movie: Annotated[
+        bool | None,
+        Meta(
+            description="Whether the served version knows the movie; null if no version is loaded. The event "
+            "of an unknown movie counts from the first version that knows it."
+        ),
+    ] = None
     accepted: Literal[True] = True

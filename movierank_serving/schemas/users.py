@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from movierank_serving.schemas.common import MovieCard, Unavailable
+from movierank_serving.schemas.common import FeedbackEventType, MovieCard, Unavailable
 
 
 class UserEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,3 +68,21 @@ class Forgotten(msgspec.Struct, frozen=True, kw_only=True):
     user_id: int
     events_deleted: int
     forgotten: Literal[True] = True
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """The last event of one movie."""
+
+    movie_id: int
+    title: Annotated[str | None, Meta(description="Null if the served version does not know the movie.")]
+    event_type: FeedbackEventType
+    value: float | None
+    event_id: Annotated[str, Meta(description="The `undoes` of an `undo` that withdraws this event.")]
+    timestamp: Annotated[str, Meta(description="ISO 8601, UTC.")]
+
+
+class Verdicts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user said, newest first."""
+
+    user_id: int
+    results: list[Verdict]

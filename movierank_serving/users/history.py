@@ -1,12 +1,13 @@
 """A user's history up to now: the published snapshot plus all newer events, each exactly once."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from movierank_core.data.history import EVENT_TYPES, LIKE_THRESHOLD, UNDO, History
+from movierank_core.data.history import EVENT_TYPES, LIKE_THRESHOLD, UNDO, Event, History
 from movierank_core.data.timestamps import from_epoch
 from movierank_core.errors import EventStoreError
 from movierank_core.events.store import NewEvents
@@ -45,7 +46,7 @@ def _history_of(state: WorkerState, user_id: int, *, reads_store: bool) -> Known
     is_forgotten = user_id in state.forgotten if news is None else news.is_forgotten
     published = None if loaded is None or is_forgotten else loaded.histories.history_of(user_id)
     history = History.empty() if published is None else published
-    if news is not None and news.events:
+    if news is not None and (news.events or news.withdrawn):
         history = _with_news(history, loaded, user_id, news)
     return KnownHistory(
         history=history,
@@ -64,15 +65,27 @@ def _news_of(state: WorkerState, user_id: int) -> NewEvents | None:
 
 
 def _with_news(history: History, loaded: LoadedHistories | None, user_id: int, news: NewEvents) -> History:
-    if (
-        loaded is not None
-        and not news.is_forgotten
-        and any(event.event_type == UNDO for event in news.events)
-        and loaded.histories.has_replaced_events(user_id)
-    ):
+    if loaded is None or news.is_forgotten:
+        return history.then(news.events)
+    has_undo = any(event.event_type == UNDO for event in news.events)
+    if news.withdrawn or (has_undo and loaded.histories.has_replaced_events(user_id)):
         # An undo may restore an event that a later one had replaced, so start from all events.
-        return History.from_events([*loaded.histories.events_of(user_id), *news.events])
+        events = _without(loaded.histories.events_of(user_id), news.withdrawn)
+        return History.from_events([*events, *news.events])
     return history.then(news.events)
+
+
+def _without(events: Iterable[Event], withdrawn: list[Event]) -> list[Event]:
+    """The published `events` except the withdrawn ones, each at most once."""
+    gone = Counter((event.movie_id, event.event_type, event.timestamp) for event in withdrawn)
+    kept = []
+    for event in events:
+        key = (event.movie_id, event.event_type, event.timestamp)
+        if gone[key] > 0:
+            gone[key] -= 1
+        else:
+            kept.append(event)
+    return kept
 
 
 def history_items(history: History, view: CatalogueView, limit: int) -> list[HistoryItem]:

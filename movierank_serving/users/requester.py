@@ -16,12 +16,11 @@ from movierank_serving.users.history import KnownHistory, history_of, published_
 from movierank_serving.web.middleware import RequestContext
 from movierank_serving.web.problems import invalid
 from movierank_serving.worker.state import WorkerState
-from movierank_serving.worker.threads import in_thread
 
 CLOCK_TOLERANCE_SECONDS: Final = 60
 """Maximum time by which a visitor's clock may be ahead of ours, in seconds."""
 HISTORY_SHARE: Final = 0.5
-"""Maximum share of the time to the deadline that a remote event store may take to answer."""
+"""Maximum share of the time to the deadline that the event store may take to answer."""
 _MAX_NUMBER: Final = 2**53
 """Maximum absolute value of a number in a filter, so that it fits every column that it is compared with."""
 _VISITOR: Final = KnownHistory(history=History.empty(), is_known=False, has_feedback=True)
@@ -70,12 +69,10 @@ async def resolve_requester(
 
 
 async def _known(state: WorkerState, user_id: int, context: RequestContext) -> KnownHistory:
-    if state.has_local_store():
-        return history_of(state, user_id)
     seconds_left = state.settings.rank_deadline_ms / 1000 - context.elapsed_ms() / 1000
     try:
         async with asyncio.timeout(max(seconds_left, 0) * HISTORY_SHARE):
-            return await in_thread(state.waiting_threads, history_of, state, user_id)
+            return await state.reading.run(history_of, state, user_id)
     except TimeoutError:
         return published_history_of(state, user_id)
 

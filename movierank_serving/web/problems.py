@@ -11,7 +11,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 from msgspec import Meta
 
-from movierank_core.errors import EventStoreError
+from movierank_core.errors import EventConflictError, EventStoreError
 
 PROBLEM_JSON: Final = "application/problem+json"
 _log = logging.getLogger("movierank.service")
@@ -105,6 +105,17 @@ def overloaded() -> ServiceProblem:
         "overloaded",
         "Too many rankings are waiting in this worker.",
         remedy="try again later; the operator can raise MOVIERANK_RANK_QUEUE or add workers",
+        headers={"Retry-After": "1"},
+    )
+
+
+def busy(calls: str) -> ServiceProblem:
+    """The 503 problem for a call that finds too many others waiting; `calls` names their kind."""
+    return ServiceProblem(
+        503,
+        "overloaded",
+        f"Too many calls are waiting in this worker ({calls}).",
+        remedy="try again later; the operator finds the reason at /health/ready",
         headers={"Retry-After": "1"},
     )
 
@@ -212,6 +223,13 @@ def problem_of(request: Request[Any, Any, Any], error: Exception) -> Response[An
     match error:
         case ServiceProblem():
             found = error
+        case EventConflictError():
+            found = ServiceProblem(
+                409,
+                "event-conflict",
+                f"{error.found}. Nothing was stored.",
+                remedy=error.remedy,
+            )
         case EventStoreError():
             _log.warning("event store", extra={"error": str(error)})
             found = ServiceProblem(

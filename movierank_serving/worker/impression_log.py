@@ -84,11 +84,14 @@ class ImpressionLog:
         except queue.Full:
             self._metrics.impressions("dropped", 1)
 
-    def close(self) -> None:
-        """Tries once to store the buffer, ends the thread, and counts the unstored rankings as dropped."""
+    def close(self, seconds: float | None = None) -> None:
+        """Tries once to store the buffer, for at most `seconds`; unstored rankings count as dropped.
+
+        None sets no limit.
+        """
         if self._thread.is_alive():
             self._stop.set()
-            self._thread.join()
+            self._thread.join(seconds)
         self._metrics.impressions("dropped", len(self._batch) + self._buffer.qsize())
 
     def _run(self) -> None:

@@ -8,14 +8,16 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
+import msgspec
+
+from movierank_core.atomic import atomic_write
 from movierank_core.background import throttled
 from movierank_core.data.history_snapshot import CURRENT, open_histories
-from movierank_core.errors import BundleError, EventStoreError, FactsError, HistoriesError
-from movierank_core.events.store import EventStore, Watermark, open_event_store
+from movierank_core.errors import BundleError, EventStoreError, FactsError, HistoriesError, MovierankError
+from movierank_core.events.store import EventStore, FeedbackEvent, Watermark, open_event_store
 from movierank_core.features.facts_snapshot import PublishedFacts, open_facts
 from movierank_core.manifest import IMAGE_BASE_URL
 from movierank_core.recommender.degradation import LeftOut
@@ -33,14 +35,35 @@ from movierank_serving.worker.loaded import (
     with_newest_facts,
 )
 from movierank_serving.worker.rank_queue import RankQueue
+from movierank_serving.worker.threads import Threads
 
 REOPEN_AFTER_SECONDS: Final = 1.0
 """Minimum time between two attempts to open the event store, in seconds. Requests in between fail at once."""
 _MAX_LOGGED_FAILURES: Final = 100
 """Maximum number of different ranking failures that are logged; the metrics count all failures."""
-_N_BLOCKING_THREADS: Final = 8
-"""Threads for calls that block on a disk or a network; a ninth call waits for one of the eight."""
+MAX_RETRY_SECONDS: Final = 60.0
+"""Maximum time between two attempts to load the same version or snapshot, in seconds."""
+PROBE_SECONDS: Final = 5.0
+"""Time between two checks whether the event store can be written, in seconds; shorter after a failure."""
+_CLOSE_SECONDS: Final = 2.0
+"""Maximum time that a stopping worker waits for blocking calls, in seconds. They get no answer."""
+_N_READING_THREADS: Final = 4
+_N_STORING_THREADS: Final = 8
+_N_OTHER_THREADS: Final = 2
+_FORGOTTEN_FILE: Final = "forgotten.json"
+"""File in the home folder with the users deleted since the snapshot, for a start without the event store."""
 _log = logging.getLogger("movierank.service")
+
+
+class FailedLoad(NamedTuple):
+    """A version or snapshot that could not be loaded."""
+
+    mark: tuple[int, int] | None
+    """Modification time and inode of its pointer; None for a missing pointer."""
+    n: int
+    """Number of attempts."""
+    next_attempt: float
+    """Time of the next attempt (`time.monotonic`)."""
 
 
 class WorkerState:
@@ -68,53 +91,103 @@ class WorkerState:
         """Published facts of movies; versions that are newer, or of another data set, use their own."""
         self.facts_error: str | None = None
         self.sync_status: SyncStatus | None = None
-        self.forgotten: frozenset[int] = frozenset()
+        self.events_error: str | None = None
+        """Why the event store cannot be used, as of the last check or use; None if it can."""
+        self._forgotten_file = settings.paths.home / _FORGOTTEN_FILE
+        self.forgotten: frozenset[int] = _read_forgotten(self._forgotten_file)
         """Users deleted since the snapshot was published; needed while the event store is unavailable."""
+        self._forgotten_base: LoadedHistories | None = None
+        """The snapshot to which `forgotten` belongs."""
+        self._forgotten_through: Watermark | None = None
+        """Watermark up to which `forgotten` is complete; None before the first check."""
+        self._next_probe = 0.0
         self._forgotten_lock = threading.Lock()
         self._logged_failures: set[tuple[str, str, str, str]] = set()
         self.rank_queue = RankQueue(settings.rank_queue, metrics)
         self.impressions = ImpressionLog(self.store, settings.impressions_kept, metrics)
-        self.waiting_threads = ThreadPoolExecutor(_N_BLOCKING_THREADS, "waiting")
-        """For calls that block on a disk or a network."""
+        self.reading = Threads(_N_READING_THREADS, "reading")
+        """For reads of the event store."""
+        self.storing = Threads(_N_STORING_THREADS, "storing")
+        """For writes to the event store."""
+        self.other = Threads(_N_OTHER_THREADS, "other")
+        """For calls that block on anything but the event store."""
         self._copies = ModelCopies(settings.paths.model_cache)
         self._load = load
         self._file_marks: dict[str, tuple[int, int] | None] = {}
+        self._failed_loads: dict[str, FailedLoad] = {}
         self._store: EventStore | None = None
         self._store_lock = threading.Lock()
         self._store_refusal: tuple[float, EventStoreError] | None = None
         """The time (`time.monotonic`) of the next attempt to open the event store, and the last error."""
 
     def refresh(self) -> None:
-        """Checks model copies, histories, facts and deleted users once, and takes over what changed.
+        """Checks model copies, histories and facts once, and takes over what changed. Uses no event store.
 
         If a new version or snapshot is unusable, the old one stays and `/health/ready` reports the reason.
         """
-        if self._has_changed("model", self._copies.current_file):
-            self._refresh_model()
-        if self.settings.serve_challenger and self._has_changed("challenger", self._copies.challenger_file):
-            self._refresh_challenger()
-        pointer = self.settings.paths.histories / CURRENT
-        if self._has_changed("histories", pointer) or self.histories_error is not None:
-            self._refresh_histories()
-        if self._has_changed("facts", self.settings.paths.facts / CURRENT) or self.facts_error is not None:
-            self._refresh_facts()
+        self._if_changed("model", self._copies.current_file, self._refresh_model)
+        if self.settings.serve_challenger:
+            self._if_changed("challenger", self._copies.challenger_file, self._refresh_challenger)
+        self._if_changed("histories", self.settings.paths.histories / CURRENT, self._refresh_histories)
+        self._if_changed("facts", self.settings.paths.facts / CURRENT, self._refresh_facts)
         try:
             self.sync_status = self._copies.status()
         except BundleError as error:
             _log.warning("sync status", extra={"error": str(error)})
+
+    def refresh_events(self) -> None:
+        """Checks the event store once: whether it can be used, and which users were deleted.
+
+        Requests and probes read the outcome and never wait for a check.
+        """
         try:
-            after = None if self.histories is None else self.histories.watermark
-            with self._forgotten_lock:
-                self.forgotten = frozenset(self.store().forgotten_users(after))
-        except EventStoreError:
-            pass  # Requests and /health/ready meet the same error and report it.
+            store = self.store()
+            self._refresh_forgotten(store)
+            if self.events_error is not None or time.monotonic() >= self._next_probe:
+                store.ping()
+                self._next_probe = time.monotonic() + PROBE_SECONDS
+        except EventStoreError as error:
+            self.events_error = str(error)
+        else:
+            self.events_error = None
+
+    def _refresh_forgotten(self, store: EventStore) -> None:
+        histories = self.histories
+        # The lock keeps a check that read the store before a deletion from dropping the user again.
+        with self._forgotten_lock:
+            is_new_base = self._forgotten_through is None or histories is not self._forgotten_base
+            after = self._forgotten_through
+            if is_new_base:
+                after = None if histories is None else histories.watermark
+            found, through = store.newly_forgotten(after)
+            forgotten = frozenset(found) if is_new_base else self.forgotten.union(found)
+            self._forgotten_base, self._forgotten_through = histories, through
+            if forgotten != self.forgotten:
+                self._set_forgotten(forgotten)
+
+    def _set_forgotten(self, forgotten: frozenset[int]) -> None:
+        self.forgotten = forgotten
+        try:
+            self._forgotten_file.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(self._forgotten_file, is_durable=True) as written:
+                written.write_bytes(msgspec.json.encode(sorted(forgotten)))
+        except OSError as error:
+            _log.warning("forgotten users", extra={"error": str(error)})
+
+    def append(self, event: FeedbackEvent) -> bool:
+        """Stores an event; whether it is new. Raises EventStoreError and EventConflictError."""
+        try:
+            [is_new] = self.store().append([event])
+        except EventStoreError as error:
+            self.events_error = str(error)
+            raise
+        return is_new
 
     def forget(self, user_id: int) -> int:
         """Deletes a user's events; the number of deleted events. Raises EventStoreError."""
-        # The lock keeps a refresh that read the store before the deletion from dropping the user again.
         with self._forgotten_lock:
             n_deleted = self.store().delete_user(user_id)
-            self.forgotten |= {user_id}
+            self._set_forgotten(self.forgotten | {user_id})
         return n_deleted
 
     def store(self) -> EventStore:
@@ -141,10 +214,6 @@ class WorkerState:
         """Whether no version is loaded yet, but a local copy exists and has not failed to load."""
         return self.model is None and self.model_error is None and self._copies.current_file.exists()
 
-    def has_local_store(self) -> bool:
-        """Whether the event store is open and answers reads without a network."""
-        return self._store is not None and self._store.is_local
-
     def record_left_out(self, model: LoadedModel, left_out: list[LeftOut]) -> None:
         """Counts the parts that a ranking left out; logs each different failure once."""
         for entry in left_out:
@@ -167,46 +236,56 @@ class WorkerState:
         )
 
     def close(self) -> None:
-        """Waits for blocking calls in progress, then closes the event store."""
-        self.waiting_threads.shutdown()
+        """Waits a short time for blocking calls in progress, then closes the event store."""
+        deadline = time.monotonic() + min(_CLOSE_SECONDS, self.settings.shutdown_seconds)
+        for threads in (self.storing, self.reading, self.other):
+            threads.close(max(0.0, deadline - time.monotonic()))
         if self._store is not None:
             self._store.close()
 
-    def _refresh_model(self) -> None:
+    def _refresh_model(self) -> bool:
+        """Loads the current version; whether it serves."""
         old = self.model
         current: CopiedVersion | None = None
         try:
             current = self._copies.current()
             if current is None:
-                return
+                return True
             if old is not None and (old.version, old.run_id) == (current.version, current.run_id):
                 self.model_error = None
-                return
+                return True
             started = time.perf_counter()
             with exempt_from_garbage_collection(is_first=old is None):
                 loaded = self._loaded(current)
-        except BundleError as error:
-            self.model_error = str(error)
-            version = None if current is None else current.version
-            _log.error("version refused", extra={"model_version": version, "error": str(error)})
-            return
+        except (BundleError, OSError, MemoryError) as error:
+            reason = _reason(error)
+            if reason != self.model_error:
+                version = None if current is None else current.version
+                _log.error("version refused", extra={"model_version": version, "error": reason})
+            self.model_error = reason
+            return False
         self.model = loaded
         self.model_error = None
         self.metrics.model_loaded(current.version, None if old is None else old.version)
         seconds = round(time.perf_counter() - started, 3)
         _log.info("version loaded", extra={"model_version": current.version, "seconds": seconds})
+        return True
 
-    def _refresh_challenger(self) -> None:
+    def _refresh_challenger(self) -> bool:
         """Drops the old challenger before loading: it must not answer under the new challenger's name."""
+        before = self.challenger_error
         self.challenger = self.challenger_error = None
         try:
             version = self._copies.read(self._copies.challenger_file)
             if version is not None:
                 with exempt_from_garbage_collection(is_first=self.model is None):
                     self.challenger = self._loaded(version)
-        except BundleError as error:
-            self.challenger_error = str(error)
-            _log.error("challenger refused", extra={"error": str(error)})
+        except (BundleError, OSError, MemoryError) as error:
+            self.challenger_error = _reason(error)
+            if self.challenger_error != before:
+                _log.error("challenger refused", extra={"error": self.challenger_error})
+            return False
+        return True
 
     def _loaded(self, version: CopiedVersion) -> LoadedModel:
         """Loads a version from its local copy. Raises BundleError if the copy is unusable."""
@@ -229,20 +308,21 @@ class WorkerState:
         )
         return with_newest_facts(loaded, self.facts)
 
-    def _refresh_histories(self) -> None:
+    def _refresh_histories(self) -> bool:
         try:
             opened = open_histories(self.settings.paths.histories)
             watermark = Watermark.parse(opened.manifest.feedback_through)
-        except (HistoriesError, EventStoreError) as error:
-            if str(error) != self.histories_error:
-                _log.warning("histories", extra={"error": str(error)})
-            self.histories_error = str(error)
-            return
+        except (HistoriesError, EventStoreError, OSError, MemoryError) as error:
+            if _reason(error) != self.histories_error:
+                _log.warning("histories", extra={"error": _reason(error)})
+            self.histories_error = _reason(error)
+            return False
         self.histories = LoadedHistories(histories=opened, watermark=watermark)
         self.histories_error = None
         _log.info("histories opened", extra={"snapshot_id": opened.manifest.snapshot_id})
+        return True
 
-    def _refresh_facts(self) -> None:
+    def _refresh_facts(self) -> bool:
         """Opens the published facts for the loaded versions. Without any, versions use their own."""
         try:
             is_published = (self.settings.paths.facts / CURRENT).exists()
@@ -252,23 +332,49 @@ class WorkerState:
                     self.model = with_newest_facts(self.model, self.facts)
                 if self.challenger is not None:
                     self.challenger = with_newest_facts(self.challenger, self.facts)
-        except FactsError as error:
-            if str(error) != self.facts_error:
-                _log.warning("facts", extra={"error": str(error)})
-            self.facts_error = str(error)
-            return
+        except (FactsError, OSError, MemoryError) as error:
+            if _reason(error) != self.facts_error:
+                _log.warning("facts", extra={"error": _reason(error)})
+            self.facts_error = _reason(error)
+            return False
         self.facts_error = None
         if self.facts is not None:
             _log.info("facts opened", extra={"snapshot_id": self.facts.manifest.snapshot_id})
+        return True
 
-    def _has_changed(self, name: str, path: Path) -> bool:
-        """Whether modification time or inode of `path` differ from the last call; True at the first call."""
+    def _if_changed(self, name: str, pointer: Path, load: Callable[[], bool]) -> None:
+        """Calls `load` if modification time or inode of `pointer` differ from the last successful load.
+
+        A failed load (which returns False or raises) is repeated, at growing intervals: the reason may be a
+        lack of memory or file handles, which passes. A new pointer is loaded at once.
+        """
         try:
-            status = path.stat()
+            status = pointer.stat()
             mark = (status.st_mtime_ns, status.st_ino)
         except FileNotFoundError:
             mark = None
         if name in self._file_marks and self._file_marks[name] == mark:
-            return False
-        self._file_marks[name] = mark
-        return True
+            return
+        failed = self._failed_loads.get(name)
+        if failed is not None and failed.mark == mark and time.monotonic() < failed.next_attempt:
+            return
+        n_failures = failed.n + 1 if failed is not None and failed.mark == mark else 1
+        pause = min(MAX_RETRY_SECONDS, self.settings.watch_seconds * 2**n_failures)
+        # Noted before the call, so that an exception counts as a failure too.
+        self._failed_loads[name] = FailedLoad(mark, n_failures, time.monotonic() + pause)
+        if load():
+            self._file_marks[name] = mark
+            del self._failed_loads[name]
+
+
+def _read_forgotten(file: Path) -> frozenset[int]:
+    """The users in `file`; empty if it is missing or damaged, since the event store has them too."""
+    try:
+        return frozenset(msgspec.json.decode(file.read_bytes(), type=list[int]))
+    except (OSError, msgspec.DecodeError):
+        return frozenset()
+
+
+def _reason(error: Exception) -> str:
+    """The text of an error. Those of the operating system begin with their type."""
+    return str(error) if isinstance(error, MovierankError) else f"{type(error).__name__}: {error}"

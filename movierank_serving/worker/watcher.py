@@ -1,33 +1,32 @@
-"""The background thread that refreshes a worker's state at a fixed interval."""
+"""A background thread that calls a function at a fixed interval."""
 
 import logging
 import threading
-
-from movierank_serving.worker.state import WorkerState
+from collections.abc import Callable
 
 _log = logging.getLogger("movierank.service")
 
 
 class Watcher:
-    """Calls `WorkerState.refresh` every `settings.watch_seconds` until `stop`."""
+    """Calls `refresh` every `seconds` until `stop`. An exception is logged and does not end the thread."""
 
-    def __init__(self, state: WorkerState) -> None:
-        self._state = state
+    def __init__(self, refresh: Callable[[], None], seconds: float, name: str) -> None:
+        self._refresh = refresh
+        self._seconds = seconds
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
-    def stop(self) -> None:
-        """Ends the thread and waits until a refresh in progress is done."""
+    def stop(self, seconds: float) -> None:
+        """Ends the thread, and waits at most `seconds` for a refresh in progress."""
         self._stop.set()
-        self._thread.join()
+        self._thread.join(seconds)
 
     def _run(self) -> None:
-        while not self._stop.wait(self._state.settings.watch_seconds):
+        while not self._stop.wait(self._seconds):
             try:
-                self._state.refresh()
+                self._refresh()
             except Exception:
-                # One failed refresh must not end the thread: the worker would never see a new version.
                 _log.exception("refresh failed")

@@ -189,8 +189,8 @@ def fill_disk_of_every_connection(client: TestClient[Litestar], monkeypatch: pyt
     database = store._connections._database
     connect = database.connect
 
-    def connect_to_full_disk() -> Any:
-        connection = connect()
+    def connect_to_full_disk(**options: Any) -> Any:
+        connection = connect(**options)
         connection.execute(f"PRAGMA max_page_count = {pages}")
         return connection
 

@@ -196,7 +196,7 @@ def test_the_document_describes_every_route(document: dict[str, Any]) -> None:
         for method in handler.http_methods
     }
     assert described == routes
-    assert len(routes) == 14
+    assert len(routes) == 15
     assert not any(handler.include_in_schema for handler in (*SCHEMA_HANDLERS, *PAGE_HANDLERS))
 
 

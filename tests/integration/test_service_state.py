@@ -55,7 +55,6 @@ def test_without_a_model_it_starts_and_says_what_to_do(settings: Settings) -> No
             client.get("/movies?query=x"),
             client.get("/users/1"),
             client.get("/model"),
-            client.post("/feedback", json={"user_id": 1, "movie_id": 1, "event_type": "like"}),
             client.get("/health/ready"),
         ]
         for answer in answers:
@@ -334,16 +333,16 @@ def test_a_refresh_that_read_the_store_before_a_deletion_does_not_undo_it(
     publish(settings, (7, 550, "like", 4.5, 50))
     state = WorkerState(settings, Metrics(), load_fake)
     store, has_read, may_return = state.store(), threading.Event(), threading.Event()
-    read = store.forgotten_users
+    read = store.newly_forgotten
 
-    def read_slowly(after: Watermark | None) -> list[int]:
-        found = list(read(after))
+    def read_slowly(after: Watermark | None) -> tuple[list[int], Watermark]:
+        found = read(after)
         has_read.set()
         may_return.wait()
         return found
 
-    monkeypatch.setattr(store, "forgotten_users", read_slowly)
-    refresh = threading.Thread(target=state.refresh)
+    monkeypatch.setattr(store, "newly_forgotten", read_slowly)
+    refresh = threading.Thread(target=state.refresh_events)
     deletion = threading.Thread(target=state.forget, args=(7,))
     refresh.start()
     has_read.wait()

@@ -1,13 +1,17 @@
 """The contract of every event store, for each database."""
 
 import threading
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
+import pytest
 
-from movierank_core.data.history import Event
+from movierank_core.data.history import Event, History
 from movierank_core.data.schema import FEEDBACK, IMPRESSIONS
+from movierank_core.errors import EventConflictError
+from movierank_core.events.databases import CONNECTIONS
 from movierank_core.events.impressions import Shown, ShownRanking
 from movierank_core.events.store import EventStore, FeedbackEvent, Watermark, open_event_store
 from tests.support.waiting import join
@@ -54,6 +58,84 @@ class EventStoreContract:
         store.append([feedback("a")])
         assert store.append([feedback("a"), feedback("b"), feedback("b")]) == [False, True, False]
         assert store.count() == 2
+
+    def test_two_users_may_use_the_same_event_id(self, store: EventStore) -> None:
+        assert store.append([feedback("a"), feedback("a", user_id=8, movie_id=1)]) == [True, True]
+        assert [event.movie_id for event in store.events_of(8)] == [1]
+
+    def test_another_event_with_a_known_id_is_a_conflict_and_its_batch_is_not_stored(
+        self, store: EventStore
+    ) -> None:
+        store.append([feedback("a")])
+        for other in (feedback("a", movie_id=1), feedback("a", event_type="dislike")):
+            with pytest.raises(EventConflictError) as conflict:
+                store.append([feedback("b"), other])
+            assert str(conflict.value) == (
+                "User 7 has another event with the event_id 'a'. Expected: one event_id per event. "
+                "Remedy: send the event with a new event_id."
+            )
+        with pytest.raises(EventConflictError):
+            store.append([feedback("c"), feedback("c", movie_id=1)])
+        assert store.count() == 1
+        assert store.append([feedback("a"), feedback("d")]) == [False, True]
+
+    def test_the_sequence_decides_the_order_and_not_the_clock(self, store: EventStore, url: str) -> None:
+        """A like on one host and its undo on another, whose clock is five seconds behind."""
+        store.append([feedback("like", timestamp=NOON + timedelta(seconds=5))])
+        other = open_event_store(url)
+        other.append([feedback("undo", event_type="undo")])
+        other.close()
+        assert len(History.from_events(store.events_of(7))) == 0
+        times = store.read_all()["timestamp"].to_list()
+        assert times == [NOON + timedelta(seconds=5), NOON + timedelta(seconds=5, microseconds=1)]
+
+    def test_a_named_undo_withdraws_its_event_and_no_other(self, store: EventStore) -> None:
+        store.append([feedback("five", event_type="rating", value=5.0)])
+        published = store.watermark()
+        store.append([feedback("undo lost", event_type="undo", undoes="lost")])
+        assert [event.rating for event in store.events_of(7)] == [5.0]
+        store.append([feedback("like"), feedback("undo like", event_type="undo", undoes="like")])
+        assert [event.rating for event in store.events_of(7)] == [5.0]
+        assert store.read_all()["event_id"].to_list() == ["five"]
+        # An undo that overtakes its event, and one for another user's event and another movie's.
+        store.append([feedback("undo late", event_type="undo", undoes="late"), feedback("late")])
+        store.append([feedback("x", user_id=8, event_type="undo", undoes="five")])
+        store.append([feedback("y", movie_id=1, event_type="undo", undoes="five")])
+        assert store.events_of(7, published) == store.news_of(7, published).withdrawn == []
+        assert store.read_all()["event_id"].to_list() == ["five"]
+        store.append([feedback("undo five", event_type="undo", undoes="five")])
+        assert store.events_of(7) == []
+        assert store.news_of(7, published).withdrawn == [Event(550, "rating", NOON_SECONDS, 5.0)]
+
+    def test_verdicts_are_the_last_events_of_each_movie(self, store: EventStore) -> None:
+        store.append([feedback("a"), feedback("b", movie_id=1, event_type="dislike")])
+        store.append([feedback("c", movie_id=1), feedback("d", movie_id=1, event_type="click")])
+        assert [(v.event_id, v.movie_id, v.event_type) for v in store.verdicts_of(7, 9)] == [
+            ("c", 1, "like"),
+            ("a", 550, "like"),
+        ]
+        store.append([feedback("e", movie_id=1, event_type="undo", undoes="c")])
+        assert [verdict.event_id for verdict in store.verdicts_of(7, 9)] == ["b", "a"]
+        assert [verdict.event_id for verdict in store.verdicts_of(7, 1)] == ["b"]
+
+    def test_only_users_forgotten_since_are_read(self, store: EventStore) -> None:
+        store.delete_user(7)
+        found, through = store.newly_forgotten(None)
+        assert found == [7]
+        store.delete_user(8)
+        found, after = store.newly_forgotten(through)
+        assert found == [8]
+        assert store.newly_forgotten(after)[0] == []
+
+    def test_reading_does_not_wait_for_writers(self, store: EventStore) -> None:
+        """All connections for writing are in use."""
+        store.append([feedback("a")])
+        with ExitStack() as stack:
+            connections = [stack.enter_context(store._connections.use("hold")) for _ in range(CONNECTIONS)]
+            stack.enter_context(connections[0].transaction(is_read_only=False))
+            connections[0].execute("UPDATE event_store SET last_seq = last_seq")
+            assert len(store.events_of(7)) == 1
+            assert store.newly_forgotten(None)[0] == []
 
     def test_events_come_in_the_order_in_which_they_were_stored(self, store: EventStore) -> None:
         store.append([feedback("a", movie_id=1, timestamp=NOON + timedelta(seconds=9)), feedback("b")])
@@ -206,3 +288,28 @@ class EventStoreContract:
 
     def test_ping_returns_where_events_can_be_stored(self, store: EventStore) -> None:
         store.ping()
+
+    def test_a_store_of_format_1_is_converted_when_it_is_opened(self, store: EventStore, url: str) -> None:
+        store.append([feedback("a", value=4.0, event_type="rating"), feedback("b", movie_id=1)])
+        before = store.read_all()
+        with store._connections.use("age") as connection:
+            for statement in (
+                "DROP TABLE event_store_probe",
+                "DROP INDEX feedback_events_undone",
+                "ALTER TABLE feedback_events RENAME TO newer",
+                """CREATE TABLE feedback_events (
+                    seq BIGINT NOT NULL UNIQUE, event_id TEXT NOT NULL UNIQUE, user_id BIGINT NOT NULL,
+                    movie_id BIGINT NOT NULL, event_type TEXT NOT NULL, value DOUBLE PRECISION,
+                    request_id TEXT, timestamp_us BIGINT NOT NULL)""",
+                """INSERT INTO feedback_events SELECT seq, event_id, user_id, movie_id, event_type, value,
+                    request_id, timestamp_us FROM newer""",
+                "DROP TABLE newer",
+                "UPDATE event_store SET format_version = 1",
+            ):
+                connection.execute(statement)
+        store.close()
+        converted = open_event_store(url)
+        assert converted.read_all().equals(before)
+        assert converted.store_id == store.store_id
+        assert converted.append([feedback("a", user_id=8), feedback("b", movie_id=1)]) == [True, False]
+        converted.close()

@@ -232,12 +232,16 @@ class PageService:
         return [request.body for request in self.requests if request.path == path]
 
     def events(self, user_id: int) -> list[Json]:
-        """What the event store holds of a user, in order of arrival."""
+        """What the event store holds of a user, in order of arrival, with withdrawn events."""
+        names = ("event_id", "movie_id", "event_type", "value", "request_id", "undoes")
+        statement = f"SELECT {', '.join(names)} FROM feedback_events WHERE user_id = ? ORDER BY seq"
         store = open_event_store(self.settings.events_url)
         try:
-            return store.read_all().filter(pl.col("user_id") == user_id).to_dicts()
+            with store._readers.use("read") as connection:
+                rows = connection.execute(statement, (user_id,)).fetchall()
         finally:
             store.close()
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
     def ask(self, path: str, body: Json | None = None) -> Any:
         """The service's answer to the test itself, decoded; HTTPError where it refuses."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from movierank_core.errors import EventStoreError
+from movierank_core.events.databases import without_password
 from movierank_core.events.store import EventStore, Watermark, open_event_store
 from tests.support.event_store_contract import EventStoreContract, feedback
 from tests.support.waiting import join, wait_for
@@ -111,11 +112,11 @@ def test_a_path_below_a_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_newer_format_is_refused(url: str, store: EventStore) -> None:
     with sqlite3.connect(url.removeprefix("sqlite:///")) as database:
-        database.execute("UPDATE event_store SET format_version = 2")
+        database.execute("UPDATE event_store SET format_version = 3")
     with pytest.raises(EventStoreError) as refusal:
         open_event_store(url)
     assert str(refusal.value) == (
-        f"The event store {url} has format 2. Expected: format 1 or older. Remedy: upgrade movierank."
+        f"The event store {url} has format 3. Expected: format 2 or older. Remedy: upgrade movierank."
     )
 
 
@@ -137,3 +138,19 @@ def test_a_malformed_watermark_is_refused(text: str) -> None:
 
 def test_no_watermark_parses_to_none() -> None:
     assert Watermark.parse(None) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:secret@host/db", "postgresql://me:***@host/db"),
+        ("postgresql://host/db?user=me&password=secret", "postgresql://host/db?user=me&password=***"),
+        (
+            "postgresql://me:a@host/db?sslpassword=b&sslmode=require",
+            "postgresql://me:***@host/db?sslpassword=***&sslmode=require",
+        ),
+        ("sqlite:////home/me/events.db", "sqlite:////home/me/events.db"),
+    ],
+)
+def test_no_password_of_a_url_is_shown(url: str, shown: str) -> None:
+    assert without_password(url) == shown
