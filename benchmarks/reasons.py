@@ -16,6 +16,7 @@ import numpy as np
 
 from movierank_core.bundle import read_bundle
 from movierank_core.data.history_snapshot import open_histories
+from movierank_core.manifest import RANKER
 from movierank_core.recommender.reasons import families_of, sum_by_family
 
 K = 25
@@ -31,10 +32,7 @@ def main() -> None:
     histories = open_histories(arguments.histories)
     families, family_of = families_of(recommender.model.features)
     trees = recommender.model.trees
-    boosters = [
-        lgb.Booster(model_file=str(arguments.bundle / "ranker" / f"model_{index}.txt"))
-        for index in range(len(recommender.manifest.model_weights))
-    ]
+    booster = lgb.Booster(model_file=str(arguments.bundle / RANKER))
     users = np.random.default_rng(1).choice(histories.user_ids(), -(-arguments.results // K))
     differences, same_reasons, seconds = [], [], {"ours": 0.0, "lightgbm": 0.0}
     for user in users.tolist():
@@ -45,10 +43,7 @@ def main() -> None:
         started = time.perf_counter()
         ours, _ = trees.shapley_values(features)
         between = time.perf_counter()
-        exact = sum(
-            weight * np.asarray(booster.predict(features, pred_contrib=True, num_threads=1))[:, :-1]
-            for weight, booster in zip(recommender.manifest.model_weights, boosters, strict=True)
-        )
+        exact = np.asarray(booster.predict(features, pred_contrib=True, num_threads=1))[:, :-1]
         seconds["ours"] += between - started
         seconds["lightgbm"] += time.perf_counter() - between
         differences.append(float(np.abs(ours - exact).max()))

@@ -48,6 +48,7 @@ from movierank_core.retrieval.source import Source
 from movierank_core.retrieval.sources.als import ImplicitALS
 from movierank_core.retrieval.sources.item_to_item import ItemToItem
 from movierank_core.retrieval.sources.popularity import Popularity
+from movierank_core.retrieval.sources.sequence import HazardMarkov, NextItem
 from movierank_pipeline.ingest.movielens.titles import plain_title, release_year
 from movierank_pipeline.release.build_bundle import lightgbm_scores
 from movierank_serving.model_sync.local_copies import CopiedVersion, ModelCopies, now
@@ -133,7 +134,15 @@ def sources_of(rng: np.random.Generator, weight: NDArray[np.float64], size: Size
 
     made: dict[type[Source], Source] = {}
     for source in SOURCES:
-        if issubclass(source, ItemToItem):
+        if issubclass(source, HazardMarkov):
+            rows, movies = neighbours(source)
+            log_hazard = np.log(2 + counts[movies])
+            made[source] = source(rows, movies, log_hazard, config.transition_history_decay)
+        elif issubclass(source, NextItem):
+            near, movies = neighbours(source)
+            decays = (config.next_item_near_decay, config.next_item_far_decay)
+            made[source] = source(near, neighbours(source)[0], movies, decays)
+        elif issubclass(source, ItemToItem):
             twin = None if source.shares_neighbours_of is None else made[source.shares_neighbours_of]
             shared = (twin.neighbours, twin.support.rows) if isinstance(twin, ItemToItem) else None
             made[source] = source.of_neighbours(*(shared or neighbours(source)), n_events, config)
@@ -350,31 +359,28 @@ def _write_version(
     )
     filled = np.nan_to_num(X)
     scaled = (filled - filled.mean(axis=0)) / (filled.std(axis=0) + 1e-9)
-    texts = []
-    for seed in (1, 2):  # Two models, one per objective, as in a trained version.
-        taste = scaled @ rng.normal(size=X.shape[1]) + rng.normal(0, 3, len(X))
-        parameters = {
-            "objective": "binary",
-            "num_leaves": CONFIG.n_leaves,
-            "learning_rate": CONFIG.learning_rate,
-            "min_data_in_leaf": min(CONFIG.min_rows_per_leaf, len(X) // 100),
-            "feature_fraction": CONFIG.feature_fraction,
-            "num_threads": 1,
-            "seed": seed,
-            "verbosity": -1,
-        }
-        names = [feature.name for feature in features]
-        rows = lgb.Dataset(X, (taste > 0).astype(int), feature_name=names)
-        texts.append(lgb.train(parameters, rows, size.n_trees).model_to_string())
+    taste = scaled @ rng.normal(size=X.shape[1]) + rng.normal(0, 3, len(X))
+    parameters = {
+        "objective": "binary",
+        "num_leaves": CONFIG.n_leaves,
+        "learning_rate": CONFIG.learning_rate,
+        "min_data_in_leaf": min(CONFIG.min_rows_per_leaf, len(X) // 100),
+        "feature_fraction": CONFIG.feature_fraction,
+        "num_threads": 1,
+        "seed": 1,
+        "verbosity": -1,
+    }
+    names = [feature.name for feature in features]
+    rows = lgb.Dataset(X, (taste > 0).astype(int), feature_name=names)
+    text = lgb.train(parameters, rows, size.n_trees).model_to_string()
     write_bundle(
         folder,
         catalogue=catalogue,
         state=state,
-        model_texts=texts,
-        model_weights=[0.5, 0.5],
+        model_text=text,
         feature_names=[feature.name for feature in features],
         calibration=ScoreCalibration(1.0, 0.0, 1.0),
-        predict_raw=lambda matrix: lightgbm_scores(texts, [0.5, 0.5], matrix),
+        predict_raw=lambda matrix: lightgbm_scores(text, matrix),
         dataset="benchmark",
         ratings_are_simulated=True,
         data_hash="0" * 64,

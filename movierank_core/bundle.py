@@ -2,7 +2,7 @@
 
     manifest.json      identity, features, and a hash of every other file
     catalogue.parquet  the movies
-    ranker/            LightGBM text models
+    ranker.txt         LightGBM text model
     state/             candidate sources and movie states as plain arrays, memory-mapped when read
     golden.json        requests with their expected scores
 
@@ -31,6 +31,7 @@ from movierank_core.manifest import (
     GOLDEN,
     IMAGE_BASE_URL,
     MANIFEST,
+    RANKER,
     EvaluationSummary,
     FeatureInfo,
     GoldenEvent,
@@ -60,8 +61,7 @@ def write_bundle(
     *,
     catalogue: Catalogue,
     state: RankingState,
-    model_texts: list[str],
-    model_weights: list[float],
+    model_text: str,
     feature_names: list[str],
     calibration: ScoreCalibration,
     predict_raw: PredictRaw,
@@ -85,12 +85,11 @@ def write_bundle(
     if folder.exists():
         raise BundleError(f"{folder} exists already", remedy="choose a folder that does not exist")
     by_name = {feature.name: feature for feature in feature_list(without=())}
-    trees = TreeEnsemble.from_texts(model_texts, model_weights)
+    trees = TreeEnsemble.from_text(model_text)
     model = RankingModel(catalogue, state, tuple(by_name[name] for name in feature_names), trees, calibration)
     with atomic_write(folder) as partial:
-        (partial / "ranker").mkdir(parents=True)
-        for index, text in enumerate(model_texts):
-            (partial / "ranker" / f"model_{index}.txt").write_text(text, "utf-8")
+        partial.mkdir(parents=True, exist_ok=True)
+        (partial / RANKER).write_text(model_text, "utf-8")
         catalogue.write(partial / "catalogue.parquet")
         state.save(partial / "state")
         golden = [_golden(model, history, predict_raw) for history in _golden_histories(model, seed)]
@@ -107,7 +106,6 @@ def write_bundle(
             n_users=n_users,
             n_interactions=n_interactions,
             features=[FeatureInfo(feature.name, feature.group) for feature in model.features],
-            model_weights=model_weights,
             calibration=msgspec.to_builtins(calibration),
             metrics=metrics,
             evaluation=evaluation,
@@ -179,13 +177,7 @@ def read_bundle(folder: Path, *, verify: bool = True) -> Recommender:
             catalogue=Catalogue.read(folder / "catalogue.parquet"),
             state=RankingState.load(folder / "state"),
             features=tuple(by_name[feature.name] for feature in manifest.features),
-            trees=TreeEnsemble.from_texts(
-                [
-                    (folder / "ranker" / f"model_{index}.txt").read_text("utf-8")
-                    for index in range(len(manifest.model_weights))
-                ],
-                manifest.model_weights,
-            ),
+            trees=TreeEnsemble.from_text((folder / RANKER).read_text("utf-8")),
             calibration=msgspec.convert(manifest.calibration, ScoreCalibration),
         )
         model.state.check_bounds(len(model.catalogue))

@@ -71,8 +71,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
             ge=1,
             le=10_000_000,
             description="Maximum number of training and validation requests together; a seeded sample"
-            " is taken above it. Time and memory of training grow with it: 3,000 requests are half a million"
-            " rows.",
+            " is taken above it. Time of training grows with it: 3,000 requests are half a million rows.",
         ),
     ] = 3_000
     max_benchmark_requests: Annotated[
@@ -84,15 +83,24 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
             " each request has fewer targets.",
         ),
     ] = 24_000
-    training_depth: Annotated[
+    training_negatives: Annotated[
         int,
         Meta(
             ge=1,
             le=10_000,
-            description="Maximum number of best-fused candidates kept per training request. Candidates below"
-            " it are rarely liked and cost time and memory.",
+            description="Maximum number of candidates per training request that were not liked, drawn at"
+            " random from all candidates.",
         ),
-    ] = 150
+    ] = 160
+    max_training_rows: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10**9,
+            description="Maximum number of training rows. Where there are more, each request keeps fewer"
+            " candidates that were not liked. Time and memory of training grow with it.",
+        ),
+    ] = 1_500_000
 
     max_history: Annotated[
         int,
@@ -151,9 +159,27 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
             ge=1,
             le=1_000_000,
             description="Maximum number of movies in the sources that use the order of events, the most-rated"
-            " first. The regression needs two square matrices of this size.",
+            " first. Their counts need two square matrices of this size.",
         ),
     ] = 10_000
+    max_regression_movies: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Maximum number of movies in `next_item`, the most-rated first. Its regression solves"
+            " a system of twice this size.",
+        ),
+    ] = 3_000
+    min_regression_events: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Minimum number of events of a movie in `next_item`. A movie with fewer costs as"
+            " much, and the penalty leaves little of its weights.",
+        ),
+    ] = 10
     max_factored_movies: Annotated[
         int,
         Meta(
@@ -234,18 +260,18 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             gt=0,
             le=1,
-            description="Factor by which the weight of a movie of the history falls per later movie, when"
-            " transitions are summed.",
+            description="Factor by which the weight of a movie of the history falls per later movie in"
+            " `hazard_markov`. It is also the weight of the latest movie.",
         ),
-    ] = 0.7
+    ] = 0.5
     transition_smoothing: Annotated[
         float,
         Meta(
             gt=0,
             le=1e9,
-            description="Number of pseudo-transitions per movie, spread over the next movies by popularity.",
+            description="Number of pseudo-transitions per movie, spread over the next movies by hazard.",
         ),
-    ] = 50.0
+    ] = 20.0
     ease_history_decay: Annotated[
         float,
         Meta(
@@ -289,24 +315,24 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
             " `context_neighbours`.",
         ),
     ] = 0.8
-    next_item_lags: Annotated[
-        int,
-        Meta(
-            ge=1,
-            le=1_000,
-            description="Number of steps back that count in the fit of `next_item`. With the default decay"
-            " the weight is half a percent after 50 steps.",
-        ),
-    ] = 50
-    next_item_decay: Annotated[
+    next_item_near_decay: Annotated[
         float,
         Meta(
             gt=0,
             lt=1,
-            description="Factor by which the weight of a history item falls per step back in `next_item`, in"
-            " its fit and in its scores.",
+            description="Factor by which the weight of a history item falls per step back in the history of"
+            " the latest movies of `next_item`.",
         ),
-    ] = 0.9
+    ] = 0.7
+    next_item_far_decay: Annotated[
+        float,
+        Meta(
+            gt=0,
+            lt=1,
+            description="Factor by which the weight of a history item falls per step back in the long"
+            " history of `next_item`.",
+        ),
+    ] = 0.97
     next_item_l2: Annotated[
         float,
         Meta(
@@ -365,9 +391,9 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             ge=1,
             le=100_000,
-            description="Maximum number of boosting rounds per model. Validation decides how many are kept.",
+            description="Maximum number of boosting rounds. Validation decides how many are kept.",
         ),
-    ] = 300
+    ] = 200
     n_leaves: Annotated[
         int,
         Meta(
@@ -385,14 +411,15 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
             " memory.",
         ),
     ] = 63
-    lambdarank_truncation: Annotated[
-        int,
+    pointwise_weight: Annotated[
+        float,
         Meta(
-            ge=1,
-            le=10_000,
-            description="Number of top ranks whose pairs LambdaMART learns from.",
+            ge=0,
+            le=1_000,
+            description="Weight of the logistic loss of each training row, beside the listwise softmax of"
+            " each training request.",
         ),
-    ] = 30
+    ] = 1.0
     learning_rate: Annotated[float, Meta(gt=0, le=1, description="Shrinkage per tree.")] = 0.05
     min_rows_per_leaf: Annotated[
         int, Meta(ge=1, le=100_000_000, description="Minimum number of training rows in a leaf.")

@@ -8,6 +8,8 @@ from msgspec import Meta
 FORMAT_VERSION = 3
 """Format of the bundle; increased when older code cannot read a new bundle."""
 MANIFEST = "manifest.json"
+RANKER = "ranker.txt"
+"""LightGBM text model of the ranker."""
 GOLDEN = "golden.json"
 IMAGE_BASE_URL = "https://image.tmdb.org/t/p/"
 """Base URL of TMDB's images, unless TMDB's configuration names another."""
@@ -78,8 +80,6 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     n_interactions: int
     features: list[FeatureInfo]
     """In the order of the matrix columns."""
-    model_weights: list[float]
-    """Weight of the raw score of each `ranker/model_<n>.txt`."""
     calibration: dict[str, float]
     metrics: dict[str, float]
     """Metrics on requests after the split, with the same trees on the state before it."""

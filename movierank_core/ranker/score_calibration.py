@@ -12,18 +12,34 @@ from numpy.typing import ArrayLike, NDArray
 MIN_SLOPE: Final = 0.01
 """Minimum slope, so that the map increases for any data."""
 MIN_SPREAD: Final = 0.01
-"""Minimum standard deviation of the raw scores in the fit: a smaller spread would allow steep slopes."""
+"""Minimum standard deviation of the margins in the fit: a smaller spread would allow steep slopes."""
 MAX_ITERATIONS: Final = 100
 """Maximum Newton steps of a fit."""
 _TOLERANCE: Final = 1e-10
 """Maximum step of a parameter at which the fit has converged."""
 
 
-class ScoreCalibration(msgspec.Struct, frozen=True):
-    """P(like | watched) = sigmoid(slope * raw + intercept + user_slope * logit(like_share)).
+def margins_of(raw: NDArray[np.float64], n_fused: int) -> NDArray[np.float64]:
+    """Raw scores of one request less the log of the mean exponential of its first `n_fused` scores.
 
-    Platt scaling (Platt 1999) with the user's share of likes as a second input. The user's term is constant
-    within a request, so the order of the raw scores stays.
+    The listwise objective leaves the level of a request's scores open: a constant added to every score
+    changes no probability of the softmax. The margin is the logarithm of that probability, relative to a
+    candidate drawn at random, so it compares between requests. The order stays. Movies that are scored
+    beside the fused candidates do not change the margins of the others.
+    """
+    fused = raw[:n_fused]
+    if not len(fused):
+        return raw.copy()
+    highest = fused.max()
+    margins: NDArray[np.float64] = raw - (highest + np.log(np.exp(fused - highest).mean()))
+    return margins
+
+
+class ScoreCalibration(msgspec.Struct, frozen=True):
+    """P(like | watched) = sigmoid(slope * margin + intercept + user_slope * logit(like_share)).
+
+    Platt scaling (Platt 1999) of the margins of `margins_of`, with the user's share of likes as a second
+    input. The user's term is constant within a request, so the order of the raw scores stays.
     """
 
     slope: float
@@ -31,36 +47,42 @@ class ScoreCalibration(msgspec.Struct, frozen=True):
     intercept: float
     user_slope: float
 
-    def probabilities(self, raw: ArrayLike, like_share: ArrayLike) -> NDArray[np.float64]:
-        """One probability in [0, 1] per raw score.
+    def probabilities(self, margin: ArrayLike, like_share: ArrayLike) -> NDArray[np.float64]:
+        """One probability in [0, 1] per margin.
 
         `like_share` is the user's shrunken share of likes in [0, 1], one number or one per score, clipped to
-        1 % and 99 %. A higher raw score has a higher probability; probabilities within 1e-16 of 1 may be
+        1 % and 99 %. A higher margin has a higher probability; probabilities within 1e-16 of 1 may be
         equal.
         """
         return _sigmoid(
-            self.slope * np.asarray(raw, np.float64) + self.intercept + self.user_slope * _logit(like_share)
+            self.slope * np.asarray(margin, np.float64)
+            + self.intercept
+            + self.user_slope * _logit(like_share)
         )
 
 
 def fit_score_calibration(
-    raw: ArrayLike, like_share: ArrayLike, liked: ArrayLike, weights: ArrayLike | None = None
+    margin: ArrayLike, like_share: ArrayLike, liked: ArrayLike, weights: ArrayLike | None = None
 ) -> ScoreCalibration:
     """The calibration that fits rated movies best, by penalised maximum likelihood.
 
-    All arguments have one entry per movie that a user rated later: its raw score, the user's like share at
+    All arguments have one entry per movie that a user rated later: its margin, the user's like share at
     that moment, whether they liked it, and its weight (1 by default).
 
     The penalty is a normal prior of variance 1 around the user's own like share for any score; the slope is
-    measured in standard deviations of the raw score. Without data the prior decides alone. It keeps the fit
+    measured in standard deviations of the margin. Without data the prior decides alone. It keeps the fit
     finite if all movies are likes, or none, and hardly matters with hundreds of rows.
 
-    Raises ValueError for scores or shares that are not finite and for negative weights.
+    Raises ValueError for margins or shares that are not finite and for negative weights.
     """
-    score, share, label = np.asarray(raw, np.float64), np.asarray(like_share, np.float64), np.asarray(liked)
+    score, share, label = (
+        np.asarray(margin, np.float64),
+        np.asarray(like_share, np.float64),
+        np.asarray(liked),
+    )
     weight = np.ones(len(score)) if weights is None else np.asarray(weights, np.float64)
     if not np.isfinite(score).all() or not np.isfinite(share).all() or not (weight >= 0).all():
-        raise ValueError("raw scores and like shares must be finite, weights at least 0")
+        raise ValueError("margins and like shares must be finite, weights at least 0")
     if weight.sum() == 0:
         return ScoreCalibration(MIN_SLOPE, 0.0, 1.0)
     mean = float(np.average(score, weights=weight))

@@ -54,13 +54,13 @@ class ShapleyPaths:
     """
 
     @classmethod
-    def of(cls, trees: Sequence[Tree], weights: Sequence[float]) -> "ShapleyPaths":
-        """The paths of the weighted sum of trees whose leaf counts are all positive."""
+    def of(cls, trees: Sequence[Tree]) -> "ShapleyPaths":
+        """The paths of trees whose leaf counts are all positive."""
         branches: list[_Branch] = []
         slots: list[int] = []
-        for tree, weight in zip(trees, weights, strict=True):
+        for tree in trees:
             throttle()
-            of_tree, slots_of_tree = _branches(tree, weight)
+            of_tree, slots_of_tree = _branches(tree)
             branches += of_tree
             slots += slots_of_tree
         factors, changes = _coefficients(branches)
@@ -85,10 +85,10 @@ class _Branch:
     previous_share: float
     """The share of `previous`; 1 without one."""
     value: float
-    """Weighted leaf value; 1 if another split follows."""
+    """Leaf value; 1 if another split follows."""
 
 
-def _branches(tree: Tree, weight: float) -> tuple[list[_Branch], list[int]]:
+def _branches(tree: Tree) -> tuple[list[_Branch], list[int]]:
     """The two branches of each split of a tree, left before right, and the slot of each split."""
     counts = _split_counts(tree)
     branches: list[_Branch] = []
@@ -105,7 +105,7 @@ def _branches(tree: Tree, weight: float) -> tuple[list[_Branch], list[int]]:
         ):
             count = tree.leaf_count[~child] if child < 0 else counts[child]
             share = previous_share * float(count) / float(counts[split])
-            value = weight * float(tree.leaf_value[~child]) if child < 0 else 1.0
+            value = float(tree.leaf_value[~child]) if child < 0 else 1.0
             branches.append(_Branch(previous, share, previous_share, value))
             if child >= 0:
                 slots[child] = slot

@@ -1,7 +1,7 @@
 """Tree ensembles scored with numba: the ranker's raw scores, and what each feature adds to them.
 
-For float32 rows and one model of weight 1, scores equal `lightgbm.Booster.predict(raw_score=True)` bit for
-bit. The loops are in `tree_kernels` and `shapley`, which explain the arrays they run over.
+For float32 rows, scores equal `lightgbm.Booster.predict(raw_score=True)` bit for bit. The loops
+are in `tree_kernels` and `shapley`, which explain the arrays they run over.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ class _Column(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TreeEnsemble:
-    """The weighted sum of all trees of one or several models. Immutable, safe to use from any thread."""
+    """The sum of all trees of a model. Immutable, safe to use from any thread."""
 
     feature_names: tuple[str, ...]
     column_feature: NDArray[np.int64]
@@ -51,35 +51,24 @@ class TreeEnsemble:
     keep_mask: NDArray[np.uint32] | NDArray[np.uint64]
     """Per split, the leaves that remain when a row goes right."""
     leaf_value: NDArray[np.float64]
-    """Weighted; leaves of a tree from left to right."""
+    """Leaves of a tree from left to right."""
     base: float
     """The mean raw score over the training rows: the start of `shapley_values`."""
     paths: ShapleyPaths
 
     @classmethod
-    def from_texts(
-        cls, texts: Sequence[str], weights: Sequence[float], feature_names: Sequence[str] | None = None
-    ) -> "TreeEnsemble":
-        """The weighted sum of LightGBM text models.
+    def from_text(cls, text: str, feature_names: Sequence[str] | None = None) -> "TreeEnsemble":
+        """The trees of a LightGBM text model.
 
-        All models must have been trained on the same features in the same order; where `feature_names` is
-        given, on exactly these.
+        Where `feature_names` is given, the model must have been trained on exactly these, in this order.
 
-        Raises BundleError for other features, for weights that are not finite or not one per model, for
-        trees of more than `MAX_LEAVES` leaves, and for every model that `parse_lightgbm_text` refuses.
+        Raises BundleError for other features, for trees of more than `MAX_LEAVES` leaves, and for every
+        model that `parse_lightgbm_text` refuses.
         """
-        if not texts or len(texts) != len(weights) or not np.isfinite(weights).all():
-            raise BundleError(
-                f"The bundle holds {len(texts)} ranker models and the weights {list(weights)}",
-                expected="at least one model and one finite weight for each",
-            )
-        models = [parse_lightgbm_text(text) for text in texts]
-        names = models[0].feature_names if feature_names is None else tuple(feature_names)
-        for model in models:
-            _require_features(model, names)
-        trees = [_left_to_right(tree) for model in models for tree in model.trees]
-        per_tree = np.repeat(np.asarray(weights, np.float64), [len(model.trees) for model in models])
-        return cls(names, **_flatten(trees, per_tree.tolist()))
+        model = parse_lightgbm_text(text)
+        if feature_names is not None:
+            _require_features(model, tuple(feature_names))
+        return cls(model.feature_names, **_flatten([_left_to_right(tree) for tree in model.trees]))
 
     @property
     def n_trees(self) -> int:
@@ -177,13 +166,13 @@ def _left_to_right(tree: Tree) -> Tree:
     )
 
 
-def _flatten(trees: list[Tree], weights: list[float]) -> dict[str, Any]:
+def _flatten(trees: list[Tree]) -> dict[str, Any]:
     """The arrays of `TreeEnsemble` for trees whose leaves are numbered from left to right."""
     columns: dict[_Column, int] = {}
     split_column: list[int] = []
     keep_mask: list[int] = []
     base = 0.0
-    for index, (tree, weight) in enumerate(zip(trees, weights, strict=True)):
+    for index, tree in enumerate(trees):
         throttle()
         if tree.n_leaves > MAX_LEAVES:
             raise BundleError(
@@ -200,7 +189,7 @@ def _flatten(trees: list[Tree], weights: list[float]) -> dict[str, Any]:
         )
         split_column += [columns.setdefault(key, len(columns)) for key in keys]
         keep_mask += _keep_masks(tree)
-        base += weight * float(np.average(tree.leaf_value, weights=tree.leaf_count))
+        base += float(np.average(tree.leaf_value, weights=tree.leaf_count))
     threshold = np.minimum(_joined([tree.threshold for tree in trees], np.float64), np.finfo(np.float64).max)
     # Masks of 32 bits take half the instructions where they hold every leaf.
     mask_type = np.uint32 if max((tree.n_leaves for tree in trees), default=1) <= 32 else np.uint64
@@ -213,11 +202,9 @@ def _flatten(trees: list[Tree], weights: list[float]) -> dict[str, Any]:
         "split_column": np.array(split_column, np.int64),
         "threshold": _rounded_down(threshold),
         "keep_mask": np.array(keep_mask, np.uint64).astype(mask_type),
-        "leaf_value": _joined(
-            [weight * tree.leaf_value for tree, weight in zip(trees, weights, strict=True)], np.float64
-        ),
+        "leaf_value": _joined([tree.leaf_value for tree in trees], np.float64),
         "base": base,
-        "paths": ShapleyPaths.of(trees, weights),
+        "paths": ShapleyPaths.of(trees),
     }
 
 

@@ -27,6 +27,8 @@ PER_MOVIE: Final = (
     "tmdb_vote_count_snapshot",
 )
 """Arrays of movie states with one entry per catalogue row."""
+SPARSE_ROWS: Final = ("", "far_")
+"""Prefixes of the three arrays of sparse rows."""
 _CHUNK: Final = 1 << 18
 """Maximum entries that are read between two pauses of a throttled thread."""
 
@@ -49,13 +51,17 @@ def check_source(name: str, arrays: Arrays, n_movies: int) -> None:
         )
     if "factors" in arrays and len(arrays["factors"]) != n_columns:
         raise ValueError(f"{name}.factors has {len(arrays['factors'])} rows for {n_columns} movies")
-    if "offsets" in arrays:
-        _require_offsets(f"{name}.offsets", arrays["offsets"], n_movies, len(arrays["indices"]))
-        if len(arrays["values"]) != len(arrays["indices"]):
-            raise ValueError(
-                f"{name} has {len(arrays['values'])} values for {len(arrays['indices'])} indices"
+    if "log_hazard" in arrays and len(arrays["log_hazard"]) != n_columns:
+        raise ValueError(f"{name}.log_hazard has {len(arrays['log_hazard'])} entries for {n_columns} movies")
+    for prefix in SPARSE_ROWS:
+        if f"{prefix}offsets" in arrays:
+            offsets, indices, values = (
+                arrays[f"{prefix}{part}"] for part in ("offsets", "indices", "values")
             )
-        _require_within(f"{name}.indices", arrays["indices"], 0, n_columns)
+            _require_offsets(f"{name}.{prefix}offsets", offsets, n_movies, len(indices))
+            if len(values) != len(indices):
+                raise ValueError(f"{name} has {len(values)} {prefix}values for {len(indices)} indices")
+            _require_within(f"{name}.{prefix}indices", indices, 0, n_columns)
 
 
 def check_movies(arrays: Arrays, n_movies: int) -> None:

@@ -14,7 +14,7 @@ from movierank_core.data.history import History
 from movierank_core.errors import BundleError
 from movierank_core.features.feature import Feature
 from movierank_core.features.matrix import assemble
-from movierank_core.ranker.score_calibration import ScoreCalibration
+from movierank_core.ranker.score_calibration import ScoreCalibration, margins_of
 from movierank_core.ranker.tree_ensemble import TreeEnsemble
 from movierank_core.recommender.cold_users import isotonic_decreasing
 from movierank_core.recommender.degradation import FAIL_FAST, Degradation, ServedBy
@@ -80,7 +80,8 @@ class RankingModel:
         if not np.isfinite(raw).all():
             raise BundleError("The ranker's scores are not finite", expected="finite leaf values")
         candidate_of = np.argsort(-raw, kind="stable")
-        probabilities = self.calibration.probabilities(raw[candidate_of], query.like_share)
+        margins = margins_of(raw, candidates.n_fused)
+        probabilities = self.calibration.probabilities(margins[candidate_of], query.like_share)
         clock.lap("ranker")
         rows = candidates.rows[candidate_of]
         rank_of = np.empty_like(candidate_of)

@@ -9,8 +9,13 @@ from movierank_core.retrieval.sources.als import ImplicitALS
 from movierank_core.retrieval.sources.content import Content
 from movierank_core.retrieval.sources.ease import EaseLikes, EasePresence, EaseRecent
 from movierank_core.retrieval.sources.neighbours import ItemNeighbours, UserNeighbours
-from movierank_core.retrieval.sources.popularity import Popularity, PopularityMonth, PopularityYear
-from movierank_core.retrieval.sources.sequence import ContextNeighbours, NextItem, Transitions
+from movierank_core.retrieval.sources.popularity import (
+    Popularity,
+    PopularityMonth,
+    PopularityThreeYears,
+    PopularityYear,
+)
+from movierank_core.retrieval.sources.sequence import ContextNeighbours, HazardMarkov, NextItem
 
 SOURCES: Final[tuple[type[Source], ...]] = (
     EaseLikes,
@@ -18,12 +23,13 @@ SOURCES: Final[tuple[type[Source], ...]] = (
     EaseRecent,
     ItemNeighbours,
     UserNeighbours,
-    Transitions,
+    HazardMarkov,
     ContextNeighbours,
     NextItem,
     ImplicitALS,
     Content,
     Popularity,
+    PopularityThreeYears,
     PopularityYear,
     PopularityMonth,
 )

@@ -11,7 +11,7 @@ import numpy as np
 from movierank_core.bundle import GOLDEN_DEPTH, read_bundle
 from movierank_core.data.history import Event, History
 from movierank_core.errors import BundleError
-from movierank_core.manifest import GOLDEN, GoldenRequest
+from movierank_core.manifest import GOLDEN, RANKER, GoldenRequest
 from movierank_core.recommender.recommender import Recommender
 from movierank_pipeline.release.build_bundle import lightgbm_scores
 
@@ -55,10 +55,7 @@ def measure_bundle(folder: Path) -> BundleFacts:
     except BundleError as error:
         return BundleFacts(problem=str(error))
     model, manifest = recommender.model, recommender.manifest
-    texts = [
-        (folder / "ranker" / f"model_{number}.txt").read_text("utf-8")
-        for number in range(len(manifest.model_weights))
-    ]
+    text = (folder / RANKER).read_text("utf-8")
     differences, times_ms = [0.0], []
     for request in msgspec.json.decode((folder / GOLDEN).read_bytes(), type=list[GoldenRequest]):
         history = History.from_events(
@@ -67,7 +64,7 @@ def measure_bundle(folder: Path) -> BundleFacts:
         )
         scored = model.score(history, as_of=request.as_of)
         if scored.features is not None and len(scored.features):
-            theirs = lightgbm_scores(texts, manifest.model_weights, scored.features)
+            theirs = lightgbm_scores(text, scored.features)
             differences.append(float(np.abs(scored.raw_scores - theirs).max()))
         for _ in range(N_REPEATS):
             began = time.perf_counter()

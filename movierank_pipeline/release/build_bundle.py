@@ -36,11 +36,10 @@ def pack_bundle(
         folder,
         catalogue=catalogue,
         state=state.with_fusion(ranker.fusion),
-        model_texts=ranker.model_texts,
-        model_weights=ranker.weights,
+        model_text=ranker.model_text,
         feature_names=[feature.name for feature in ranker.features],
         calibration=ranker.calibration,
-        predict_raw=lambda matrix: lightgbm_scores(ranker.model_texts, ranker.weights, matrix),
+        predict_raw=lambda matrix: lightgbm_scores(ranker.model_text, matrix),
         dataset=facts.dataset,
         ratings_are_simulated=facts.ratings_are_simulated,
         data_hash=data_hash(data),
@@ -54,17 +53,12 @@ def pack_bundle(
     )
 
 
-def lightgbm_scores(
-    texts: list[str], weights: list[float], matrix: NDArray[np.float32]
-) -> NDArray[np.float64]:
-    """Raw scores [n_rows] by LightGBM itself: the weighted sum over the models, as reference for our
-    trees."""
+def lightgbm_scores(text: str, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Raw scores [n_rows] by LightGBM itself, as reference for our trees."""
     import lightgbm
 
-    scores = np.zeros(len(matrix))
-    for text, weight in zip(texts, weights, strict=True):
-        scores += weight * lightgbm.Booster(model_str=text).predict(matrix, raw_score=True, num_threads=1)
-    return scores
+    booster = lightgbm.Booster(model_str=text)
+    return np.asarray(booster.predict(matrix, raw_score=True, num_threads=1), np.float64)
 
 
 def data_hash(data: InteractionArrays) -> str:

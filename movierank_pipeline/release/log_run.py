@@ -202,17 +202,12 @@ def _log_trials(client: "MlflowClient", run_id: str, release: Release) -> None:
 
     parent = client.get_run(run_id).info
     for number, trial in enumerate(release.trials, start=1):
-        metrics = {"first_model/validation_ndcg_at_10": trial.first_ndcg, "seconds": trial.seconds}
-        if trial.ndcg is not None:
-            metrics["validation_ndcg_at_10"] = trial.ndcg
+        metrics = {"validation_ndcg_at_10": trial.ndcg, "seconds": trial.seconds}
         now = int(time.time() * 1000)
         child = client.create_run(
             parent.experiment_id,
             run_name=f"trial {number}",
-            tags={
-                "mlflow.parentRunId": run_id,
-                "trial.outcome": "ended early" if trial.ndcg is None else "finished",
-            },
+            tags={"mlflow.parentRunId": run_id},
         )
         client.log_batch(
             child.info.run_id,

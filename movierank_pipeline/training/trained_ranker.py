@@ -1,4 +1,4 @@
-"""A trained ranker as the asset graph keeps it: text files of LightGBM and one JSON file."""
+"""A trained ranker as the asset graph keeps it: a text file of LightGBM and one JSON file."""
 
 import json
 from dataclasses import dataclass, field
@@ -21,10 +21,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 
     parameters: dict[str, int | float]
     """Values of the searched fields of `ModelConfig`."""
-    ndcg: float | None
-    """Validation nDCG@10; None if the trial was pruned."""
-    first_ndcg: float
-    """Validation nDCG@10 of the first model alone. Trials are pruned by it."""
+    ndcg: float
+    """Validation nDCG@10."""
     seconds: float
 
 
@@ -32,10 +30,8 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 class TrainedRanker:
     """The trees, the calibration of their scores, and the figures of the training."""
 
-    model_texts: list[str]
-    """LightGBM text models."""
-    weights: list[float]
-    """The factor of each model's raw score."""
+    model_text: str
+    """LightGBM text model."""
     features: tuple[Feature, ...]
     fusion: dict[str, float]
     """Source weights that fused the candidates in training."""
@@ -55,7 +51,7 @@ class TrainedRanker:
 
     @property
     def trees(self) -> TreeEnsemble:
-        return TreeEnsemble.from_texts(self.model_texts, self.weights)
+        return TreeEnsemble.from_text(self.model_text)
 
     def on(self, catalogue: Catalogue, state: RankingState) -> RankingModel:
         """The complete model on `state`, with the fusion weights of training."""
@@ -65,10 +61,8 @@ class TrainedRanker:
 
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        for index, text in enumerate(self.model_texts):
-            (folder / f"model_{index}.txt").write_text(text, "utf-8")
+        (folder / "model.txt").write_text(self.model_text, "utf-8")
         facts = {
-            "weights": self.weights,
             "features": [feature.name for feature in self.features],
             "fusion": self.fusion,
             "calibration": msgspec.to_builtins(self.calibration),
@@ -84,10 +78,7 @@ class TrainedRanker:
         facts = json.loads((folder / "ranker.json").read_text("utf-8"))
         by_name = {feature.name: feature for feature in feature_list(without=())}
         return cls(
-            model_texts=[
-                (folder / f"model_{index}.txt").read_text("utf-8") for index in range(len(facts["weights"]))
-            ],
-            weights=facts["weights"],
+            model_text=(folder / "model.txt").read_text("utf-8"),
             features=tuple(by_name[name] for name in facts["features"]),
             fusion=facts["fusion"],
             calibration=msgspec.convert(facts["calibration"], ScoreCalibration),

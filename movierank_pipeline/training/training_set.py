@@ -33,10 +33,12 @@ REQUEST_KEYS: Final = {
     "user_id": pl.Int64,
     "as_of": pl.Int64,
 }
-KEYS: Final = (*REQUEST_KEYS, "movie_id", "label", "rating", "like_share")
+KEYS: Final = (*REQUEST_KEYS, "movie_id", "label", "rating", "like_share", "is_fused")
 """The columns of a training row besides its features."""
 FIT: Final = "fit sources"
 ROWS: Final = "training rows"
+KEPT_WHEN_THINNED: Final = 0.75
+"""Share of the negatives per request that stay each time that there are too many rows."""
 
 
 @dataclass(frozen=True)
@@ -119,11 +121,13 @@ def training_rows(
 ) -> TrainingSet:
     """One row per candidate of every request of `episodes`, grouped by request.
 
-    `label` is 1 where the movie is a target. `rating` is the user's later rating, null without one. A
-    training request keeps its `training_depth` best-fused candidates, liked or not. Dropping negatives alone
-    would teach the ranker that low-ranked movies are liked more often than they are (docs/why.md). Training
-    requests without a target among these rows are left out, and so are reserved little-rated movies, which
-    are hardly ever targets. Validation requests keep all candidates, as in serving. The fusion weights are
+    `label` is 1 where the movie is a target. `rating` is the user's later rating, null without one, and
+    `is_fused` is false for a little-known movie that is scored beside the fused candidates. A training
+    request keeps its fused targets and `training_negatives` other fused candidates, drawn at random from all
+    ranks: rows of the best-fused candidates alone would teach nothing about the lower ranks, which the ranker
+    scores as well. Where the rows would exceed `max_training_rows`, every request keeps fewer others.
+    Training requests without a target among their candidates are left out. Validation requests keep all
+    candidates, as in serving. The fusion weights are
     measured on the requests of the first episode. Sources among `without` (`source:als`) propose nothing.
     """
     states = states or FittedStates()
@@ -167,10 +171,14 @@ class TrainingRows:
         self._catalogue = catalogue
         self._config = config
         self._features = feature_list(without=())  # Groups that are off by default are included.
+        self._rng = np.random.default_rng(config.seed)
+        self._n_negatives = config.training_negatives
+        self._n_training_rows = 0
         self._fusion: dict[str, float] | None = None
         self._requests: list[tuple[object, ...]] = []
         self._sizes: list[int] = []
         self._like_shares: list[float] = []
+        self._n_fused: list[int] = []
         self._movie_ids: list[NDArray[np.int64]] = []
         self._labels: list[NDArray[np.bool_]] = []
         self._ratings: list[NDArray[np.float32]] = []
@@ -197,11 +205,14 @@ class TrainingRows:
         found = candidate_rows(state, self._catalogue, request.history, request.as_of, self._features)
         depth = len(found.matrix)
         if request.role == "train":
-            depth = min(self._config.training_depth, found.candidates.n_fused)
-        rows = found.candidates.rows[:depth]
-        is_target = np.isin(rows, request.targets)
-        if request.role == "train" and not is_target.any():
-            return
+            depth = found.candidates.n_fused
+        kept = np.arange(depth)
+        is_target = np.isin(found.candidates.rows[:depth], request.targets)
+        if request.role == "train":
+            if not is_target.any():
+                return
+            kept = with_sampled_negatives(is_target, self._n_negatives, self._rng)
+        rows, is_target = found.candidates.rows[kept], is_target[kept]
         later = request.later_ratings
         self._requests.append(tuple(getattr(request, key) for key in REQUEST_KEYS))
         self._sizes.append(len(rows))
@@ -209,7 +220,25 @@ class TrainingRows:
         self._movie_ids.append(self._catalogue.movie_ids[rows])
         self._labels.append(is_target)
         self._ratings.append(np.array([later.get(row, np.nan) for row in rows.tolist()], np.float32))
-        self._matrices.append(found.matrix[:depth])
+        self._n_fused.append(int((kept < found.candidates.n_fused).sum()))
+        self._matrices.append(found.matrix[kept])
+        if request.role == "train":
+            self._n_training_rows += len(kept)
+            while self._n_training_rows > self._config.max_training_rows and self._n_negatives > 1:
+                self._thin()
+
+    def _thin(self) -> None:
+        """Drops negatives of the training requests at random; a share of KEPT_WHEN_THINNED stays."""
+        self._n_negatives = max(int(self._n_negatives * KEPT_WHEN_THINNED), 1)
+        role = list(REQUEST_KEYS).index("role")
+        self._n_training_rows = 0
+        for index, request in enumerate(self._requests):
+            if request[role] == "train":
+                kept = with_sampled_negatives(self._labels[index], self._n_negatives, self._rng)
+                for rows in (self._movie_ids, self._labels, self._ratings, self._matrices):
+                    rows[index] = rows[index][kept]  # type: ignore[assignment]
+                self._sizes[index] = self._n_fused[index] = len(kept)
+                self._n_training_rows += len(kept)
 
     def training_set(self) -> TrainingSet:
         """The collected rows. The collector is empty afterwards."""
@@ -225,6 +254,22 @@ class TrainingRows:
             pl.Series("label", np.concatenate([np.zeros(0, np.bool_), *self._labels]).astype(np.int8)),
             pl.Series("rating", np.concatenate([np.zeros(0, np.float32), *self._ratings])).fill_nan(None),
             pl.Series("like_share", np.repeat(np.array(self._like_shares, np.float32), sizes)),
+            pl.Series("is_fused", _index_within(sizes) < np.repeat(np.array(self._n_fused, np.int64), sizes)),
             *(pl.Series(name, matrix[:, column]) for column, name in enumerate(features)),
         )
         return TrainingSet(frame, self._fusion or {})
+
+
+def with_sampled_negatives(
+    is_target: NDArray[np.bool_], n_negatives: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Ascending indices of all targets and of at most `n_negatives` others, drawn at random."""
+    negatives = np.flatnonzero(~is_target)
+    if len(negatives) > n_negatives:
+        negatives = rng.choice(negatives, n_negatives, replace=False)
+    return np.sort(np.concatenate([np.flatnonzero(is_target), negatives]))
+
+
+def _index_within(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Per row its index within its group; groups of `sizes` follow one another."""
+    return np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)

@@ -29,7 +29,7 @@ Progress = Callable[[str], None] | None
 MAX_TRIALS: Final = 200
 """Maximum number of trials. More would fit the noise of the validation requests."""
 RANDOM_TRIALS: Final = 8
-"""Number of random trials before the sampler models earlier trials, and before a trial can be pruned."""
+"""Number of random trials before the sampler models earlier trials."""
 METRIC: Final = "validation_ndcg@10"
 
 
@@ -67,15 +67,14 @@ def tune_ranker(
 
     A running trial is finished when the time is up. The number of trials depends on the machine. The n-th
     trial depends on the rows and on `config` alone, whose seed also seeds the search. Trials are drawn by TPE
-    (Bergstra et al. 2011). A trial is pruned where its first model scores below the median of the earlier
-    ones, which saves half its time. Raises DataError where there are too few requests.
+    (Bergstra et al. 2011). Raises DataError where there are too few requests.
     """
     if seconds <= 0:
         return train_ranker(training_set, config, progress, without=without)
     deadline = time.monotonic() + seconds
     attempt = partial(_attempt, training_set, without=without)
     best, first = attempt(config, _numbered(progress, 1))
-    if best is None or math.isnan(best.metrics[METRIC]):
+    if math.isnan(best.metrics[METRIC]):
         raise DataError(
             "There are no validation requests to tune by",
             remedy="use a larger data set, or switch tuning off with MOVIERANK_TUNE_SECONDS=0",
@@ -89,49 +88,28 @@ def tune_ranker(
         ranker, trial = attempt(
             msgspec.structs.replace(config, **draw.params),
             _numbered(progress, len(trials) + 1),
-            is_pruned=partial(_is_pruned, draw),
         )
         trials.append(trial)
-        _tell(study, draw, trial)
-        if ranker is not None and ranker.metrics[METRIC] > best.metrics[METRIC]:
+        study.tell(draw, trial.ndcg)
+        if ranker.metrics[METRIC] > best.metrics[METRIC]:
             best = replace(ranker, chosen=dict(draw.params))
     figures = {"n_trials": float(len(trials)), f"configured_{METRIC}": configured_ndcg}
     return replace(best, trials=tuple(trials), metrics={**best.metrics, **figures})
 
 
-class _PrunedError(Exception):
-    """The trial is pruned after its first model."""
-
-
 def _attempt(
-    training_set: TrainingSet,
-    config: ModelConfig,
-    progress: Progress,
-    *,
-    without: tuple[str, ...],
-    is_pruned: Callable[[float], bool] = lambda ndcg: False,
-) -> tuple[TrainedRanker | None, Trial]:
-    """One training. The ranker is None where `is_pruned` is true for the first model's nDCG@10."""
+    training_set: TrainingSet, config: ModelConfig, progress: Progress, *, without: tuple[str, ...]
+) -> tuple[TrainedRanker, Trial]:
+    """One training."""
     began = time.monotonic()
-    firsts: list[float] = []
-
-    def judge(index: int, ndcg: float) -> None:
-        firsts.append(ndcg)
-        if index == 0 and is_pruned(ndcg):
-            raise _PrunedError
-
-    try:
-        ranker = train_ranker(training_set, config, progress, without=without, after_model=judge)
-    except _PrunedError:
-        ranker = None
+    ranker = train_ranker(training_set, config, progress, without=without)
     trial = Trial(
         parameters={name: getattr(config, name) for name in SEARCHED},
-        ndcg=None if ranker is None else ranker.metrics[METRIC],
-        first_ndcg=firsts[0],
+        ndcg=ranker.metrics[METRIC],
         seconds=time.monotonic() - began,
     )
     if progress is not None:
-        progress("pruned" if trial.ndcg is None else f"validation nDCG@10 {trial.ndcg:.4f}")
+        progress(f"validation nDCG@10 {trial.ndcg:.4f}")
     return ranker, trial
 
 
@@ -157,28 +135,8 @@ def _study(
     study = optuna.create_study(
         direction="maximize",
         sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=RANDOM_TRIALS),
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=RANDOM_TRIALS),
     )
     study.add_trial(
-        optuna.trial.create_trial(
-            params=first.parameters,
-            distributions=distributions,
-            value=first.ndcg,
-            intermediate_values={0: first.first_ndcg},
-        )
+        optuna.trial.create_trial(params=first.parameters, distributions=distributions, value=first.ndcg)
     )
     return study
-
-
-def _is_pruned(draw: "optuna.Trial", ndcg: float) -> bool:
-    draw.report(ndcg, step=0)
-    return draw.should_prune()
-
-
-def _tell(study: "optuna.Study", draw: "optuna.Trial", trial: Trial) -> None:
-    import optuna
-
-    if trial.ndcg is None:
-        study.tell(draw, state=optuna.trial.TrialState.PRUNED)
-    else:
-        study.tell(draw, trial.ndcg)

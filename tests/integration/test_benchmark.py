@@ -12,8 +12,9 @@ from movierank_pipeline.evaluation.protocols.given_split import is_continuation
 from tests.support.simulated import SimulatedRatings, simulate_ratings
 
 SOURCES = {
-    "ease_likes", "ease_presence", "ease_recent", "item_neighbours", "user_neighbours", "transitions",
-    "context_neighbours", "next_item", "als", "content", "popularity", "popularity_365d", "popularity_30d",
+    "ease_likes", "ease_presence", "ease_recent", "item_neighbours", "user_neighbours", "hazard_markov",
+    "context_neighbours", "next_item", "als", "content", "popularity", "popularity_1095d",
+    "popularity_365d", "popularity_30d",
 }  # fmt: skip
 
 

@@ -155,7 +155,7 @@ def test_filters_hold_in_every_degraded_answer(
     replace_part(recommender, trees=Broken())
     by_candidates = rank(client, k=500, **comedies)
     state = recommender.model.state
-    sources = dict(state.sources, transitions=BrokenSource())
+    sources = dict(state.sources, hazard_markov=BrokenSource())
     replace_part(recommender, state=dataclasses.replace(state, sources=sources))
     by_popularity = rank(client, k=500, **comedies)
     assert (by_candidates["served_by"], by_popularity["served_by"]) == ("candidates", "popularity")

@@ -12,6 +12,7 @@ from movierank_core.bundle import read_bundle
 from movierank_core.data.history_snapshot import publish_histories
 from movierank_core.data.interactions import InteractionArrays
 from movierank_core.features.feature import Feature
+from movierank_core.manifest import RANKER
 from movierank_core.ranker.tree_ensemble import TreeEnsemble
 from movierank_core.recommender.model import candidate_rows
 from movierank_core.recommender.recommender import Recommender
@@ -81,10 +82,9 @@ def test_features_and_scores_of_the_service_are_those_of_the_offline_code(
         recommender.model.state.fusion
     )
     features: tuple[Feature, ...] = recommender.model.features
-    texts = [path.read_text("utf-8") for path in sorted((release.bundle / "ranker").iterdir())]
-    weights = list(recommender.manifest.model_weights)
+    text = (release.bundle / RANKER).read_text("utf-8")
     names = [feature.name for feature in features]
-    trees = TreeEnsemble.from_texts(texts, weights, names)
+    trees = TreeEnsemble.from_text(text, names)
     users = simulated.ratings["user_id"].unique().sort().to_list()
     movie_ids = simulated.catalogue.movie_ids.tolist()
     clock = Clock(0.0)
@@ -116,7 +116,7 @@ def test_features_and_scores_of_the_service_are_those_of_the_offline_code(
         assert [result["raw_score"] for result in answer["results"]] == raw[order].tolist()
         checked += 1
         if number % 10 == 0:
-            np.testing.assert_allclose(raw, lightgbm_scores(texts, weights, found.matrix), rtol=0, atol=1e-9)
+            np.testing.assert_allclose(raw, lightgbm_scores(text, found.matrix), rtol=0, atol=1e-9)
             place = int(rng.integers(len(order)))
             explained = client.post("/explain", json={**body, "movie_id": expected_ids[place]}).json()
             row = found.matrix[order[place]]

@@ -20,7 +20,7 @@ import pytest
 from movierank_core.bundle import read_bundle
 from movierank_core.data.history_snapshot import open_histories
 from movierank_core.events.store import open_event_store
-from movierank_core.manifest import MANIFEST
+from movierank_core.manifest import MANIFEST, RANKER
 from movierank_core.mlflow_store import BUNDLE_IN_MODEL
 from movierank_core.paths import Paths
 from movierank_pipeline.release.log_run import Release
@@ -222,13 +222,13 @@ def cut_short(bundle: Path) -> None:
 
 
 def leaves_that_are_no_numbers(bundle: Path) -> None:
-    model = bundle / "ranker" / "model_0.txt"
+    model = bundle / RANKER
     model.write_text(re.sub(r"leaf_value=\S+", "leaf_value=nan", model.read_text(), count=1))
     reseal(bundle)
 
 
 def other_leaves(bundle: Path) -> None:
-    model = bundle / "ranker" / "model_0.txt"
+    model = bundle / RANKER
 
     def moved(line: re.Match[str]) -> str:
         return "leaf_value=" + " ".join(str(float(value) + 0.5) for value in line[1].split())

@@ -91,7 +91,7 @@ def matrices(draw: st.DrawFn) -> NDArray[Any]:
 def test_any_trees_score_any_rows_like_lightgbm(grown: list[dict[str, list[Any]]], X: NDArray[Any]) -> None:
     text = model_text(grown, NAMES)
     expected = lgb.Booster(model_str=text).predict(X, raw_score=True, num_threads=1)
-    ensemble = TreeEnsemble.from_texts([text], [1.0], NAMES)
+    ensemble = TreeEnsemble.from_text(text, NAMES)
     assert_array_equal(ensemble.predict(X), expected)
     values, base = ensemble.shapley_values(X)
     assert_allclose(base + values.sum(axis=1), expected, rtol=0, atol=1e-9)
@@ -103,15 +103,15 @@ def test_trees_of_many_leaves_score_like_lightgbm(seed: int, n_leaves: int, X: N
     rng = np.random.default_rng(seed)
     text = model_text([random_tree(rng, n_leaves), random_tree(rng, 5)], NAMES)
     expected = lgb.Booster(model_str=text).predict(X, raw_score=True, num_threads=1)
-    assert_array_equal(TreeEnsemble.from_texts([text], [1.0]).predict(X), expected)
+    assert_array_equal(TreeEnsemble.from_text(text).predict(X), expected)
 
 
 @settings(max_examples=50, deadline=None)
-@given(grown=st.lists(trees(max_leaves=9), min_size=1, max_size=3), X=matrices(), weight=st.floats(-3, 3))
+@given(grown=st.lists(trees(max_leaves=9), min_size=1, max_size=3), X=matrices())
 def test_a_row_scores_alike_alone_and_among_others(
-    grown: list[dict[str, list[Any]]], X: NDArray[Any], weight: float
+    grown: list[dict[str, list[Any]]], X: NDArray[Any]
 ) -> None:
-    ensemble = TreeEnsemble.from_texts([model_text(grown, NAMES)], [weight])
+    ensemble = TreeEnsemble.from_text(model_text(grown, NAMES))
     together = ensemble.predict(X)
     assert_array_equal([ensemble.predict(X[row : row + 1])[0] for row in range(len(X))], together)
     many = np.tile(X, (600 // len(X) + 1, 1))  # More than one block.

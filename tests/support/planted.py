@@ -73,7 +73,7 @@ def report_on(simulated: SimulatedRatings, answers: Answers) -> Report:
     """The evaluation report on answers. The state and the trees have no influence on it."""
     catalogue: Catalogue = simulated.catalogue
     state = fit_state(simulated.data, catalogue, int(simulated.data.timestamps.max()), CONFIG)
-    trees = TreeEnsemble.from_texts([BY_HAND], [1.0])
+    trees = TreeEnsemble.from_text(BY_HAND)
     model = RankingModel(catalogue, state, (), trees, ScoreCalibration(1.0, 0.0, 0.0))
     holdout = HoldOut(
         protocol="temporal",

@@ -74,7 +74,6 @@ class FakeRecommender:
             n_users=2,
             n_interactions=4,
             features=[FeatureInfo("movie_log_events", "movie"), FeatureInfo("movie_age_years", "movie")],
-            model_weights=[1.0],
             calibration={},
             metrics={"ndcg_at_10": 0.2},
             config={},

@@ -16,7 +16,7 @@ from movierank_core.data.history import EVENT_TYPES, History
 from movierank_core.data.timestamps import to_epoch
 from movierank_core.errors import BundleError
 from movierank_core.features.movie_facts import FactsOverTime, facts_moment
-from movierank_core.manifest import FORMAT_VERSION
+from movierank_core.manifest import FORMAT_VERSION, RANKER
 from movierank_core.recommender.explanation import Explanation
 from movierank_core.recommender.model import RankingModel
 from movierank_core.recommender.ranking import RankOptions
@@ -58,11 +58,10 @@ def write(folder: Path, simulated: SimulatedRatings, ranker: TrainedRanker) -> N
         folder,
         catalogue=simulated.catalogue,
         state=fit_state(simulated.data, simulated.catalogue, as_of, CONFIG).with_fusion(ranker.fusion),
-        model_texts=ranker.model_texts,
-        model_weights=ranker.weights,
+        model_text=ranker.model_text,
         feature_names=[feature.name for feature in ranker.features],
         calibration=ranker.calibration,
-        predict_raw=lambda matrix: lightgbm_scores(ranker.model_texts, ranker.weights, matrix),
+        predict_raw=lambda matrix: lightgbm_scores(ranker.model_text, matrix),
         dataset="tiny",
         ratings_are_simulated=True,
         data_hash="0",
@@ -122,7 +121,7 @@ def test_scores_are_those_of_lightgbm_descending_and_probabilities(
     model: RankingModel = read_bundle(bundle).model
     scored = model.score(some_history(simulated), as_of=2_000_000_000)
     assert scored.features is not None
-    expected = lightgbm_scores(ranker.model_texts, ranker.weights, scored.features)
+    expected = lightgbm_scores(ranker.model_text, scored.features)
     np.testing.assert_allclose(scored.raw_scores, expected, atol=1e-9)
     assert bool((np.diff(scored.probabilities) <= 0).all())
     assert 0 < scored.probabilities[-1] <= scored.probabilities[0] < 1
@@ -374,7 +373,7 @@ def test_features_that_this_code_does_not_compute_are_refused(copy: Path) -> Non
 
 
 def test_other_trees_with_a_right_hash_fail_the_golden_requests(copy: Path) -> None:
-    path = copy / "ranker" / "model_0.txt"
+    path = copy / RANKER
     lines = path.read_text("utf-8").split("\n")
     for number, line in enumerate(lines):
         if line.startswith("leaf_value="):
@@ -383,7 +382,7 @@ def test_other_trees_with_a_right_hash_fail_the_golden_requests(copy: Path) -> N
             break
     path.write_text("\n".join(lines), "utf-8")
     manifest = json.loads((copy / "manifest.json").read_text("utf-8"))
-    manifest["files"]["ranker/model_0.txt"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    manifest["files"][RANKER] = hashlib.sha256(path.read_bytes()).hexdigest()
     (copy / "manifest.json").write_text(json.dumps(manifest), "utf-8")
     with pytest.raises(BundleError, match="Golden request 1 of the bundle"):
         read_bundle(copy)
@@ -400,7 +399,9 @@ def test_other_trees_with_a_right_hash_fail_the_golden_requests(copy: Path) -> N
         ("als.movies", lambda a: a - 1000, "als.movies holds indices"),
         ("content.movies", lambda a: a[::-1], "content.movies does not ascend"),
         ("next_item.offsets", lambda a: a[:-1], "next_item.offsets does not divide"),
-        ("transitions.offsets", lambda a: np.r_[0, a[-1], a[2:]], "transitions.offsets descends"),
+        ("hazard_markov.offsets", lambda a: np.r_[0, a[-1], a[2:]], "hazard_markov.offsets descends"),
+        ("next_item.far_indices", lambda a: a + 10**6, "next_item.far_indices holds"),
+        ("hazard_markov.log_hazard", lambda a: a[:-1], "hazard_markov.log_hazard has"),
         (
             "item_neighbours.values",
             lambda a: a[:-1],

@@ -113,11 +113,10 @@ def folder(
         catalogue=catalogue,
         # As in a real catalogue, hardly anything is a candidate for its content alone.
         state=state.with_fusion({**ranker.fusion, "content": 1e-9}),
-        model_texts=ranker.model_texts,
-        model_weights=ranker.weights,
+        model_text=ranker.model_text,
         feature_names=[feature.name for feature in ranker.features],
         calibration=ranker.calibration,
-        predict_raw=lambda matrix: lightgbm_scores(ranker.model_texts, ranker.weights, matrix),
+        predict_raw=lambda matrix: lightgbm_scores(ranker.model_text, matrix),
         dataset="tiny",
         ratings_are_simulated=True,
         data_hash="0",

@@ -77,7 +77,7 @@ def recommender(simulated: SimulatedRatings) -> Recommender:
         catalogue,
         fit_state(simulated.data, catalogue, end, CONFIG),
         (),
-        TreeEnsemble.from_texts([BY_HAND], [1.0]),
+        TreeEnsemble.from_text(BY_HAND),
         ScoreCalibration(1.0, 0.0, 0.0),
     )
     return Recommender(model, FakeRecommender("good").manifest)

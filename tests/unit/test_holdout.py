@@ -150,6 +150,10 @@ def test_too_few_people_cannot_be_held_out(simulated: SimulatedRatings) -> None:
     )
 
 
+FIGURES = {"mean", "low", "high", "relative", "relative_low", "p_value", "p_holm"}
+"""Fields of a difference."""
+
+
 def test_both_protocols_give_reports_of_the_same_shape(
     simulated: SimulatedRatings, ranker: TrainedRanker
 ) -> None:
@@ -169,9 +173,7 @@ def test_both_protocols_give_reports_of_the_same_shape(
             for key in ("differences", "recall_differences"):
                 assert set(part[key]) == set(report.systems) - {MAIN}
                 for difference in part[key].values():
-                    assert set(difference) == {
-                        *("mean", "low", "high", "relative", "relative_low", "p_value", "p_holm"),
-                    }
+                    assert set(difference) == FIGURES
             assert {plain["best_source"], plain["recent_popularity"]} <= set(part["differences"])
 
 

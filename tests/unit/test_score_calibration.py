@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from movierank_core.ranker.score_calibration import MIN_SLOPE, ScoreCalibration, fit_score_calibration
+from movierank_core.ranker.score_calibration import (
+    MIN_SLOPE,
+    ScoreCalibration,
+    fit_score_calibration,
+    margins_of,
+)
 from movierank_pipeline.evaluation.reliability import expected_calibration_error, reliability_table
 
 PRIOR = ScoreCalibration(MIN_SLOPE, 0.0, 1.0)
@@ -97,7 +102,7 @@ def test_perfect_separation_stays_finite() -> None:
 def test_numbers_that_are_none_are_refused(
     raw: list[float], share: list[float], weights: list[float]
 ) -> None:
-    with pytest.raises(ValueError, match=r"^raw scores and like shares must be finite, weights at least 0$"):
+    with pytest.raises(ValueError, match=r"^margins and like shares must be finite, weights at least 0$"):
         fit_score_calibration(raw, share, [True], weights)
 
 
@@ -145,3 +150,13 @@ def test_the_calibration_error_of_nothing_is_unknown() -> None:
 def test_probabilities_outside_their_range_are_refused() -> None:
     with pytest.raises(ValueError, match=r"^probabilities must lie in \[0, 1\]$"):
         reliability_table([1.1], [True])
+
+
+def test_a_margin_is_relative_to_the_mean_of_the_fused_candidates() -> None:
+    raw = np.array([2.0, 0.5, -1.0, 3.0])
+    expected = raw - np.log(np.exp(raw[:3]).mean())
+    np.testing.assert_allclose(margins_of(raw, 3), expected, rtol=1e-12)
+    np.testing.assert_allclose(margins_of(raw + 7.0, 3), expected, rtol=1e-12)
+    # A movie that is scored beside them changes no other margin.
+    assert margins_of(raw[:3], 3).tolist() == margins_of(raw, 3)[:3].tolist()
+    assert margins_of(raw, 0).tolist() == raw.tolist()

@@ -22,7 +22,7 @@ SINGLE_PRECISION = 1e-5
 
 
 def test_a_score_is_the_sum_of_the_leaves_reached() -> None:
-    ensemble = TreeEnsemble.from_texts([BY_HAND], [1.0])
+    ensemble = TreeEnsemble.from_text(BY_HAND)
     rows = np.array([[1.5, 4.0], [1.5, 4.1], [1.6, 0.0], [np.nan, np.nan]])
     # Missing types are "none" (decision_type 2), so NaN is read as 0.
     assert ensemble.predict(rows).tolist() == [0.75, 2.25, -0.75, 0.75]
@@ -33,28 +33,19 @@ def test_a_threshold_of_infinity_tells_missing_from_known() -> None:
         "decision_type=2 2", "decision_type=8 2"
     )
     rows = np.array([[np.inf, 0.0], [-np.inf, 0.0], [np.nan, 0.0]])
-    assert TreeEnsemble.from_texts([text], [1.0]).predict(rows).tolist() == [0.75, 0.75, -0.75]
+    assert TreeEnsemble.from_text(text).predict(rows).tolist() == [0.75, 0.75, -0.75]
 
 
 def test_a_shapley_value_is_the_mean_change_over_the_orders_of_features() -> None:
-    ensemble = TreeEnsemble.from_texts([BY_HAND], [1.0])
+    ensemble = TreeEnsemble.from_text(BY_HAND)
     # Expected scores of the first row when nothing, age, popularity or both are known: 0.125, 1.25, 0.5, 2.
     values, base = ensemble.shapley_values(np.array([[1.0, 9.0], [2.0, 9.0]]))
     assert base == 0.375
     np.testing.assert_allclose(values, [[1.3125, 0.5625], [-1.3125, 0.1875]], rtol=1e-6)
 
 
-def test_weights_scale_scores_and_shapley_values() -> None:
-    ensemble = TreeEnsemble.from_texts([BY_HAND, BY_HAND], [2.0, -0.5])
-    rows = np.array([[1.0, 9.0]])
-    values, base = ensemble.shapley_values(rows)
-    assert ensemble.predict(rows).tolist() == [1.5 * 2.25]
-    assert base == 1.5 * 0.375
-    np.testing.assert_allclose(values, [[1.5 * 1.3125, 1.5 * 0.5625]], rtol=1e-6)
-
-
 def test_no_rows_have_no_scores() -> None:
-    ensemble = TreeEnsemble.from_texts([BY_HAND], [1.0])
+    ensemble = TreeEnsemble.from_text(BY_HAND)
     assert ensemble.predict(np.empty((0, 2))).shape == (0,)
     assert ensemble.shapley_values(np.empty((0, 2)))[0].shape == (0, 2)
 
@@ -84,7 +75,7 @@ def setting_name(settings: dict[str, Any]) -> str:
 def test_scores_equal_lightgbm_bit_for_bit_and_shapley_values_its_treeshap(settings: dict[str, Any]) -> None:
     rng = np.random.default_rng(7)
     booster, text = train(rng, random_matrix(rng, 1200, N_FEATURES), **settings)
-    ensemble = TreeEnsemble.from_texts([text], [1.0])
+    ensemble = TreeEnsemble.from_text(text)
     fresh = random_matrix(rng, 700, N_FEATURES)
     fresh[rng.random(fresh.shape) < 0.1] = np.nan  # Missing where training never saw it missing, too.
     with np.errstate(over="ignore"):
@@ -106,7 +97,7 @@ def test_shapley_values_are_treeshap_where_a_path_asks_more_features_than_the_po
     X = rng.normal(size=(3000, 40)).astype(np.float32)
     # Few features per tree and little data per leaf make long, lopsided paths.
     booster, text = train(rng, X, num_leaves=MAX_LEAVES, min_data_in_leaf=1, n_trees=60)
-    ensemble = TreeEnsemble.from_texts([text], [1.0])
+    ensemble = TreeEnsemble.from_text(text)
     n_asked = max(features_on_a_path(tree) for tree in parse_lightgbm_text(text).trees)
     assert n_asked > 2 * N_POINTS, "or the integral would be exact"
     exact = np.asarray(booster.predict(X[:200], pred_contrib=True, num_threads=1))
@@ -130,7 +121,7 @@ def test_a_row_has_the_same_shapley_values_alone_and_among_others() -> None:
     rng = np.random.default_rng(12)
     X = random_matrix(rng, 1200, N_FEATURES)
     _, text = train(rng, X)
-    ensemble = TreeEnsemble.from_texts([text], [1.0])
+    ensemble = TreeEnsemble.from_text(text)
     together, _ = ensemble.shapley_values(X[:70])
     for row in range(70):
         assert_array_equal(ensemble.shapley_values(X[row : row + 1])[0][0], together[row])
@@ -140,7 +131,7 @@ def test_a_tree_with_more_leaves_than_a_mask_has_bits_is_refused() -> None:
     rng = np.random.default_rng(13)
     _, text = train(rng, random_matrix(rng, 1200, N_FEATURES), num_leaves=65, min_data_in_leaf=1)
     with pytest.raises(BundleError) as error:
-        TreeEnsemble.from_texts([text], [1.0])
+        TreeEnsemble.from_text(text)
     assert str(error.value) == (
         "Tree 0 of the ranker has 65 leaves. Expected: at most 64. "
         "Remedy: train the ranker again with fewer leaves (`n_leaves`)."
@@ -171,12 +162,12 @@ def test_a_shapley_value_is_the_mean_change_over_all_orders_in_which_features_be
     rng = np.random.default_rng(9)
     training, rows = rng.normal(size=(600, 4)), rng.normal(size=(40, 4))
     text = train(rng, training, num_leaves=12, n_trees=5)[1]
-    ensemble = TreeEnsemble.from_texts([text], [2.0])
+    ensemble = TreeEnsemble.from_text(text)
     trees = parse_lightgbm_text(text).trees
     orders = list(permutations(range(4)))
     for row, values in zip(rows, ensemble.shapley_values(rows)[0], strict=True):
         score = {
-            known: 2.0 * sum(expected_score(tree, row, set(known)) for tree in trees)
+            known: sum(expected_score(tree, row, set(known)) for tree in trees)
             for known in {tuple(sorted(order[:n])) for order in orders for n in range(5)}
         }
         for feature in range(4):
@@ -187,23 +178,11 @@ def test_a_shapley_value_is_the_mean_change_over_all_orders_in_which_features_be
             assert values[feature] == pytest.approx(sum(changes) / len(orders), abs=SINGLE_PRECISION)
 
 
-def test_a_weighted_sum_of_models_is_that_of_their_scores() -> None:
-    rng = np.random.default_rng(8)
-    X = random_matrix(rng, 1000, N_FEATURES)
-    (first, first_text), (second, second_text) = train(rng, X), train(rng, X, objective="lambdarank")
-    ensemble = TreeEnsemble.from_texts([first_text, second_text], [0.7, 1.9])
-    expected = 0.7 * first.predict(X, raw_score=True) + 1.9 * second.predict(X, raw_score=True)
-    np.testing.assert_allclose(ensemble.predict(X), expected, rtol=0, atol=1e-9)
-    values, base = ensemble.shapley_values(X[:50])
-    np.testing.assert_allclose(base + values.sum(axis=1), expected[:50], rtol=0, atol=1e-9)
-    assert ensemble.n_trees == 40
-
-
 def test_threads_score_alike() -> None:
     rng = np.random.default_rng(9)
     X = random_matrix(rng, 1500, N_FEATURES)
     _, text = train(rng, X)
-    ensemble = TreeEnsemble.from_texts([text], [1.0])
+    ensemble = TreeEnsemble.from_text(text)
     expected = ensemble.predict(X)
     with ThreadPoolExecutor(4) as pool:
         for scores in pool.map(lambda _: ensemble.predict(X), range(20)):
@@ -211,34 +190,19 @@ def test_threads_score_alike() -> None:
 
 
 def test_a_matrix_of_another_width_is_refused() -> None:
-    ensemble = TreeEnsemble.from_texts([BY_HAND], [1.0])
+    ensemble = TreeEnsemble.from_text(BY_HAND)
     with pytest.raises(ValueError, match=r"^X has the shape \(1, 3\), the ranker needs \[n, 2\]$"):
         ensemble.predict(np.zeros((1, 3)))
 
 
 def test_other_features_are_refused() -> None:
     with pytest.raises(BundleError) as error:
-        TreeEnsemble.from_texts([BY_HAND], [1.0], ["popularity", "age_days"])
+        TreeEnsemble.from_text(BY_HAND, ["popularity", "age_days"])
     assert str(error.value) == (
         "A ranker was trained on 2 features, 2 are given; differences: "
         "0: 'age_days' instead of 'popularity'; 1: 'popularity' instead of 'age_days'. "
         "Expected: the same features in the same order. "
         "Remedy: train the ranker again with the present code."
-    )
-
-
-def test_models_on_different_features_are_refused() -> None:
-    with pytest.raises(BundleError, match="differences: 0: 'age_years' instead of 'age_days'"):
-        TreeEnsemble.from_texts([BY_HAND, BY_HAND.replace("age_days", "age_years")], [1.0, 1.0])
-
-
-@pytest.mark.parametrize(("texts", "weights"), [([], []), ([BY_HAND], []), ([BY_HAND], [float("nan")])])
-def test_models_without_usable_weights_are_refused(texts: list[str], weights: list[float]) -> None:
-    with pytest.raises(BundleError) as error:
-        TreeEnsemble.from_texts(texts, weights)
-    assert str(error.value) == (
-        f"The bundle holds {len(texts)} ranker models and the weights {weights}. "
-        "Expected: at least one model and one finite weight for each."
     )
 
 
@@ -267,7 +231,7 @@ def test_models_without_usable_weights_are_refused(texts: list[str], weights: li
 def test_a_model_that_would_not_be_scored_exactly_is_refused(old: str, new: str, found: str) -> None:
     assert old in BY_HAND
     with pytest.raises(BundleError) as error:
-        TreeEnsemble.from_texts([BY_HAND.replace(old, new, 1)], [1.0])
+        TreeEnsemble.from_text(BY_HAND.replace(old, new, 1))
     assert str(error.value) == (
         f"A ranker in the bundle cannot be scored: {found}. "
         "Expected: LightGBM text with one output, numerical splits and finite constant leaves. "
@@ -281,4 +245,4 @@ def test_categorical_splits_of_lightgbm_itself_are_refused() -> None:
     dataset = lgb.Dataset(X, X[:, 1] % 2, categorical_feature=[1])
     booster = lgb.train({"objective": "binary", "verbose": -1, "min_data_per_group": 5}, dataset, 2)
     with pytest.raises(BundleError, match="tree 0 has categorical splits"):
-        TreeEnsemble.from_texts([booster.model_to_string()], [1.0])
+        TreeEnsemble.from_text(booster.model_to_string())

@@ -59,6 +59,17 @@ class Popularity(Source):
         return cls(arrays["counts"])
 
 
+class PopularityThreeYears(Popularity):
+    """Events of the last 1,095 days."""
+
+    name = "popularity_1095d"
+    label = "Popular in the last three years"
+    family = "popular_lately"
+    meaning = "events of the last 1,095 days before the facts' moment"
+    cold_user_weight = 0.0
+    window_days = 1_095.0
+
+
 class PopularityYear(Popularity):
     """Events of the last 365 days."""
 
