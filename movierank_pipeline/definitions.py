@@ -1,4 +1,4 @@
-"""The code location: assets, checks, jobs, the nightly schedule and the feedback sensor.
+"""The code location: assets, checks, jobs, schedules and the feedback sensor.
 
 This module only assembles them; each is defined below `defs/`.
 
@@ -21,7 +21,7 @@ from movierank_pipeline.defs.assets.training import (
     retrievers,
     training_set,
 )
-from movierank_pipeline.defs.automation import enough_feedback, nightly, retrain
+from movierank_pipeline.defs.automation import enough_feedback, hourly, nightly, publish, retrain
 from movierank_pipeline.defs.data_checks import DATA_CHECKS
 from movierank_pipeline.defs.io_managers import FolderStorage, ParquetStorage
 from movierank_pipeline.defs.model_checks import MODEL_CHECKS
@@ -54,8 +54,8 @@ def build_defs(
             for definition in ASSETS
         ],
         asset_checks=[*DATA_CHECKS, *MODEL_CHECKS],
-        jobs=[retrain],
-        schedules=[nightly],
+        jobs=[retrain, publish],
+        schedules=[nightly, hourly],
         sensors=[enough_feedback],
         resources={**resources, **(resource_overrides or {})},
         loggers=loggers,

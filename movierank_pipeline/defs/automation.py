@@ -1,4 +1,4 @@
-"""When the asset graph runs by itself: the job, the nightly schedule and the feedback sensor."""
+"""When the asset graph runs by itself: the jobs, their schedules and the feedback sensor."""
 
 import time
 from contextlib import closing
@@ -6,6 +6,7 @@ from typing import Final
 
 import dagster as dg
 
+from movierank_core.data.history_snapshot import CURRENT
 from movierank_core.errors import EventStoreError
 from movierank_core.events.store import Watermark, open_event_store
 from movierank_core.paths import Paths
@@ -22,6 +23,37 @@ retrain = dg.define_asset_job(
     selection=dg.AssetSelection.all(),
     description="Makes every asset: reads data, trains, evaluates, registers a version, applies the gate.",
 )
+
+PUBLISHED: Final = ("feedback", "interactions", "histories")
+"""The assets of the job `publish`."""
+publish = dg.define_asset_job(
+    "publish",
+    selection=dg.AssetSelection.assets(*PUBLISHED),
+    description="Publishes histories and facts of movies with the newest feedback, without training.",
+)
+
+
+@dg.schedule(
+    name="hourly",
+    job=publish,
+    cron_schedule="30 * * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.STOPPED,
+    description="Publishes histories and facts of movies at half past every hour, if feedback is new. Off"
+    " by default; switch it on in the Dagster UI.",
+)
+def hourly(context: dg.ScheduleEvaluationContext, settings: Settings) -> dg.RunRequest | dg.SkipReason:
+    """Requests the stale ones of PUBLISHED, once something was published before."""
+    paths = Paths.from_environment()
+    if not (paths.histories / CURRENT).is_file():
+        return dg.SkipReason("Nothing was published yet. Run the job `retrain` first.")
+    repository = context.repository_def
+    assert repository is not None
+    stale = plan(repository.asset_graph, settings, paths, context.instance).stale
+    chosen = [name for name in stale if name in PUBLISHED]
+    if not chosen:
+        return dg.SkipReason("Nothing has changed since the last publication.")
+    return dg.RunRequest(asset_selection=[dg.AssetKey(name) for name in chosen])
 
 
 @dg.schedule(

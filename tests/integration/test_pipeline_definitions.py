@@ -19,7 +19,7 @@ from movierank_core.events.store import FeedbackEvent, open_event_store
 from movierank_core.paths import Paths
 from movierank_pipeline.definitions import build_defs
 from movierank_pipeline.defs import automation
-from movierank_pipeline.defs.automation import SENSOR, enough_feedback
+from movierank_pipeline.defs.automation import PUBLISHED, SENSOR, enough_feedback, hourly
 from movierank_pipeline.defs.lost_runs import fail_lost_runs
 from movierank_pipeline.materialize import BusyError, dagster_instance, prepare_dagster_home
 from movierank_pipeline.settings import Settings
@@ -73,9 +73,13 @@ def test_the_job_takes_everything_and_the_automations_are_off() -> None:
     graph = definitions.resolve_asset_graph()
     selected = definitions.resolve_job_def("retrain").asset_layer.selected_asset_keys
     assert selected == graph.get_all_asset_keys()
-    schedule = definitions.resolve_schedule_def("nightly")
-    assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 3 * * *", "UTC")
-    assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
+    published = definitions.resolve_job_def("publish").asset_layer.selected_asset_keys
+    assert {key.to_user_string() for key in published} == {"feedback", "interactions", "histories"}
+    for name, job, cron in (("nightly", "retrain", "0 3 * * *"), ("hourly", "publish", "30 * * * *")):
+        schedule = definitions.resolve_schedule_def(name)
+        assert (schedule.job_name, schedule.cron_schedule) == (job, cron)
+        assert schedule.execution_timezone == "UTC"
+        assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
     assert definitions.resolve_sensor_def("enough_feedback").default_status == dg.DefaultSensorStatus.STOPPED
 
 
@@ -113,6 +117,27 @@ def test_importing_the_code_location_does_no_work(root: Path) -> None:
     )
     assert done.stdout == "[]\n"
     assert list(root.iterdir()) == []
+
+
+def test_nothing_is_published_by_the_hour_before_the_first_run(root: Path) -> None:
+    write_tiny_ratings(root)
+    definitions = build_defs()
+    with dg.instance_for_test() as instance:
+        context = dg.build_schedule_context(
+            instance=instance,
+            repository_def=definitions.get_repository_def(),
+            resources={"settings": Settings.from_environment()},
+        )
+        skipped = hourly(context)
+        assert isinstance(skipped, dg.SkipReason)
+        assert skipped.skip_message == "Nothing was published yet. Run the job `retrain` first."
+        paths = Paths.from_environment()
+        paths.histories.mkdir(parents=True)
+        (paths.histories / "CURRENT").write_text("x")
+        requested = hourly(context)
+        assert isinstance(requested, dg.RunRequest)
+        assert requested.asset_selection is not None
+        assert {key.to_user_string() for key in requested.asset_selection} == set(PUBLISHED)
 
 
 def sensed(instance: dg.DagsterInstance, cursor: str | None) -> dg.SensorResult:
