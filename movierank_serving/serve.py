@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, cast
 
+import msgspec
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
@@ -28,6 +29,8 @@ ONE_THREAD: Final = (
     "POLARS_MAX_THREADS",
 )
 """Set to 1 unless the operator sets them: one thread answers a request; more would compete for a core."""
+LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
+"""Names of this machine in a `Host` header."""
 _RESTART_SECONDS: Final = 2.0
 """Pause before the sync process is restarted, in seconds."""
 _HEALTH_CHECK_SECONDS: Final = 30
@@ -50,6 +53,9 @@ def run_service(
     `port` 0 takes a free one. `announce` receives one line when the service answers and one when it has a
     model. Raises ConfigError if the port cannot be used.
     """
+    if not settings.allowed_hosts and host in ("127.0.0.1", "localhost", "::1"):
+        # Else a page of another site could reach the service by a name that resolves to this machine.
+        settings = msgspec.structs.replace(settings, allowed_hosts=",".join(LOOPBACK))
     listener = _listen(host, port)
     port = listener.getsockname()[1]
     listeners: list[socket.socket] = [listener]
@@ -80,6 +86,8 @@ def run_service(
                 access_log=False,
                 server_header=False,
                 lifespan="on",
+                # Trusted proxies are named explicitly. uvicorn's default trusts every local process.
+                proxy_headers="FORWARDED_ALLOW_IPS" in os.environ,
                 timeout_graceful_shutdown=max(1, round(settings.shutdown_seconds)),
                 timeout_worker_healthcheck=_HEALTH_CHECK_SECONDS,
             )

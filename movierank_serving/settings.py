@@ -15,6 +15,7 @@ from movierank_core.paths import Paths
 
 _KEY: Final = r"[!-+\--~]+"
 """A key: visible ASCII characters without a comma."""
+_HOST: Final = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)"
 _ORIGIN: Final = r"(?:\*|https?://[^\s/,]+)"
 
 
@@ -156,6 +157,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             extra={"expected": "origins like https://films.example:8443 separated by commas, or *"},
         ),
     ] = ""
+    allowed_hosts: Annotated[
+        str,
+        Meta(
+            pattern=_list_of(_HOST),
+            description="Names, separated by commas, that a request may have in its `Host` header, without"
+            " port. Empty: any, but only names of this machine if the service listens on loopback.",
+            extra={"expected": "host names without port, separated by commas"},
+        ),
+    ] = ""
     rate_limit_per_minute: Annotated[
         int,
         Meta(
@@ -201,6 +211,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def keys(self) -> list[str]:
         """The API keys, in their order."""
         return _entries(self.api_keys)
+
+    @property
+    def hosts(self) -> list[str]:
+        """The allowed host names, in their order; empty for any."""
+        return _entries(self.allowed_hosts)
 
     @property
     def origins(self) -> list[str]:

@@ -38,17 +38,21 @@ _SPECIAL: Final = str.maketrans(
     }
 )
 
-
+_KEPT_CLASSES: Final = frozenset({0, 7, 9, 84, 91, 103, 107, 118, 122, 129, 130, 132})
+"""Combining classes of Unicode that are not accents: letters, vowel signs, nukta, virama, fixed positions."""
 _ARTICLES: Final = ("the ", "a ", "an ")
 
 
 def fold(text: str) -> str:
-    """Lower case without accents. Runs of other characters become one space. `Amélie!` → `amelie`."""
+    """Lower case without accents. Runs of other characters become one space. `Amélie!` → `amelie`.
+
+    Vowel signs and other marks without which a word of an Indic or Thai script is another word stay.
+    """
     decomposed = unicodedata.normalize("NFKD", text.casefold().translate(_SPECIAL))
     kept = "".join(
-        letter if letter.isalnum() else " "
+        letter if letter.isalnum() or unicodedata.category(letter)[0] == "M" else " "
         for letter in decomposed
-        if not unicodedata.combining(letter) and letter not in "'’"
+        if unicodedata.combining(letter) in _KEPT_CLASSES and letter not in "'’"
     )
     return " ".join(kept.split())
 

@@ -7,12 +7,14 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
+import msgspec
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from movierank_serving.settings import Settings
+from movierank_serving.web.problems import PROBLEM_JSON, Problem
 from movierank_serving.web.prometheus import Metrics
 
 _SCOPE_KEY: Final = "movierank"
@@ -21,6 +23,7 @@ _UNMATCHED: Final = "unmatched"
 PROBES: Final = frozenset({"/health/live", "/health/ready", "/metrics"})
 """Routes that machines poll every few seconds. They are counted, but logged only if they answer 500."""
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+_PORT: Final = re.compile(r":\d+$")
 _SUBRESOURCES: Final = (b"text/css", b"text/javascript")
 _SUBRESOURCE_HEADERS: Final = [(b"x-content-type-options", b"nosniff")]
 """Styles and scripts need no headers for documents, and the page loads about fifty such files."""
@@ -65,13 +68,17 @@ class ObservabilityMiddleware:
         self._metrics = metrics
         self._log_requests = settings.log_requests
         self._image_bases = image_bases
+        self._hosts = frozenset(host.lower() for host in settings.hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         context = RequestContext(_request_id(scope), time.perf_counter())
-        _set_context(scope, context)
+        method = str(cast(Any, scope)["method"])
+        is_head = method == "HEAD"
+        inner = cast(Scope, {**scope, "method": "GET"}) if is_head else scope
+        _set_context(inner, context)
         request_id = (b"x-request-id", context.request_id.encode())
         document_headers = _security_headers(self._image_bases())
         status = 500
@@ -83,15 +90,27 @@ class ObservabilityMiddleware:
                 sent = list(message["headers"])
                 own = _SUBRESOURCE_HEADERS if _is_subresource(sent) else document_headers
                 message["headers"] = [*sent, request_id, *own]
+            elif is_head and message["type"] == "http.response.body":
+                message["body"] = b""  # HEAD: status and headers of GET, with the length of its body.
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_headers)
+            if not self._is_allowed(scope):
+                await _refuse_host(inner, receive, send_with_headers)
+            else:
+                await self._app(inner, receive, send_with_headers)
         finally:
-            self._record(scope, context, status)
+            self._record(inner, method, context, status)
 
-    def _record(self, scope: Any, context: RequestContext, status: int) -> None:
-        method, route = str(scope["method"]), str(scope.get("path_template") or _UNMATCHED)
+    def _is_allowed(self, scope: Scope) -> bool:
+        """Whether the `Host` header names this service. A page of a hostile site cannot choose its own."""
+        if not self._hosts:
+            return True
+        named = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        return len(named) == 1 and _PORT.sub("", named[0]).lower() in self._hosts
+
+    def _record(self, scope: Any, method: str, context: RequestContext, status: int) -> None:
+        route = str(scope.get("path_template") or _UNMATCHED)
         seconds = time.perf_counter() - context.started
         self._metrics.request(method, route, status, seconds)
         if not self._log_requests or (route in PROBES and status != 500):
@@ -107,6 +126,20 @@ class ObservabilityMiddleware:
         if context.user_id is not None:
             line["user_id"] = context.user_id
         _log.info("request", extra=line)
+
+
+async def _refuse_host(scope: Scope, receive: Receive, send: Send) -> None:
+    problem = Problem(
+        type="urn:movierank:unknown-host",
+        title="Bad Request",
+        status=400,
+        detail="The Host header names no host of this service.",
+        remedy="the operator can add the name to MOVIERANK_ALLOWED_HOSTS",
+    )
+    body = msgspec.json.encode(problem)
+    headers = [(b"content-type", PROBLEM_JSON.encode()), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 400, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def _is_subresource(headers: list[tuple[bytes, bytes]]) -> bool:

@@ -205,12 +205,12 @@ def _of_http_exception(request: Request[Any, Any, Any], error: HTTPException) ->
 def _methods_of(request: Request[Any, Any, Any]) -> list[str]:
     """The methods that the route of this request supports."""
     methods = []
-    for method in ("DELETE", "GET", "HEAD", "OPTIONS", "POST"):
+    for method in ("DELETE", "GET", "OPTIONS", "POST"):
         try:
             request.app.asgi_router.handle_routing(path=request.scope["path"], method=method)
         except HTTPException:
             continue
-        methods.append(method)
+        methods += [method, "HEAD"] if method == "GET" else [method]
     return methods
 
 

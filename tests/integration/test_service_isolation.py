@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
@@ -227,3 +228,30 @@ def test_a_pool_refuses_calls_beyond_its_bound_and_does_not_delay_the_end(settin
     asyncio.run(fill(Threads(1, "tests", max_waiting=1)))
     state = WorkerState(settings, Metrics(), load_fake)
     state.close()
+
+
+def test_head_answers_as_get_without_a_body(client: TestClient[Litestar]) -> None:
+    for path in ("/model", "/movie/550", "/health/live", "/users/7", "/"):
+        head, get = client.head(path), client.get(path)
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-type"] == get.headers["content-type"]
+    assert client.head("/movie/2").status_code == 404
+    assert client.head("/rank").status_code == 405
+    assert client.put("/model").headers["allow"] == "GET, HEAD, OPTIONS"
+
+
+def test_only_allowed_hosts_are_answered(settings: Settings) -> None:
+    allowed = msgspec.structs.replace(settings, allowed_hosts="films.example, [::1]")
+    with client_of(allowed) as client:
+        for host, status in (
+            ("films.example", 200),
+            ("FILMS.example:8443", 200),
+            ("[::1]:8000", 200),
+            ("evil.example", 400),
+            ("films.example.evil.example", 400),
+            ("", 400),
+        ):
+            answer = client.get("/health/live", headers={"Host": host})
+            assert answer.status_code == status, host
+        assert answer.json()["type"] == "urn:movierank:unknown-host"
+        assert answer.headers["content-type"] == "application/problem+json"

@@ -47,6 +47,7 @@ def test_every_setting_can_be_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         "MOVIERANK_RANK_DEADLINE_MS": "250",
         "MOVIERANK_RANK_QUEUE": "16",
         "MOVIERANK_API_KEYS": "one,two",
+        "MOVIERANK_ALLOWED_HOSTS": "films.example",
         "MOVIERANK_CORS_ORIGINS": "https://films.example",
         "MOVIERANK_RATE_LIMIT_PER_MINUTE": "600",
         "MOVIERANK_IMPRESSIONS_KEPT": "500",

@@ -154,3 +154,12 @@ def test_the_distance_is_that_of_the_definition(a: str, b: str, limit: int) -> N
 def test_folding_keeps_letters_of_other_scripts() -> None:
     assert fold("Москва слезам") == "москва слезам"
     assert fold("Æon Flux & Straße") == "aeon flux and strasse"
+
+
+def test_a_title_with_vowel_signs_is_found_by_a_part_of_it() -> None:
+    titles = ["तारे ज़मीन पर", "मुग़ल-ए-आज़म", "Amélie"]
+    search = TitleSearch(titles, [None] * 3, [2007, 1960, 2001], np.linspace(1, 0, 3))
+    assert [titles[row] for row in search.search("ज़मीन", 5)][:1] == [titles[0]]
+    assert [titles[row] for row in search.search("मुग़", 5)][:1] == [titles[1]]
+    assert fold("तारे") == "तारे"
+    assert fold("Amélie!") == "amelie"
