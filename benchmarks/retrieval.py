@@ -43,6 +43,7 @@ def make_queries(rng: np.random.Generator, weight: NDArray[np.float64]) -> list[
                 ratings=ratings,
                 centred=(ratings - ratings.mean()).astype(np.float32),
                 is_liked=ratings >= 4,
+                is_disliked=ratings <= 2,
                 is_presence=np.ones(len(latest), np.bool_),
                 excluded=rows,
                 hidden=rows[:0],

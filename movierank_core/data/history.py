@@ -46,6 +46,8 @@ EVENT_CODES: Final = {**{name: event.code for name, event in EVENT_TYPES.items()
 
 LIKE_THRESHOLD: Final = 4.0
 """Minimum rating of a like, in stars."""
+DISLIKE_THRESHOLD: Final = 2.0
+"""Maximum rating of a dislike, in stars."""
 
 _BY_CODE: Final = {event.code: name for name, event in EVENT_TYPES.items()}
 _IS_SEEN: Final = np.array([EVENT_TYPES[_BY_CODE[code]].is_seen for code in sorted(_BY_CODE)])

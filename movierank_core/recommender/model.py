@@ -20,6 +20,7 @@ from movierank_core.recommender.cold_users import isotonic_decreasing
 from movierank_core.recommender.degradation import FAIL_FAST, Degradation, ServedBy
 from movierank_core.recommender.scored import Scored, StageClock
 from movierank_core.recommender.state import RankingState
+from movierank_core.reranking.dislikes import dislike_drops
 from movierank_core.reranking.filters import Filters
 from movierank_core.retrieval.candidates import Candidates
 from movierank_core.retrieval.fusion import fuse, proposals_of
@@ -97,6 +98,7 @@ class RankingModel:
             stage_ms=clock.laps,
             cold_items=rank_of[candidates.cold_items],
             is_cold_item=self.state.is_cold_item[rows],
+            drops=dislike_drops(query, rows, self.state.sources),
         )
 
     def by_popularity(self, query: Query, mask: NDArray[np.bool_], clock: StageClock | None = None) -> Scored:
@@ -139,6 +141,7 @@ class RankingModel:
             stage_ms=clock.laps,
             cold_items=cold_items,
             is_cold_item=self.state.is_cold_item[rows],
+            drops=dislike_drops(query, rows, self.state.sources),
         )
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from movierank_core.data.catalogue import Catalogue
 from movierank_core.data.history import History
 from movierank_core.features.movie_facts import MovieFacts
-from movierank_core.kernels.top_k import best_rows, first_rows
+from movierank_core.kernels.top_k import first_rows
 from movierank_core.manifest import Manifest
 from movierank_core.recommender.degradation import FAIL_FAST, Degradation
 from movierank_core.recommender.explanation import Explanation, source_views, with_candidate
@@ -18,6 +18,7 @@ from movierank_core.recommender.model import RankingModel
 from movierank_core.recommender.ranking import DEFAULT_OPTIONS, Ranking, RankOptions
 from movierank_core.recommender.results import ResultWriter, with_cold_item_reasons
 from movierank_core.recommender.scored import Scored
+from movierank_core.reranking.dislikes import similar_films
 from movierank_core.reranking.diversity import diversify
 from movierank_core.reranking.exploration import draw_ranking
 from movierank_core.reranking.filters import broken_rules
@@ -128,7 +129,7 @@ class Recommender:
             is_candidate = row in scored.rows
             scored = scored if is_candidate else _with_last(scored, row)
         rank_by_score = np.flatnonzero(scored.rows == row)[:1]
-        shown, is_moved = scored.with_cold_item_slots(np.arange(len(scored.rows)))
+        shown, is_moved = scored.arranged(np.arange(len(scored.rows)))
         listed_at = np.flatnonzero(shown == rank_by_score)
         movie, features = self._results.explained(scored, rank_by_score, is_moved[listed_at])
         rank = int(listed_at[0]) + 1
@@ -150,15 +151,9 @@ class Recommender:
 
     def similar(self, row: int, k: int) -> list[tuple[int, float]]:
         """The `k` rows most similar to one row, with their similarity: audience plus content, at most 2."""
-        similarity = np.zeros(len(self.catalogue), np.float32)
-        for source in self.model.state.sources.values():
-            if source.is_similarity:
-                others, values = source.similar_to(row)
-                similarity[others] += values
-        is_other = np.ones(len(self.catalogue), np.bool_)
-        is_other[row] = False
-        best = best_rows(similarity, np.arange(len(similarity)), is_other, k)
-        return [(int(other), float(similarity[other])) for other in best]
+        similar = similar_films(row, self.model.state.sources)
+        best = np.lexsort((similar.rows, -similar.values))[:k]
+        return list(zip(similar.rows[best].tolist(), similar.values[best].tolist(), strict=True))
 
     def popular(self, k: int) -> list[int]:
         """The `k` most popular rows of the last 365 days before the state's moment, most popular first."""
@@ -185,7 +180,7 @@ def _listed(
         vectors = model.state.movies.genres[scored.rows]
         taken = diversify(scored.probabilities, vectors, k, options.diversity)
         order = np.concatenate([taken, np.delete(order, taken)])
-    shown, is_moved = scored.with_cold_item_slots(order)
+    shown, is_moved = scored.arranged(order)
     return shown[:k], is_moved[:k], np.ones(min(k, len(shown)))
 
 
@@ -198,4 +193,5 @@ def _with_last(scored: Scored, row: int) -> Scored:
         probabilities=np.append(scored.probabilities, scored.probabilities.min(initial=1.0)),
         is_cold_item=np.append(scored.is_cold_item, False),
         candidate_of=np.arange(len(scored.rows) + 1),
+        drops=np.append(scored.drops, 0.0),
     )

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from movierank_core.recommender.degradation import ServedBy
 from movierank_core.reranking.cold_items import fill_cold_item_slots
+from movierank_core.reranking.dislikes import push_down
 from movierank_core.retrieval.query import Query
 
 
@@ -34,10 +35,15 @@ class Scored:
     cold_items: NDArray[np.int64]
     """Ranks of the movies that may move up into a cold-item slot, in the order of their claim."""
     is_cold_item: NDArray[np.bool_]
+    drops: NDArray[np.float64]
+    """Ranks by which each movie moves down because it resembles a recent dislike, 0 or more."""
 
-    def with_cold_item_slots(self, order: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """A list of ranks with its cold-item slots filled, and per entry whether it was moved up."""
-        return fill_cold_item_slots(order, self.is_cold_item, self.cold_items)
+    def arranged(self, order: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """A list of ranks after re-ranking, and per entry whether it was moved up into a cold-item slot.
+
+        Films like a recent dislike move down, then the slots are filled.
+        """
+        return fill_cold_item_slots(push_down(order, self.drops), self.is_cold_item, self.cold_items)
 
     def features_of(self, ranks: NDArray[np.int64]) -> NDArray[np.float32]:
         """[len(ranks), n_features]; only with the ranker.
@@ -54,8 +60,8 @@ class Scored:
 
     @cached_property
     def shown(self) -> NDArray[np.int64]:
-        """Ranks in the order of the list: by score, except for the cold-item slots."""
-        return self.with_cold_item_slots(np.arange(len(self.rows)))[0]
+        """Ranks in the order of the list: by score, except for films like a dislike and cold-item slots."""
+        return self.arranged(np.arange(len(self.rows)))[0]
 
     @property
     def listed(self) -> NDArray[np.int64]:

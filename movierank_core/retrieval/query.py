@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from movierank_core.config import ModelConfig
 from movierank_core.data.catalogue import Catalogue
-from movierank_core.data.history import LIKE_THRESHOLD, History
+from movierank_core.data.history import DISLIKE_THRESHOLD, LIKE_THRESHOLD, History
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,8 @@ class Query:
     """Rating minus `mean_rating`; 0 without a rating."""
     is_liked: NDArray[np.bool_]
     """Whether the rating is at least 4."""
+    is_disliked: NDArray[np.bool_]
+    """Whether the rating is at most 2; False for a hidden movie."""
     is_presence: NDArray[np.bool_]
     """Whether the user chose the movie at some time; False for a hidden movie."""
     excluded: NDArray[np.int64]
@@ -77,6 +79,7 @@ class Query:
             ratings=ratings,
             centred=np.where(has_opinion[latest], ratings - np.float32(mean), 0).astype(np.float32),
             is_liked=ratings >= LIKE_THRESHOLD,
+            is_disliked=(ratings <= DISLIKE_THRESHOLD) & ~hidden[latest],
             is_presence=~hidden[latest],
             excluded=rows[history.is_seen[known] | hidden],
             hidden=rows[hidden],

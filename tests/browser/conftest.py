@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.support.browser import Watched, chromium
 from tests.support.page_service import PageService
-from tests.support.trained_service import Service, Trained, service_of, train_once
+from tests.support.trained_service import A_FEW_USERS, Service, Trained, service_of, train_once
 
 DESKTOP = {"width": 1100, "height": 760}
 PHONE = {"width": 360, "height": 740}
@@ -25,8 +25,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def trained_sample() -> Trained:
-    """A model of the built-in sample, made once."""
-    return train_once("trained-sample", "--dataset", "sample")
+    """A model of a part of the built-in sample, made once."""
+    return train_once("trained-part-of-sample", "--dataset", "sample", sample=A_FEW_USERS)
 
 
 @pytest.fixture(scope="package")

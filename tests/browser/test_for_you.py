@@ -129,10 +129,10 @@ def test_knobs_filter_the_list_and_live_in_the_address(open_page: OpenPage, serv
     page = cards(open_page("?user=42"))
     page.locator("summary", has_text="Tune the list").click()
     page.get_by_role("checkbox", name="Crime").check()
-    page.wait_for_url(re.compile("genres=Crime"))
+    expect(page).to_have_url(re.compile("genres=Crime"))
     page.get_by_role("spinbutton", name="From year").fill("1990")
     page.get_by_role("spinbutton", name="From year").press("Tab")
-    page.wait_for_url(re.compile("from=1990"))
+    expect(page).to_have_url(re.compile("from=1990"))
     assert "genres=Crime" in page.url
     expected = service.rank(user_id=42, k=24, filters={"genres_any": ["Crime"], "year_min": 1990})
     expect(page.get_by_role("article")).to_have_count(len(expected))
@@ -142,6 +142,27 @@ def test_knobs_filter_the_list_and_live_in_the_address(open_page: OpenPage, serv
     page.go_back()
     page.go_back()
     expect(page.get_by_role("article")).to_have_count(24)
+
+
+def test_a_list_that_arrives_while_somebody_types_leaves_what_was_typed(
+    open_page: OpenPage, service: PageService
+) -> None:
+    first = {film["movie_id"] for film in service.rank(user_id=42, k=24)}
+    crime = service.rank(user_id=42, k=24, filters={"genres_any": ["Crime"]})
+    new = next(film["movie_id"] for film in crime if film["movie_id"] not in first)
+    service.start_afresh(films={new: {"genres": ["Crime", "Heist"]}})
+    page = cards(open_page("?user=42"))
+    page.locator("summary", has_text="Tune the list").click()
+    with service.holding("/rank"):
+        page.get_by_role("checkbox", name="Crime").check()
+        expect(page).to_have_url(re.compile("genres=Crime"))
+        year = page.get_by_role("spinbutton", name="From year")
+        year.press_sequentially("1990")
+    expect(page.get_by_role("checkbox", name="Heist")).to_be_visible()
+    expect(year).to_have_value("1990")
+    expect(year).to_be_focused()
+    year.press("Tab")
+    expect(page).to_have_url(re.compile("from=1990"))
 
 
 def test_how_many_and_variety_reach_the_service(open_page: OpenPage, service: PageService) -> None:

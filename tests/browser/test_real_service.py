@@ -1,7 +1,8 @@
 """The page on `movierank serve` with a trained model, with screenshots.
 
-The data are the built-in sample and, in the heavy variant, MovieLens ml-latest-small. MOVIERANK_BROWSER_URL
-names another running service to test. The screenshots are in `screenshots/`, or in MOVIERANK_SCREENSHOTS.
+The data are a part of the built-in sample and, in the heavy variants, all of it and MovieLens
+ml-latest-small. MOVIERANK_BROWSER_URL names another running service to test. The screenshots are in
+`screenshots/`, or in MOVIERANK_SCREENSHOTS.
 """
 
 import os
@@ -25,6 +26,7 @@ SHOTS = Path(os.environ.get("MOVIERANK_SCREENSHOTS", Path(__file__).parent / "sc
 WINDOWS = {"desktop": {"width": 1366, "height": 900}, "phone": {"width": 390, "height": 844}}
 GIVEN_URL = os.environ.get("MOVIERANK_BROWSER_URL")
 SHOWN = 24
+ML_SMALL = "ml-latest-small"
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,9 @@ class RealService:
 
 @pytest.fixture(
     scope="module",
-    params=["given"] if GIVEN_URL else ["sample", pytest.param("ml-latest-small", marks=pytest.mark.heavy)],
+    params=["given"]
+    if GIVEN_URL
+    else ["sample", *(pytest.param(name, marks=pytest.mark.heavy) for name in ("whole-sample", ML_SMALL))],
 )
 def real_service(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
@@ -48,16 +52,20 @@ def real_service(
     if GIVEN_URL:
         yield look_at(request.param, GIVEN_URL)
         return
-    if request.param == "sample":
+    label = request.param
+    if label == "sample":
         trained = request.getfixturevalue("trained_sample")
+    elif label == "whole-sample":
+        label = "sample"
+        trained = train_once("trained-sample", "--dataset", "sample")
     else:
-        folder = test_data("ml-latest-small")
+        folder = test_data(ML_SMALL)
         facts = folder.parent / "tmdb" / "movies_metadata.parquet"
         enriched = ["--tmdb-file", str(facts)] if facts.exists() else []
-        trained = train_once("trained-ml-latest-small", "--data-dir", str(folder), *enriched)
+        trained = train_once(f"trained-{ML_SMALL}", "--data-dir", str(folder), *enriched)
     with service_of(trained, tmp_path_factory.mktemp("service") / "home") as service:
         service.start()
-        yield look_at(request.param, service.url)
+        yield look_at(label, service.url)
 
 
 def look_at(label: str, url: str) -> RealService:

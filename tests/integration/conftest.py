@@ -10,7 +10,7 @@ from movierank_core.paths import Paths
 from movierank_pipeline.release.log_run import Release
 from tests.support import releases
 from tests.support.stores import paths_with_store
-from tests.support.tiny_pipeline import Recorder, environment, finished_run, proven_run, write_tiny_ratings
+from tests.support.tiny_pipeline import Recorder, environment, finished_run, make_tiny_root, proven_run
 
 
 @pytest.fixture
@@ -68,9 +68,9 @@ def proven_root(tmp_path: Path, clean_environment: None, monkeypatch: pytest.Mon
 
 @pytest.fixture
 def empty_root(tmp_path: Path, clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A root with ratings and no other asset, in the environment."""
+    """A root with ratings, an empty store and no other asset, in the environment."""
     root = tmp_path / "root"
-    write_tiny_ratings(root)
+    make_tiny_root(root)
     for name, value in environment(root).items():
         monkeypatch.setenv(name, value)
     return root

@@ -3,13 +3,15 @@
 import json
 from pathlib import Path
 
+import msgspec
 import polars as pl
 import pytest
 from click.testing import CliRunner
 
+from movierank_cli import benchmark as module
 from movierank_cli.benchmark import benchmark
 from movierank_pipeline.evaluation.protocols.given_split import is_continuation
-from tests.support.simulated import SimulatedRatings, simulate_ratings
+from tests.support.simulated import CONFIG, SimulatedRatings, simulate_ratings
 
 SOURCES = {
     "ease_likes", "ease_presence", "ease_recent", "item_neighbours", "user_neighbours", "hazard_markov",
@@ -38,8 +40,26 @@ def split(simulated: SimulatedRatings, *, is_last: bool) -> tuple[pl.DataFrame, 
     )
 
 
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A configuration whose training takes seconds."""
+    monkeypatch.setattr(module, "ModelConfig", lambda seed: msgspec.structs.replace(CONFIG, seed=seed))
+
+
 @pytest.mark.parametrize("is_last", [True, False])
-def test_the_report_has_the_promised_shape_and_beats_chance(tmp_path: Path, is_last: bool) -> None:
+def test_the_report_has_the_promised_shape_and_beats_chance(
+    tmp_path: Path, is_last: bool, small: None
+) -> None:
+    check_report(tmp_path, is_last)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("is_last", [True, False])
+def test_the_report_with_the_configuration_of_the_command_is_the_same(tmp_path: Path, is_last: bool) -> None:
+    check_report(tmp_path, is_last)
+
+
+def check_report(tmp_path: Path, is_last: bool) -> None:
     train, test = split(simulate_ratings(n_users=150), is_last=is_last)
     assert is_continuation(train, test) == is_last
     write(train, tmp_path / "train.csv")
@@ -66,7 +86,7 @@ def test_the_report_has_the_promised_shape_and_beats_chance(tmp_path: Path, is_l
     assert report["systems"]["movierank"]["ndcg@10"] > report["systems"]["random"]["ndcg@10"]
 
 
-def test_equal_ratings_and_timestamps_that_are_only_an_order_work(tmp_path: Path) -> None:
+def test_equal_ratings_and_timestamps_that_are_only_an_order_work(tmp_path: Path, small: None) -> None:
     simulated = simulate_ratings(n_users=80)
     order = pl.int_range(pl.len()).over("user_id") * 1_000_000
     simulated = SimulatedRatings(

@@ -23,7 +23,7 @@ from movierank_pipeline.defs.automation import PUBLISHED, SENSOR, enough_feedbac
 from movierank_pipeline.defs.lost_runs import fail_lost_runs
 from movierank_pipeline.materialize import BusyError, dagster_instance, prepare_dagster_home
 from movierank_pipeline.settings import Settings
-from tests.support.tiny_pipeline import environment, run, write_tiny_ratings
+from tests.support.tiny_pipeline import environment, make_tiny_root, run
 from tests.support.waiting import PATIENCE_SECONDS, exit_code, wait_for
 
 GROUPS = {
@@ -120,7 +120,7 @@ def test_importing_the_code_location_does_no_work(root: Path) -> None:
 
 
 def test_nothing_is_published_by_the_hour_before_the_first_run(root: Path) -> None:
-    write_tiny_ratings(root)
+    make_tiny_root(root)
     definitions = build_defs()
     with dg.instance_for_test() as instance:
         context = dg.build_schedule_context(
@@ -281,7 +281,7 @@ A_FEW = ["ratings", "movies", "links"]
 def test_the_default_executor_of_the_ui_runs_the_job_in_several_processes(
     root: Path, assets: list[str] | None, n_processes: int, n_checks: int
 ) -> None:
-    write_tiny_ratings(root)
+    make_tiny_root(root)
     with dagster_instance(Paths.from_environment()) as instance:
         result = dg.execute_job(
             dg.reconstructable(retrain_job),

@@ -13,7 +13,7 @@ import pytest
 from movierank_cli.service_process import environment_without_settings
 from movierank_core.paths import Paths
 from tests.support.service_process import PROGRAM, Service, serving
-from tests.support.tiny_pipeline import environment, write_tiny_ratings
+from tests.support.tiny_pipeline import environment, make_tiny_root
 from tests.support.tmdb_server import TOKEN, V3_KEY, Behaviour, tmdb_server
 from tests.support.trained_service import run
 from tests.support.waiting import PATIENCE_SECONDS
@@ -27,7 +27,7 @@ FACT = b"What happens in film 7. What happens"
 def enriched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Paths, str]:
     """A root on which everything was made with a v3 key, which travels in addresses, and what was said."""
     root = tmp_path_factory.mktemp("enriched")
-    write_tiny_ratings(root)
+    make_tiny_root(root)
     movies = pl.read_csv(root / "tiny" / "movies.csv")["movieId"]
     links = pl.DataFrame({"movieId": movies, "imdbId": None, "tmdbId": range(1, len(movies) + 1)})
     links.write_csv(root / "tiny" / "links.csv")

@@ -134,7 +134,7 @@ class PageService:
 
     def __init__(self, trained: Trained, folder: Path) -> None:
         self._bundle = next((trained.root / "mlruns" / "artifacts").rglob(MANIFEST)).parent
-        self._histories = trained.root / "home" / "histories"
+        self._histories = trained.paths.histories
         self._folder = folder
         self._homes = itertools.count()
         self._recommender: Recommender | None = None

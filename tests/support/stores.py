@@ -17,8 +17,12 @@ def _make_empty_store(root: Path) -> None:
 
 def paths_with_store(folder: Path) -> Paths:
     """Paths below `folder/root`, with an empty embedded store."""
-    root = folder / "root"
-    shutil.copytree(made_once("mlflow-store", _make_empty_store), root)
+    return give_store(folder / "root")
+
+
+def give_store(root: Path) -> Paths:
+    """Puts an empty embedded store below `root`; returns the paths of this root."""
+    shutil.copytree(made_once("mlflow-store", _make_empty_store), root, dirs_exist_ok=True)
     paths = Paths(root=root, home=root / ".movierank")
     follow_move(paths)
     return paths

@@ -21,6 +21,8 @@ from movierank_pipeline.ingest.sample.dataset import synthesize, write_dataset
 from movierank_pipeline.materialize import Outcome, materialize
 from movierank_pipeline.settings import Settings
 from tests.support.made_once import made_once
+from tests.support.releases import training
+from tests.support.stores import give_store
 
 MODEL = {
     "N_TREES": "30",
@@ -73,6 +75,12 @@ def write_tiny_ratings(root: Path) -> None:
     write_dataset(synthesize(150, 6000, seed=1, n_movies=150, name="tiny"), root / "tiny")
 
 
+def make_tiny_root(root: Path) -> None:
+    """Ratings, and an empty store, so that no run waits for MLflow's migrations."""
+    write_tiny_ratings(root)
+    give_store(root)
+
+
 def run(recorder: Recorder | None = None, **options: object) -> Outcome:
     """Materialises what is stale, or what `options` say, under the present environment."""
     return materialize(
@@ -88,7 +96,8 @@ def finished_run() -> tuple[Path, Recorder]:
 
     def make(root: Path) -> None:
         recorder = Recorder()
-        write_tiny_ratings(root)
+        training()  # The kernels are compiled by one process.
+        make_tiny_root(root)
         with _only(environment(root)):
             run(recorder)
         (root / "reported.json").write_text(json.dumps(vars(recorder)))

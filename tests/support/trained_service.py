@@ -9,11 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from movierank_cli.service_process import ServiceProcess, environment_without_settings
+from movierank_core.paths import Paths
+from movierank_pipeline.datasets import SAMPLE
+from movierank_pipeline.ingest.sample.dataset import synthesize, write_dataset
 from tests.support.made_once import TRAINING_CODE, made_once
+from tests.support.releases import training
 from tests.support.service_process import NEVER_DEGRADED, PROGRAM
+from tests.support.stores import give_store
 from tests.support.waiting import PATIENCE_SECONDS
 
 SMALLER_TRAINING = {
@@ -37,6 +42,17 @@ SMALLER_TRAINING = {
 """Every stage of the real thing on all of the data, with less of each: half a minute on two quiet cores."""
 
 
+class Size(NamedTuple):
+    """How many users of the sample there are, and how many ratings they gave together."""
+
+    n_users: int
+    n_ratings: int
+
+
+A_FEW_USERS = Size(300, 17_000)
+"""All films of the sample, and about as many ratings of each user."""
+
+
 @dataclass(frozen=True)
 class Trained:
     """A folder with a registry whose version 1 is in production, and with histories."""
@@ -44,9 +60,13 @@ class Trained:
     root: Path
 
     @property
+    def paths(self) -> Paths:
+        return Paths(root=self.root, home=self.root / "home")
+
+    @property
     def environment(self) -> dict[str, str]:
         model = {f"MOVIERANK_MODEL_{name}": value for name, value in SMALLER_TRAINING.items()}
-        home = {"MOVIERANK_ROOT": str(self.root), "MOVIERANK_HOME": str(self.root / "home")}
+        home = {"MOVIERANK_ROOT": str(self.root), "MOVIERANK_HOME": str(self.paths.home)}
         return {**environment_without_settings(), **model, **home, **NEVER_DEGRADED}
 
 
@@ -61,9 +81,20 @@ def train(root: Path, *data: str) -> Trained:
     return trained
 
 
-def train_once(name: str, *data: str) -> Trained:
-    """The same, made once for all runs. It is shared: give a service its own home (`service_of`)."""
-    return Trained(made_once(name, lambda root: train(root, *data), code=("movierank_cli", *TRAINING_CODE)))
+def train_once(name: str, *data: str, sample: Size | None = None) -> Trained:
+    """The same, made once for all runs. It is shared: give a service its own home (`service_of`).
+
+    `sample`: the size of the built-in sample, if not all of it.
+    """
+
+    def make(root: Path) -> None:
+        training()  # The kernels are compiled by one process.
+        give_store(root)
+        if sample is not None:
+            write_dataset(synthesize(sample.n_users, sample.n_ratings), Trained(root).paths.datasets / SAMPLE)
+        train(root, *data)
+
+    return Trained(made_once(name, make, code=("movierank_cli", *TRAINING_CODE)))
 
 
 class Service(ServiceProcess):
@@ -89,7 +120,7 @@ class Service(ServiceProcess):
 def service_of(trained: Trained, home: Path, **variables: str) -> Iterator[Service]:
     """A service with events of its own on the published histories, not started yet; stopped at the end."""
     home.mkdir(parents=True, exist_ok=True)
-    published = trained.root / "home" / "histories"
+    published = trained.paths.histories
     if published.is_dir():
         shutil.copytree(published, home / "histories")
     environment = {**trained.environment, "MOVIERANK_HOME": str(home), **variables}

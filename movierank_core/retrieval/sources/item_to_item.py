@@ -24,6 +24,13 @@ MIN_RECENCY_WEIGHT: Final = 1e-3
 """Minimum recency weight of a history item that is added up; smaller weights count as 0.
 
 It bounds the time of a request with a long history. With it the 99th percentile fell from 15 to 8 ms."""
+DISLIKE_WEIGHT: Final = 0.5
+"""Weight of a disliked movie where another chosen movie has 1.
+
+People go on to watch films like one that they disliked, but seldom like them. On ml-latest-small, split 75/25
+at random, a weight of 0.5 instead of 1 left the nDCG@10 of `ease_presence` at 0.410 (+0.000 +- 0.003) where
+each later film counts, and raised it by 0.008 +- 0.005 where later likes count. A weight of -0.5 gave
+-0.011 +- 0.006 and +0.007 +- 0.008."""
 MAX_RECENCY_ITEMS: Final = 100_000
 """Maximum number of history items with a recency weight: the bound of `max_history`."""
 
@@ -56,8 +63,13 @@ class ItemToItem(Source):
         return config.max_collaborative_movies
 
     def history_weights(self, query: Query) -> NDArray[np.float32]:
-        """One weight per history item; by default 1 for each movie that the user chose, else 0."""
-        return query.is_presence.astype(np.float32)
+        """One weight per history item; by default 1 for each movie that the user chose, else 0.
+
+        A disliked movie has `DISLIKE_WEIGHT`.
+        """
+        weights = query.is_presence.astype(np.float32)
+        weights[query.is_disliked] = DISLIKE_WEIGHT
+        return weights
 
     def scores(self, query: Query) -> NDArray[np.float32]:
         return self.neighbours.weighted_sum(query.rows, self.history_weights(query), len(self.support))

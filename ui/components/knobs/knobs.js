@@ -22,8 +22,16 @@ const PAUSE_MS = 120;
 const optionOf = (value, label, chosen) =>
   html`<option value="${value}" ${chosen === value ? html`selected` : ""}>${label}</option>`;
 
+/** @typedef {HTMLInputElement | HTMLSelectElement} Control */
+
+/** @param {Control} control */
+const selectorOf = ({ type, name, value }) =>
+  type === "checkbox" ? `[name="${name}"][value="${CSS.escape(value)}"]` : `[name="${name}"]`;
+
 export class Knobs extends HTMLElement {
   #knobs = NO_KNOBS;
+  /** The values of the controls when they were last shown or emitted, by selector. @type {Map<string, any>} */
+  #known = new Map();
   /** @type {string[]} */
   #genres = [];
   isListening = false;
@@ -33,9 +41,16 @@ export class Knobs extends HTMLElement {
     if (this.isListening) return;
     this.isListening = true;
     this.addEventListener("change", (event) => closest(event, "form") && this.#changed());
-    this.addEventListener("submit", (event) => event.preventDefault());
+    // Browsers emit no "change" for what was entered before the form was built anew.
+    this.addEventListener("focusout", () => this.#unsaid().length && this.#changed());
+    this.addEventListener("submit", (event) => {
+      event.preventDefault();
+      if (this.#unsaid().length) this.#changed();
+    });
     this.addEventListener("click", (event) => {
-      if (closest(event, "[data-clear]")) this.#emit({ ...NO_KNOBS, genres: [] });
+      if (!closest(event, "[data-clear]")) return;
+      clearTimeout(this.#timer);
+      this.#emit({ ...NO_KNOBS, genres: [] });
     });
     const openedOrClosed = () => this.classList.toggle("open", find(this, "details").open);
     this.addEventListener("toggle", openedOrClosed, { capture: true });
@@ -69,6 +84,7 @@ export class Knobs extends HTMLElement {
     const on = isSet.filter(Boolean).length;
     const wasOpen = this.querySelector("details")?.open ?? false;
     const focused = this.#focused();
+    const unsaid = this.#unsaid();
     const count = on > 0 && html`<span class="count">${t("knobs.on", { n: on })}</span>`;
     const counts = [...new Set([...COUNTS, knobs.k])].sort((a, b) => a - b);
     const upTo = (/** @type {number} */ minutes) => t("knobs.runtime.max", { runtime: runtime(minutes) });
@@ -131,7 +147,29 @@ export class Knobs extends HTMLElement {
         </form>
       </details>`,
     );
+    this.#known = this.#values();
+    for (const [selector, value] of unsaid) {
+      const control = /** @type {Control | null} */ (this.querySelector(selector));
+      if (control?.type === "checkbox") /** @type {HTMLInputElement} */ (control).checked = value;
+      else if (control) control.value = value;
+    }
     if (focused) this.querySelector(focused)?.focus({ preventScroll: true });
+  }
+
+  /** Whether a checkbox is checked, and what other controls hold, by selector. @returns {Map<string, any>} */
+  #values() {
+    const controls = /** @type {NodeListOf<Control>} */ (this.querySelectorAll("input, select"));
+    return new Map(
+      [...controls].map((control) => [
+        selectorOf(control),
+        control instanceof HTMLInputElement && control.type === "checkbox" ? control.checked : control.value,
+      ]),
+    );
+  }
+
+  /** What was entered and not emitted yet. */
+  #unsaid() {
+    return [...this.#values()].filter(([selector, value]) => value !== this.#known.get(selector));
   }
 
   /**
@@ -142,10 +180,8 @@ export class Knobs extends HTMLElement {
   #focused() {
     const { activeElement } = document;
     if (!this.contains(activeElement)) return null;
-    if (activeElement instanceof HTMLInputElement && activeElement.type === "checkbox")
-      return `[name="${activeElement.name}"][value="${CSS.escape(activeElement.value)}"]`;
-    const name = activeElement?.getAttribute("name");
-    return name ? `[name="${name}"]` : "summary";
+    const control = /** @type {Control} */ (activeElement);
+    return control.name ? selectorOf(control) : "summary";
   }
 
   #changed() {
@@ -170,6 +206,11 @@ export class Knobs extends HTMLElement {
 
   /** @param {Settings} knobs */
   #emit(knobs) {
+    // A number that is being typed counts once it is finished.
+    const typed = document.activeElement instanceof HTMLInputElement && document.activeElement;
+    const typing = typed && typed.type === "number" ? selectorOf(typed) : "";
+    const known = [...this.#values()].filter(([selector]) => selector !== typing);
+    this.#known = new Map([...this.#known, ...known]);
     this.dispatchEvent(new CustomEvent("knobs", { bubbles: true, detail: knobs }));
   }
 }
