@@ -83,15 +83,14 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
             " each request has fewer targets.",
         ),
     ] = 24_000
-    training_negatives: Annotated[
+    training_depth: Annotated[
         int,
         Meta(
             ge=1,
             le=10_000,
-            description="Maximum number of candidates per training request that were not liked, drawn at"
-            " random from all candidates.",
+            description="Maximum number of best-fused candidates kept per training request.",
         ),
-    ] = 160
+    ] = 150
     max_training_rows: Annotated[
         int,
         Meta(
@@ -401,7 +400,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
             le=64,
             description="Maximum number of leaves per tree. Small trees keep a request within milliseconds.",
         ),
-    ] = 15
+    ] = 31
     max_bins: Annotated[
         int,
         Meta(
@@ -420,14 +419,14 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
             " each training request.",
         ),
     ] = 1.0
-    learning_rate: Annotated[float, Meta(gt=0, le=1, description="Shrinkage per tree.")] = 0.05
+    learning_rate: Annotated[float, Meta(gt=0, le=1, description="Shrinkage per tree.")] = 0.1
     min_rows_per_leaf: Annotated[
         int, Meta(ge=1, le=100_000_000, description="Minimum number of training rows in a leaf.")
     ] = 300
     feature_fraction: Annotated[
         float, Meta(gt=0, le=1, description="Share of the features that each tree may use.")
     ] = 0.4
-    ranker_l2: Annotated[float, Meta(ge=0, le=1e9, description="L2 penalty on leaf values.")] = 10.0
+    ranker_l2: Annotated[float, Meta(ge=0, le=1e9, description="L2 penalty on leaf values.")] = 1.0
     n_threads: Annotated[
         int,
         Meta(

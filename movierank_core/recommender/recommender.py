@@ -41,6 +41,8 @@ class Recommender:
 
     def with_facts(self, facts: MovieFacts | None) -> "Recommender":
         """The same version with other facts of movies; None stands for those of its bundle."""
+        if facts is None and self.model is self._own:
+            return self
         model = self._own
         if facts is not None:
             model = replace(model, state=model.state.with_facts(facts))

@@ -38,7 +38,7 @@ TRAINING_ONLY: Final = frozenset(
     {
         *("split_quantile", "moments", "training_origins", "training_moments", "max_training_requests"),
         *("retrain_days", "min_training_requests"),
-        *("max_benchmark_requests", "training_negatives", "max_training_rows"),
+        *("max_benchmark_requests", "training_depth", "max_training_rows"),
         "pointwise_weight",
         *("n_trees", "n_leaves", "learning_rate"),
         *("min_rows_per_leaf", "feature_fraction", "ranker_l2", "max_bins"),

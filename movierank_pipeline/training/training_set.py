@@ -123,12 +123,12 @@ def training_rows(
 
     `label` is 1 where the movie is a target. `rating` is the user's later rating, null without one, and
     `is_fused` is false for a little-known movie that is scored beside the fused candidates. A training
-    request keeps its fused targets and `training_negatives` other fused candidates, drawn at random from all
-    ranks: rows of the best-fused candidates alone would teach nothing about the lower ranks, which the ranker
-    scores as well. Where the rows would exceed `max_training_rows`, every request keeps fewer others.
-    Training requests without a target among their candidates are left out. Validation requests keep all
-    candidates, as in serving. The fusion weights are
-    measured on the requests of the first episode. Sources among `without` (`source:als`) propose nothing.
+    request keeps its `training_depth` best-fused candidates, liked or not: dropping low-ranked negatives
+    alone would teach the ranker that low-ranked movies are liked more often (docs/why.md). Where the
+    rows would exceed `max_training_rows`, every request keeps fewer of its negatives, drawn at random from
+    all these ranks alike. Training requests without a target among these rows are left out. Validation
+    requests keep all candidates, as in serving. The fusion weights are measured on the requests of the first
+    episode. Sources among `without` (`source:als`) propose nothing.
     """
     states = states or FittedStates()
     times = times or StageTimes()
@@ -172,7 +172,7 @@ class TrainingRows:
         self._config = config
         self._features = feature_list(without=())  # Groups that are off by default are included.
         self._rng = np.random.default_rng(config.seed)
-        self._n_negatives = config.training_negatives
+        self._n_negatives = config.training_depth
         self._n_training_rows = 0
         self._fusion: dict[str, float] | None = None
         self._requests: list[tuple[object, ...]] = []
@@ -205,7 +205,7 @@ class TrainingRows:
         found = candidate_rows(state, self._catalogue, request.history, request.as_of, self._features)
         depth = len(found.matrix)
         if request.role == "train":
-            depth = found.candidates.n_fused
+            depth = min(self._config.training_depth, found.candidates.n_fused)
         kept = np.arange(depth)
         is_target = np.isin(found.candidates.rows[:depth], request.targets)
         if request.role == "train":
