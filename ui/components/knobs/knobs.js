@@ -41,7 +41,7 @@ export class Knobs extends HTMLElement {
     if (this.isListening) return;
     this.isListening = true;
     this.addEventListener("change", (event) => closest(event, "form") && this.#changed());
-    // Browsers emit no "change" for what was entered before the form was built anew.
+    // Browsers emit no "change" for what was entered before the form was built again.
     this.addEventListener("focusout", () => this.#unsaid().length && this.#changed());
     this.addEventListener("submit", (event) => {
       event.preventDefault();
