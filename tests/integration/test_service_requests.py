@@ -432,7 +432,7 @@ def test_a_bad_path_or_parameter_is_refused(
 
 def test_a_refused_method_names_those_allowed(shared_client: TestClient[Litestar]) -> None:
     assert shared_client.get("/rank").headers["allow"] == "OPTIONS, POST"
-    assert shared_client.post("/users/7").headers["allow"] == "DELETE, GET, OPTIONS"
+    assert shared_client.post("/users/7").headers["allow"] == "DELETE, GET, HEAD, OPTIONS"
 
 
 def test_similar_movies_come_as_cards(shared_client: TestClient[Litestar]) -> None:

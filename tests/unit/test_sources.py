@@ -478,12 +478,13 @@ def test_a_popular_successor_is_kept_before_a_rare_one_of_higher_lift(simulated:
 def test_user_neighbours_are_all_users_weighted_by_what_they_share(
     state: RankingState, simulated: SimulatedRatings
 ) -> None:
-    """Against user-based collaborative filtering, user by user."""
+    """Against user-based collaborative filtering, user by user. A disliked movie counts half."""
     query = state.query(THRILLERS, simulated.catalogue, 10)
+    weight = np.where(query.is_disliked, 0.5, 1.0)
     viewers = np.maximum(np.bincount(simulated.data.rows, minlength=len(simulated.catalogue)), 1)
     expected = np.zeros(len(simulated.catalogue))
     for sequence in sequences(simulated):
-        shared = np.isin(query.rows, sequence) / np.sqrt(viewers[query.rows]) / np.sqrt(len(sequence))
+        shared = weight * np.isin(query.rows, sequence) / np.sqrt(viewers[query.rows] * len(sequence))
         for row in sequence:
             # A movie is no neighbour of itself.
             expected[row] += shared[query.rows != row].sum() / np.sqrt(viewers[row])
