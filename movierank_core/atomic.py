@@ -5,6 +5,7 @@ own, and holds a lock on it. The operating system releases the lock when the pro
 so the next write in the same folder knows which temporary folders a killed process left, and deletes them.
 """
 
+import errno
 import fcntl
 import os
 import secrets
@@ -97,8 +98,8 @@ def _move(written: Path, target: Path, temporary: Path) -> None:
                 continue  # Another writer has just moved it.
         try:
             os.replace(written, target)
-        except OSError:
-            if written.is_dir() and target.is_dir():
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
                 continue  # Another writer was faster; its folder is replaced as well.
             if replaced.exists():
                 os.replace(replaced, target)

@@ -42,8 +42,9 @@ export const reasonText = (code) => {
   const [kind, detail] = split(code);
   const title = titleOf(Number(detail)) ?? t("reason.aFilm");
   const sentence = familyNamed(kind)?.reason;
-  if (sentence) return filled(sentence, { genre: detail.replaceAll("_", " "), decade: detail, title });
-  return humanised(detail ? `${kind}: ${/^\d+$/.test(detail) ? title : detail}` : kind);
+  const words = detail.replaceAll("_", " ");
+  if (sentence) return filled(sentence, { genre: words, decade: detail, title });
+  return detail ? `${humanised(kind)}: ${/^\d+$/.test(detail) ? title : words}` : humanised(kind);
 };
 
 /**

@@ -80,7 +80,7 @@ async def user(
     summary="What a user said about movies",
     description="The last event of each movie in the event store, without clicks and withdrawn events. "
     "`undo` takes its `event_id` as `undoes`. Empty for an unknown user.",
-    responses=problems(400, 503),
+    responses=problems(400, 404, 503),
 )
 async def verdicts(
     request: Request[Any, Any, Any],

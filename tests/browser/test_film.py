@@ -158,8 +158,12 @@ def test_verdict_and_stars_in_the_film_view_are_sent(open_page: OpenPage, servic
     expect(page.locator("#announcer")).to_contain_text("Rated Fight Club.")
     rated = service.events(42)[-1]
     assert (rated["event_type"], rated["value"]) == ("rating", 4)
-    film.get_by_role("button", name="Undo: Fight Club").click()
-    expect(film.get_by_role("button", name="Undo: Fight Club")).to_have_count(0)
+    undo = film.get_by_role("button", name="Undo: Fight Club")
+    undo.click()
+    expect(like).to_have_attribute("aria-pressed", "true")
+    undo.click()
+    expect(like).to_have_attribute("aria-pressed", "false")
+    expect(undo).to_have_count(0)
 
 
 def test_a_film_is_found_by_title_from_anywhere(open_page: OpenPage) -> None:

@@ -18,6 +18,7 @@ from movierank_core.recommender.model import candidate_rows
 from movierank_core.recommender.recommender import Recommender
 from movierank_core.recommender.state import fit_state
 from movierank_core.reranking.cold_items import fill_cold_item_slots
+from movierank_core.reranking.dislikes import dislike_drops, push_down
 from movierank_pipeline.ingest.interactions import build_interactions
 from movierank_pipeline.release.build_bundle import lightgbm_scores
 from movierank_pipeline.release.log_run import Release
@@ -106,8 +107,10 @@ def test_features_and_scores_of_the_service_are_those_of_the_offline_code(
         as_of = int(clock.now) + 1
         found = candidate_rows(state, simulated.catalogue, history, as_of, features)
         raw = trees.predict(found.matrix)
+        query = state.query(history, simulated.catalogue, as_of)
+        drops = dislike_drops(query, found.candidates.rows, state.sources)
         order, _ = fill_cold_item_slots(
-            np.argsort(-raw, kind="stable"),
+            push_down(np.argsort(-raw, kind="stable"), drops),
             state.is_cold_item[found.candidates.rows],
             found.candidates.cold_items,
         )

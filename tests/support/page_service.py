@@ -26,6 +26,7 @@ from litestar.types import HTTPRequestEvent, Message, Receive, Scope, Send
 
 from movierank_core.data.catalogue import Catalogue
 from movierank_core.events.store import open_event_store
+from movierank_core.features.movie_facts import MovieFacts
 from movierank_core.manifest import MANIFEST, Manifest
 from movierank_core.recommender.ranking import Ranking
 from movierank_core.recommender.recommender import Recommender
@@ -124,6 +125,9 @@ class Altered:
     def rank(self, *arguments: Any, **options: Any) -> Ranking:
         ranking = self._inside.rank(*arguments, **options)
         return ranking if self._served_by is None else replace(ranking, served_by=self._served_by)
+
+    def with_facts(self, facts: MovieFacts | None) -> "Altered":
+        return Altered(self._inside.with_facts(facts), self.manifest, self.catalogue, self._served_by)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inside, name)

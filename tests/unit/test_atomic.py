@@ -103,6 +103,25 @@ def test_two_writers_at_once_never_mix(tmp_path: Path) -> None:
     assert names(tmp_path) == ["folder"]
 
 
+def test_a_folder_of_another_writer_that_comes_and_goes_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "folder"
+    write_folder(target, "old")
+    replace = os.replace
+    failures = [OSError(errno.ENOTEMPTY, "Directory not empty")]
+
+    def meet_another_once(source: Path, destination: Path) -> None:
+        if destination == target and failures:
+            raise failures.pop()
+        replace(source, destination)
+
+    monkeypatch.setattr("movierank_core.atomic.os.replace", meet_another_once)
+    write_folder(target, "new")
+    assert [path.read_text() for path in target.iterdir()] == ["new"] * 3
+    assert names(tmp_path) == ["folder"]
+
+
 def test_many_writers_of_one_folder_leave_one_whole_folder(tmp_path: Path) -> None:
     target = tmp_path / "folder"
     errors: list[BaseException] = []
