@@ -27,15 +27,10 @@ from movierank_core.bundle import write_bundle
 from movierank_core.config import ModelConfig
 from movierank_core.data.catalogue import Catalogue
 from movierank_core.data.history import EVENT_TYPES
-from movierank_core.data.history_snapshot import (
-    CURRENT,
-    FORMAT_VERSION,
-    MANIFEST,
-    HistoriesManifest,
-    open_histories,
-)
+from movierank_core.data.history_snapshot import HISTORIES, HistoriesManifest, open_histories
 from movierank_core.data.interactions import InteractionArrays
 from movierank_core.data.schema import CATALOGUE
+from movierank_core.data.snapshot import CURRENT, MANIFEST
 from movierank_core.features.movie_state import MovieState
 from movierank_core.features.registry import feature_list
 from movierank_core.kernels.sparse_rows import SparseRows
@@ -231,7 +226,7 @@ def publish(paths: Paths, catalogue: Catalogue, weight: NDArray[np.float64], siz
         column.flush()
     names = ("user_ids", "offsets", *kinds)
     manifest = HistoriesManifest(
-        format_version=FORMAT_VERSION,
+        format_version=HISTORIES.version,
         snapshot_id=snapshot.name,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         data_as_of=datetime.fromtimestamp(int(columns["timestamps"].max()), UTC).isoformat(),

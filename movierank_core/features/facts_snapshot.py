@@ -1,58 +1,47 @@
-"""The published facts of movies: written by the pipeline beside the histories, mapped by the service.
+"""The published facts of movies (see `snapshot`): counts and means per movie, no data about any person."""
 
-A snapshot is a folder with one `.npy` file per array. The file CURRENT names the snapshot to read. A snapshot
-is written atomically and never changed. It holds counts and means per movie, no data about any person.
-"""
-
-import hashlib
-import secrets
-import shutil
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from movierank_core.atomic import atomic_write
 from movierank_core.data.catalogue import Catalogue
-from movierank_core.data.history_snapshot import CURRENT, MANIFEST, PUBLISH, SNAPSHOTS_KEPT
 from movierank_core.data.interactions import InteractionArrays
 from movierank_core.data.schema import CATALOGUE
+from movierank_core.data.snapshot import SnapshotFormat, SnapshotManifest
 from movierank_core.errors import FactsError
 from movierank_core.features.movie_facts import WINDOW_DAYS, FactsOverTime, MovieFacts, count_name
 from movierank_core.retrieval.source import Arrays
 
-FORMAT_VERSION: Final = 1
 
-_TYPES: Final[dict[str, np.dtype]] = {
-    "movie_ids": np.dtype(np.int64),
-    **{count_name(days): np.dtype(np.float32) for days in (*WINDOW_DAYS, np.inf)},
-    "mean_rating": np.dtype(np.float32),
-    "like_share": np.dtype(np.float32),
-    "rating_std": np.dtype(np.float32),
-    "first_event": np.dtype(np.float64),
-    "globals": np.dtype(np.float64),
-}
-"""Type by array. `globals` has two entries, the others one per movie."""
+class FactsManifest(SnapshotManifest, frozen=True, kw_only=True):
+    """Description of a snapshot of facts."""
 
-
-class FactsManifest(msgspec.Struct, frozen=True, kw_only=True):
-    """Description of a snapshot: format, origin, sizes and hashes."""
-
-    format_version: int
-    snapshot_id: str
-    created_at: str
-    """ISO 8601, UTC."""
     as_of: int
     """Exclusive upper bound of the counted events, in seconds since 1970."""
-    dataset: str
     n_movies: int
-    files: dict[str, str]
-    """SHA-256 of the file of each array."""
+
+
+FACTS: Final = SnapshotFormat(
+    content="facts",
+    version=1,
+    # `globals` has two rows, the other arrays one per movie.
+    dtypes={
+        "movie_ids": np.dtype(np.int64),
+        **{count_name(days): np.dtype(np.float32) for days in (*WINDOW_DAYS, np.inf)},
+        "mean_rating": np.dtype(np.float32),
+        "like_share": np.dtype(np.float32),
+        "rating_std": np.dtype(np.float32),
+        "first_event": np.dtype(np.float64),
+        "globals": np.dtype(np.float64),
+    },
+    manifest_type=FactsManifest,
+    error=FactsError,
+    has_hashes=True,
+)
 
 
 @dataclass(frozen=True)
@@ -93,30 +82,7 @@ def publish_facts(interactions: pl.DataFrame, folder: Path, *, dataset: str) -> 
     data = replace(data, rows=rows.astype(np.int32))
     facts = FactsOverTime.of(data, len(movie_ids)).at(int(data.timestamps.max(initial=-1)) + 1)
     arrays = {"movie_ids": movie_ids, **facts.arrays}
-    snapshot_id = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{secrets.token_hex(4)}"
-    with atomic_write(folder / snapshot_id, is_durable=True) as written:
-        written.mkdir()
-        for name, dtype in _TYPES.items():
-            np.save(written / f"{name}.npy", np.ascontiguousarray(arrays[name], dtype))
-        manifest = FactsManifest(
-            format_version=FORMAT_VERSION,
-            snapshot_id=snapshot_id,
-            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            as_of=facts.as_of,
-            dataset=dataset,
-            n_movies=len(movie_ids),
-            files={name: _sha256(written / f"{name}.npy") for name in _TYPES},
-        )
-        (written / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
-    with atomic_write(folder / CURRENT) as pointer:
-        pointer.write_text(snapshot_id + "\n", "ascii")
-    snapshots = sorted(
-        (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")),
-        key=lambda path: (path.name == snapshot_id, path.name),
-    )
-    for path in snapshots[:-SNAPSHOTS_KEPT]:
-        shutil.rmtree(path, ignore_errors=True)
-    return manifest
+    return FACTS.publish(folder, arrays, as_of=facts.as_of, dataset=dataset, n_movies=len(movie_ids))
 
 
 def open_facts(folder: Path) -> PublishedFacts:
@@ -124,45 +90,6 @@ def open_facts(folder: Path) -> PublishedFacts:
 
     Raises FactsError if nothing was published, or if the snapshot is damaged or of a newer format.
     """
-    pointer = folder / CURRENT
-    try:
-        snapshot = folder / pointer.read_text("ascii").strip()
-        content = (snapshot / MANIFEST).read_bytes()
-        version = msgspec.json.decode(content, type=_Versioned).format_version
-        if version > FORMAT_VERSION:
-            raise FactsError(
-                f"The facts snapshot {snapshot.name} has format {version}",
-                expected=f"format {FORMAT_VERSION} or older",
-                remedy="upgrade movierank",
-            )
-        manifest = msgspec.json.decode(content, type=FactsManifest)
-        arrays = {name: _open_array(snapshot, name, manifest) for name in _TYPES}
-    except (OSError, ValueError, msgspec.MsgspecError) as error:
-        raise FactsError(f"The facts in {folder} cannot be read: {error}", remedy=PUBLISH) from error
+    manifest, arrays = FACTS.open(folder)
+    FACTS.require_lengths(manifest, arrays, dict.fromkeys(arrays, manifest.n_movies) | {"globals": 2})
     return PublishedFacts(manifest, arrays.pop("movie_ids"), arrays)
-
-
-class _Versioned(msgspec.Struct):
-    format_version: int
-
-
-def _open_array(snapshot: Path, name: str, manifest: FactsManifest) -> NDArray:
-    """Raises OSError, ValueError or FactsError for a file that is not as published."""
-    path = snapshot / f"{name}.npy"
-    if _sha256(path) != manifest.files.get(name):
-        raise FactsError(
-            f"{path.name} of the facts snapshot {snapshot.name} is not as published", remedy=PUBLISH
-        )
-    array = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-    expected = (2 if name == "globals" else manifest.n_movies,)
-    if array.dtype != _TYPES[name] or array.shape != expected:
-        raise FactsError(
-            f"{path.name} of the facts snapshot {snapshot.name} holds {array.dtype}{list(array.shape)}",
-            expected=f"{_TYPES[name]}{list(expected)}",
-            remedy=PUBLISH,
-        )
-    return array
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

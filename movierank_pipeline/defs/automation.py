@@ -6,7 +6,7 @@ from typing import Final
 
 import dagster as dg
 
-from movierank_core.data.history_snapshot import CURRENT
+from movierank_core.data.snapshot import CURRENT
 from movierank_core.errors import EventStoreError
 from movierank_core.events.store import Watermark, open_event_store
 from movierank_core.paths import Paths
@@ -44,16 +44,10 @@ publish = dg.define_asset_job(
 )
 def hourly(context: dg.ScheduleEvaluationContext, settings: Settings) -> dg.RunRequest | dg.SkipReason:
     """Requests the stale ones of PUBLISHED, once something was published before."""
-    paths = Paths.from_environment()
-    if not (paths.histories / CURRENT).is_file():
+    if not (Paths.from_environment().histories / CURRENT).is_file():
         return dg.SkipReason("Nothing was published yet. Run the job `retrain` first.")
-    repository = context.repository_def
-    assert repository is not None
-    stale = plan(repository.asset_graph, settings, paths, context.instance).stale
-    chosen = [name for name in stale if name in PUBLISHED]
-    if not chosen:
-        return dg.SkipReason("Nothing has changed since the last publication.")
-    return dg.RunRequest(asset_selection=[dg.AssetKey(name) for name in chosen])
+    stale = [name for name in _stale(context, settings) if name in PUBLISHED]
+    return _run_of(stale, "Nothing has changed since the last publication.")
 
 
 @dg.schedule(
@@ -66,15 +60,28 @@ def hourly(context: dg.ScheduleEvaluationContext, settings: Settings) -> dg.RunR
     " it on in the Dagster UI.",
 )
 def nightly(context: dg.ScheduleEvaluationContext, settings: Settings) -> dg.RunRequest | dg.SkipReason:
-    """Requests a run of the stale assets. Runs whose process is gone are marked as failed first."""
+    """Requests a run of the stale assets."""
+    nothing = "Nothing has changed since the last run: code, settings, data and feedback."
+    return _run_of(_stale(context, settings), nothing)
+
+
+def _stale(context: dg.ScheduleEvaluationContext, settings: Settings) -> list[str]:
+    """The names of the stale assets.
+
+    Runs whose process is gone are marked as failed first: they would hold up all later runs.
+    """
     paths = Paths.from_environment()
     fail_lost_runs(context.instance, paths)
     repository = context.repository_def
     assert repository is not None
-    stale = plan(repository.asset_graph, settings, paths, context.instance).stale
-    if not stale:
-        return dg.SkipReason("Nothing has changed since the last run: code, settings, data and feedback.")
-    return dg.RunRequest(asset_selection=[dg.AssetKey(name) for name in stale])
+    return list(plan(repository.asset_graph, settings, paths, context.instance).stale)
+
+
+def _run_of(names: list[str], why_none: str) -> dg.RunRequest | dg.SkipReason:
+    """A request for a run of the assets `names`; without any, a skip with the reason `why_none`."""
+    if not names:
+        return dg.SkipReason(why_none)
+    return dg.RunRequest(asset_selection=[dg.AssetKey(name) for name in names])
 
 
 @dg.sensor(

@@ -22,7 +22,7 @@ import polars as pl
 
 import movierank_core
 import movierank_pipeline
-from movierank_core.data.history_snapshot import CURRENT
+from movierank_core.data.snapshot import CURRENT
 from movierank_core.events.store import Watermark, open_event_store
 from movierank_core.mlflow_store import PRODUCTION
 from movierank_core.paths import Paths

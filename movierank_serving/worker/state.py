@@ -15,7 +15,8 @@ import msgspec
 
 from movierank_core.atomic import atomic_write
 from movierank_core.background import throttled
-from movierank_core.data.history_snapshot import CURRENT, open_histories
+from movierank_core.data.history_snapshot import open_histories
+from movierank_core.data.snapshot import CURRENT
 from movierank_core.errors import BundleError, EventStoreError, FactsError, HistoriesError, MovierankError
 from movierank_core.events.store import EventStore, FeedbackEvent, Watermark, open_event_store
 from movierank_core.features.facts_snapshot import PublishedFacts, open_facts

@@ -293,7 +293,7 @@ def test_a_column_of_another_type_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / snapshot_id / "ratings.npy", np.zeros(4, np.int32))
     assert refusal_of(tmp_path) == (
         f"ratings.npy of the histories snapshot {snapshot_id} holds int32[4]. "
-        f"Expected: a column of float32. {PUBLISH}"
+        f"Expected: an array of float32 with one dimension. {PUBLISH}"
     )
 
 

@@ -44,7 +44,7 @@ def histories(
             **{
                 name: value
                 for name, value in msgspec.to_builtins(manifest).items()
-                if name != "file_bytes" and value is not None
+                if name not in ("file_bytes", "sha256") and value is not None
             },
             "megabytes": round(sum(manifest.file_bytes.values()) / 1e6, 2),
         },
