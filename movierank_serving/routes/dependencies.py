@@ -37,7 +37,7 @@ async def model_of(request: Request[Any, Any, Any], version: str = "production")
     state = state_of(request)
     if version == CHALLENGER:
         if state.challenger is None:
-            raise no_challenger(state.challenger_error, is_wanted=state.settings.serve_challenger)
+            raise no_challenger(state.refusals.get("challenger"), is_wanted=state.settings.serve_challenger)
         context_of(request.scope).model_version = state.challenger.version
         return state.challenger
     deadline = time.monotonic() + LOADING_SECONDS
@@ -59,8 +59,8 @@ def known_row(view: CatalogueView, movie_id: int) -> int:
 
 def why_no_model(state: WorkerState) -> str:
     """Why no version is loaded, in whole sentences."""
-    if state.model_error is not None:
-        return state.model_error
+    if "model" in state.refusals:
+        return state.refusals["model"]
     name = f"{state.settings.model_name}@{state.settings.model_alias}"
     if state.is_loading():
         return f"The version of {name} is being loaded."

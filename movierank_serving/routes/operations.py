@@ -146,17 +146,9 @@ def _metrics(state: WorkerState, *, is_gzipped: bool) -> bytes:
 def _health(state: WorkerState) -> Health:
     """What the worker's watchers found last. Reads memory only: a probe waits for nothing."""
     loaded, histories, status = state.model, state.histories, state.sync_status
-    problems = [
-        text
-        for text in (
-            state.model_error,
-            state.challenger_error,
-            state.histories_error,
-            state.facts_error,
-            state.events_error,
-        )
-        if text is not None
-    ]
+    problems = list(state.refusals.values())
+    if state.events_error is not None:
+        problems.append(state.events_error)
     problems += _registry_problems(state)
     if loaded is not None and histories is not None:
         problems += _age_problems(histories, loaded.recommender.manifest)

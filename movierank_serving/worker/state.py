@@ -7,7 +7,7 @@ at its start, and uses those objects to its end.
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -17,7 +17,7 @@ from movierank_core.atomic import atomic_write
 from movierank_core.background import throttled
 from movierank_core.data.history_snapshot import open_histories
 from movierank_core.data.snapshot import CURRENT
-from movierank_core.errors import BundleError, EventStoreError, FactsError, HistoriesError, MovierankError
+from movierank_core.errors import BundleError, EventStoreError, MovierankError
 from movierank_core.events.store import EventStore, FeedbackEvent, Watermark, open_event_store
 from movierank_core.features.facts_snapshot import PublishedFacts, open_facts
 from movierank_core.manifest import IMAGE_BASE_URL
@@ -80,17 +80,13 @@ class WorkerState:
         self.settings = settings
         self.metrics = metrics
         self.model: LoadedModel | None = None
-        self.model_error: str | None = None
-        """Why the current version is not loaded; None if it is loaded, or if there is no current version."""
         self.challenger: LoadedModel | None = None
         """The version with the alias `challenger`, if the settings ask for it."""
-        self.challenger_error: str | None = None
-        """Why the existing challenger is not loaded; None if it is loaded, or if there is none."""
         self.histories: LoadedHistories | None = None
-        self.histories_error: str | None = None
         self.facts: PublishedFacts | None = None
         """Published facts of movies; versions that are newer, or of another data set, use their own."""
-        self.facts_error: str | None = None
+        self.refusals: Mapping[str, str] = {}
+        """Why a part is not loaded although there is one, by part: model, challenger, histories, facts."""
         self.sync_status: SyncStatus | None = None
         self.events_error: str | None = None
         """Why the event store cannot be used, as of the last check or use; None if it can."""
@@ -213,7 +209,7 @@ class WorkerState:
 
     def is_loading(self) -> bool:
         """Whether no version is loaded yet, but a local copy exists and has not failed to load."""
-        return self.model is None and self.model_error is None and self._copies.current_file.exists()
+        return self.model is None and "model" not in self.refusals and self._copies.current_file.exists()
 
     def record_left_out(self, model: LoadedModel, left_out: list[LeftOut]) -> None:
         """Counts the parts that a ranking left out; logs each different failure once."""
@@ -244,49 +240,27 @@ class WorkerState:
         if self._store is not None:
             self._store.close()
 
-    def _refresh_model(self) -> bool:
-        """Loads the current version; whether it serves."""
-        old = self.model
-        current: CopiedVersion | None = None
-        try:
-            current = self._copies.current()
-            if current is None:
-                return True
-            if old is not None and (old.version, old.run_id) == (current.version, current.run_id):
-                self.model_error = None
-                return True
-            started = time.perf_counter()
-            with exempt_from_garbage_collection(is_first=old is None):
-                loaded = self._loaded(current)
-        except (BundleError, OSError, MemoryError) as error:
-            reason = _reason(error)
-            if reason != self.model_error:
-                version = None if current is None else current.version
-                _log.error("version refused", extra={"model_version": version, "error": reason})
-            self.model_error = reason
-            return False
-        self.model = loaded
-        self.model_error = None
+    def _refresh_model(self) -> None:
+        """Loads the current version."""
+        old, current = self.model, self._copies.current()
+        if current is None:
+            return
+        if old is not None and (old.version, old.run_id) == (current.version, current.run_id):
+            return
+        started = time.perf_counter()
+        with exempt_from_garbage_collection(is_first=old is None):
+            self.model = self._loaded(current)
         self.metrics.model_loaded(current.version, None if old is None else old.version)
         seconds = round(time.perf_counter() - started, 3)
         _log.info("version loaded", extra={"model_version": current.version, "seconds": seconds})
-        return True
 
-    def _refresh_challenger(self) -> bool:
+    def _refresh_challenger(self) -> None:
         """Drops the old challenger before loading: it must not answer under the new challenger's name."""
-        before = self.challenger_error
-        self.challenger = self.challenger_error = None
-        try:
-            version = self._copies.read(self._copies.challenger_file)
-            if version is not None:
-                with exempt_from_garbage_collection(is_first=self.model is None):
-                    self.challenger = self._loaded(version)
-        except (BundleError, OSError, MemoryError) as error:
-            self.challenger_error = _reason(error)
-            if self.challenger_error != before:
-                _log.error("challenger refused", extra={"error": self.challenger_error})
-            return False
-        return True
+        self.challenger = None
+        version = self._copies.read(self._copies.challenger_file)
+        if version is not None:
+            with exempt_from_garbage_collection(is_first=self.model is None):
+                self.challenger = self._loaded(version)
 
     def _loaded(self, version: CopiedVersion) -> LoadedModel:
         """Loads a version from its local copy. Raises BundleError if the copy is unusable."""
@@ -309,45 +283,29 @@ class WorkerState:
         )
         return with_newest_facts(loaded, self.facts)
 
-    def _refresh_histories(self) -> bool:
-        try:
-            opened = open_histories(self.settings.paths.histories)
-            watermark = Watermark.parse(opened.manifest.feedback_through)
-        except (HistoriesError, EventStoreError, OSError, MemoryError) as error:
-            if _reason(error) != self.histories_error:
-                _log.warning("histories", extra={"error": _reason(error)})
-            self.histories_error = _reason(error)
-            return False
+    def _refresh_histories(self) -> None:
+        opened = open_histories(self.settings.paths.histories)
+        watermark = Watermark.parse(opened.manifest.feedback_through)
         self.histories = LoadedHistories(histories=opened, watermark=watermark)
-        self.histories_error = None
         _log.info("histories opened", extra={"snapshot_id": opened.manifest.snapshot_id})
-        return True
 
-    def _refresh_facts(self) -> bool:
+    def _refresh_facts(self) -> None:
         """Opens the published facts for the loaded versions. Without any, versions use their own."""
-        try:
-            is_published = (self.settings.paths.facts / CURRENT).exists()
-            self.facts = open_facts(self.settings.paths.facts) if is_published else None
-            with throttled():
-                if self.model is not None:
-                    self.model = with_newest_facts(self.model, self.facts)
-                if self.challenger is not None:
-                    self.challenger = with_newest_facts(self.challenger, self.facts)
-        except (FactsError, OSError, MemoryError) as error:
-            if _reason(error) != self.facts_error:
-                _log.warning("facts", extra={"error": _reason(error)})
-            self.facts_error = _reason(error)
-            return False
-        self.facts_error = None
+        is_published = (self.settings.paths.facts / CURRENT).exists()
+        self.facts = open_facts(self.settings.paths.facts) if is_published else None
+        with throttled():
+            if self.model is not None:
+                self.model = with_newest_facts(self.model, self.facts)
+            if self.challenger is not None:
+                self.challenger = with_newest_facts(self.challenger, self.facts)
         if self.facts is not None:
             _log.info("facts opened", extra={"snapshot_id": self.facts.manifest.snapshot_id})
-        return True
 
-    def _if_changed(self, name: str, pointer: Path, load: Callable[[], bool]) -> None:
+    def _if_changed(self, name: str, pointer: Path, load: Callable[[], None]) -> None:
         """Calls `load` if modification time or inode of `pointer` differ from the last successful load.
 
-        A failed load (which returns False or raises) is repeated, at growing intervals: the reason may be a
-        lack of memory or file handles, which passes. A new pointer is loaded at once.
+        A failed load is reported in `refusals` and repeated, at growing intervals: the reason may be a lack
+        of memory or file handles, which passes. A new pointer is loaded at once.
         """
         try:
             status = pointer.stat()
@@ -361,11 +319,19 @@ class WorkerState:
             return
         n_failures = failed.n + 1 if failed is not None and failed.mark == mark else 1
         pause = min(MAX_RETRY_SECONDS, self.settings.watch_seconds * 2**n_failures)
-        # Noted before the call, so that an exception counts as a failure too.
+        # Noted before the call, so that every exception counts as a failure.
         self._failed_loads[name] = FailedLoad(mark, n_failures, time.monotonic() + pause)
-        if load():
-            self._file_marks[name] = mark
-            del self._failed_loads[name]
+        try:
+            load()
+        except (MovierankError, OSError, MemoryError) as error:
+            reason = _reason(error)
+            if reason != self.refusals.get(name):
+                _log.error("load failed", extra={"part": name, "error": reason})
+            self.refusals = {**self.refusals, name: reason}
+            return
+        self._file_marks[name] = mark
+        del self._failed_loads[name]
+        self.refusals = {part: reason for part, reason in self.refusals.items() if part != name}
 
 
 def _read_forgotten(file: Path) -> frozenset[int]:

@@ -116,7 +116,7 @@ def test_a_load_that_failed_once_is_repeated(settings: Settings, error: Exceptio
         serve_version(settings, "2")
         wait_for(lambda: client.get("/model").json()["model_version"] == "2", "version 2")
         assert len(attempts) == 3
-        assert client.app.state.worker.model_error is None
+        assert client.app.state.worker.refusals == {}
 
 
 def test_histories_that_could_not_be_opened_once_are_opened_later(
