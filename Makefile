@@ -36,9 +36,9 @@ demo: setup ## Data, training, registry, service and page (DEMO_ARGS=--check to 
 	$(BIN)/movierank demo $(DEMO_ARGS)
 
 # The order of files comes from tests/support/order.py: longest first.
-PYTEST = $(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+PYTEST = $(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-test: $(VENV)/.setup-test ## Run all tests on two cores (TEST_ARGS="-m 'not slow'" for the quick ones)
+test: $(VENV)/.setup-test ## Run all tests in three processes (TEST_ARGS="-m 'not slow'" for the quick ones)
 	$(PYTEST) $(TEST_ARGS)
 
 test-all: $(VENV)/.setup-test ## Run the large variants that `make test` leaves out
