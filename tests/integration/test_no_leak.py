@@ -13,7 +13,8 @@ from movierank_core.features.registry import feature_list
 from movierank_core.recommender.model import candidate_rows
 from movierank_core.recommender.state import fit_state
 from movierank_pipeline.training.requests import FactsMode, episode_moments, plan_requests
-from movierank_pipeline.training.training_set import TrainingSet, build_training_set
+from movierank_pipeline.training.training_set import TrainingSet
+from tests.support.releases import training
 from tests.support.simulated import CONFIG, SimulatedRatings
 
 
@@ -25,9 +26,8 @@ FEATURES = [feature.name for feature in feature_list()]
 
 
 @pytest.fixture(scope="module")
-def training_set(simulated: SimulatedRatings) -> TrainingSet:
-    requests = plan_requests(simulated.data, simulated.catalogue, CONFIG)
-    return build_training_set(simulated.data, requests, simulated.catalogue, CONFIG)
+def training_set() -> TrainingSet:
+    return training().rows
 
 
 def test_every_training_row_is_the_same_when_recomputed_from_earlier_events_alone(
