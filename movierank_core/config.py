@@ -129,10 +129,29 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
             ge=0,
             le=10_000,
             description="Number of little-rated movies that are scored beside the `n_candidates`: fewer than"
-            " `min_movie_events` events, the first at most a year ago, and most like the history. At least"
-            " one place in twenty is reserved for them (docs/evaluation.md). 0 reserves no place.",
+            " `min_movie_events` events, the first at most `cold_item_days` ago, and most like the history."
+            " One place in `cold_item_spacing` is reserved for them. 0: no place is reserved.",
         ),
     ] = 20
+    cold_item_spacing: Annotated[
+        int,
+        Meta(ge=2, le=10_000, description="Ranks per place that is reserved for a little-rated movie."),
+    ] = 20
+    dislike_drop: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1000,
+            description="Ranks by which the movies most similar to the latest event move down, if it is a"
+            " dislike. 0: the rule is off.",
+        ),
+    ] = 30.0
+    dislike_decay: Annotated[
+        float, Meta(ge=0, lt=1, description="Factor by which `dislike_drop` falls per later event.")
+    ] = 0.7
+    dislike_half_life_days: Annotated[
+        float, Meta(gt=0, le=36_500, description="Time in which the drop of a dislike halves, in days.")
+    ] = 7.0
 
     min_movie_events: Annotated[
         int,

@@ -98,7 +98,8 @@ class RankingModel:
             stage_ms=clock.laps,
             cold_items=rank_of[candidates.cold_items],
             is_cold_item=self.state.is_cold_item[rows],
-            drops=dislike_drops(query, rows, self.state.sources),
+            cold_item_spacing=self.state.cold_item_spacing,
+            drops=dislike_drops(query, rows, self.state.sources, self.state.dislike_rule),
         )
 
     def by_popularity(self, query: Query, mask: NDArray[np.bool_], clock: StageClock | None = None) -> Scored:
@@ -141,7 +142,8 @@ class RankingModel:
             stage_ms=clock.laps,
             cold_items=cold_items,
             is_cold_item=self.state.is_cold_item[rows],
-            drops=dislike_drops(query, rows, self.state.sources),
+            cold_item_spacing=self.state.cold_item_spacing,
+            drops=dislike_drops(query, rows, self.state.sources, self.state.dislike_rule),
         )
 
 

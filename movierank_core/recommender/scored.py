@@ -35,6 +35,8 @@ class Scored:
     cold_items: NDArray[np.int64]
     """Ranks of the movies that may move up into a cold-item slot, in the order of their claim."""
     is_cold_item: NDArray[np.bool_]
+    cold_item_spacing: int
+    """Ranks per cold-item slot."""
     drops: NDArray[np.float64]
     """Ranks by which each movie moves down because it resembles a recent dislike, 0 or more."""
 
@@ -43,7 +45,8 @@ class Scored:
 
         Films like a recent dislike move down, then the slots are filled.
         """
-        return fill_cold_item_slots(push_down(order, self.drops), self.is_cold_item, self.cold_items)
+        pushed = push_down(order, self.drops)
+        return fill_cold_item_slots(pushed, self.is_cold_item, self.cold_items, self.cold_item_spacing)
 
     def features_of(self, ranks: NDArray[np.int64]) -> NDArray[np.float32]:
         """[len(ranks), n_features]; only with the ranker.

@@ -19,6 +19,7 @@ from movierank_core.data.timestamps import DAY_SECONDS, YEAR_SECONDS
 from movierank_core.features.movie_facts import MovieFacts
 from movierank_core.features.movie_state import MovieState
 from movierank_core.recommender.bounds import check_movies, check_source
+from movierank_core.reranking.dislikes import DislikeRule
 from movierank_core.reranking.filters import Filters, eligible_rows
 from movierank_core.retrieval.candidates import Candidates, UnratedRows, find_candidates
 from movierank_core.retrieval.fit_context import FitContext
@@ -46,6 +47,10 @@ class RankingState:
     """Maximum time since the first event of a cold item, in days."""
     user_prior_weight: float = ModelConfig().user_prior_weight
     """Number of pseudo-ratings at the global mean in a user's mean rating."""
+    dislike_rule: DislikeRule = field(default_factory=lambda: DislikeRule.of(ModelConfig()))
+    """How far films like a dislike move down."""
+    cold_item_spacing: int = ModelConfig().cold_item_spacing
+    """Ranks per cold-item slot."""
     n_little_known: int = 0
     """Maximum cold items that are candidates in any case and may move up into a slot."""
 
@@ -145,6 +150,8 @@ class RankingState:
             "min_movie_events": self.min_movie_events,
             "n_little_known": self.n_little_known,
             "cold_item_days": self.cold_item_days,
+            "cold_item_spacing": self.cold_item_spacing,
+            "dislike_rule": self.dislike_rule._asdict(),
             "user_prior_weight": self.user_prior_weight,
         }
         (folder / "state.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
@@ -174,6 +181,8 @@ class RankingState:
             # States that were saved before these were parameters have their defaults.
             cold_item_days=facts.get("cold_item_days", ModelConfig().cold_item_days),
             user_prior_weight=facts.get("user_prior_weight", ModelConfig().user_prior_weight),
+            cold_item_spacing=facts.get("cold_item_spacing", ModelConfig().cold_item_spacing),
+            dislike_rule=DislikeRule(**facts.get("dislike_rule", DislikeRule.of(ModelConfig())._asdict())),
         )
 
 
@@ -214,6 +223,8 @@ def fit_state(
         n_little_known=config.n_little_known,
         cold_item_days=config.cold_item_days,
         user_prior_weight=config.user_prior_weight,
+        cold_item_spacing=config.cold_item_spacing,
+        dislike_rule=DislikeRule.of(config),
     )
 
 

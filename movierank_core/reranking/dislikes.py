@@ -10,25 +10,35 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from movierank_core.config import ModelConfig
 from movierank_core.data.timestamps import DAY_SECONDS
 from movierank_core.retrieval.query import Query
 from movierank_core.retrieval.source import Source
 
-DROP: Final = 30.0
-"""Ranks by which the films most similar to the latest event move down, if it is a dislike.
-
-On 200 validation requests of ml-latest-small the ten most similar films lost 30 places in the median
-(quartiles 16 and 47), and nDCG@10 of all validation requests changed by -0.0011 [-0.0043, +0.0013]
-(`benchmarks/feedback_moves.py --validation`).
-"""
-DECAY: Final = 0.7
-"""Factor by which the drop falls per later event of the history."""
-HALF_LIFE_DAYS: Final = 7.0
-"""Time in which the drop of a dislike halves, in days."""
 MIN_DROP: Final = 3.0
 """Minimum drop of the most similar films that has an effect. Older dislikes only count in the sources."""
 N_SIMILAR: Final = 10
 """Films that have the whole drop: the most similar ones. Less similar films have a part of it."""
+
+
+class DislikeRule(NamedTuple):
+    """How far films like a dislike move down: parameters of a model version.
+
+    With the defaults, the ten most similar films lost 30 places in the median (quartiles 16 and 47) on 200
+    validation requests of ml-latest-small, and nDCG@10 of all validation requests changed by -0.0011
+    [-0.0043, +0.0013] (`benchmarks/feedback_moves.py --validation`).
+    """
+
+    drop: float
+    """Ranks by which the films most similar to the latest event move down, if it is a dislike."""
+    decay: float
+    """Factor by which the drop falls per later event of the history."""
+    half_life_days: float
+    """Time in which the drop of a dislike halves, in days."""
+
+    @classmethod
+    def of(cls, config: ModelConfig) -> "DislikeRule":
+        return cls(config.dislike_drop, config.dislike_decay, config.dislike_half_life_days)
 
 
 class Similar(NamedTuple):
@@ -59,22 +69,22 @@ def similar_films(row: int, sources: Mapping[str, Source]) -> Similar:
 
 
 def dislike_drops(
-    query: Query, rows: NDArray[np.int64], sources: Mapping[str, Source]
+    query: Query, rows: NDArray[np.int64], sources: Mapping[str, Source], rule: DislikeRule
 ) -> NDArray[np.float64]:
-    """Ranks by which each of the catalogue `rows` moves down, from 0 to `DROP`.
+    """Ranks by which each of the catalogue `rows` moves down, from 0 to `rule.drop`.
 
-    A dislike that is k events and d days old gives DROP * DECAY^k * 0.5^(d / HALF_LIFE_DAYS) * min(1,
+    A dislike that is k events and d days old gives drop * decay^k * 0.5^(d / half_life_days) * min(1,
     similarity / that of the tenth most similar film). The largest value over the dislikes counts. Hidden
     movies are neither dislikes nor events here.
     """
     drops = np.zeros(len(rows))
     latest = np.flatnonzero(query.is_presence)[::-1]
     for age in np.flatnonzero(query.is_disliked[latest]).tolist():
-        strength = DROP * DECAY**age
+        strength = rule.drop * rule.decay**age
         if strength < MIN_DROP:
             break
         days = (query.as_of - int(query.timestamps[latest[age]])) / DAY_SECONDS
-        strength *= 0.5 ** (days / HALF_LIFE_DAYS)
+        strength *= 0.5 ** (days / rule.half_life_days)
         if strength < MIN_DROP:
             break  # Earlier ones are older still.
         similar = similar_films(int(query.rows[latest[age]]), sources)

@@ -108,11 +108,12 @@ def test_features_and_scores_of_the_service_are_those_of_the_offline_code(
         found = candidate_rows(state, simulated.catalogue, history, as_of, features)
         raw = trees.predict(found.matrix)
         query = state.query(history, simulated.catalogue, as_of)
-        drops = dislike_drops(query, found.candidates.rows, state.sources)
+        drops = dislike_drops(query, found.candidates.rows, state.sources, state.dislike_rule)
         order, _ = fill_cold_item_slots(
             push_down(np.argsort(-raw, kind="stable"), drops),
             state.is_cold_item[found.candidates.rows],
             found.candidates.cold_items,
+            CONFIG.cold_item_spacing,
         )
         expected_ids = simulated.catalogue.movie_ids[found.candidates.rows[order]].tolist()
         assert [result["movie_id"] for result in answer["results"]] == expected_ids

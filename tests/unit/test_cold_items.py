@@ -23,7 +23,7 @@ from movierank_core.recommender.model import RankingModel, candidate_rows
 from movierank_core.recommender.ranking import Ranking, RankOptions
 from movierank_core.recommender.recommender import Recommender
 from movierank_core.recommender.state import RankingState, fit_state
-from movierank_core.reranking.cold_items import SLOT_SPACING, fill_cold_item_slots
+from movierank_core.reranking.cold_items import fill_cold_item_slots
 from movierank_core.reranking.filters import Filters
 from movierank_pipeline.evaluation.answers import answer
 from movierank_pipeline.evaluation.compare import MAIN
@@ -43,7 +43,7 @@ LATE = 2_000_000_000
 def with_slots(order: list[int], cold: set[int], claims: list[int]) -> tuple[list[int], list[int]]:
     """The list with its slots filled, and the ranks (from 1) to which a movie was moved."""
     mask = np.isin(np.arange(len(order)), list(cold))
-    placed, is_moved = fill_cold_item_slots(np.array(order, np.int64), mask, np.array(claims, np.int64))
+    placed, is_moved = fill_cold_item_slots(np.array(order, np.int64), mask, np.array(claims, np.int64), 20)
     return placed.tolist(), (np.flatnonzero(is_moved) + 1).tolist()
 
 
@@ -71,7 +71,7 @@ def test_only_movies_with_a_claim_move_up(order: list[int], little: set[int], ra
     claims = sorted(little)[::2]
     placed, moved = with_slots(order, little, claims)
     assert sorted(placed) == list(range(90))
-    assert all(place % SLOT_SPACING == 0 and placed[place - 1] in claims for place in moved)
+    assert all(place % 20 == 0 and placed[place - 1] in claims for place in moved)
     others = set(range(90)) - {placed[place - 1] for place in moved}
     assert [row for row in placed if row in others] == [row for row in order if row in others]
 

@@ -13,9 +13,8 @@ from movierank_core.ranker.tree_ensemble import TreeEnsemble
 from movierank_core.recommender.model import RankingModel
 from movierank_core.recommender.state import RankingState, fit_state
 from movierank_core.reranking.dislikes import (
-    DECAY,
-    DROP,
     MIN_DROP,
+    DislikeRule,
     dislike_drops,
     push_down,
     similar_films,
@@ -41,6 +40,7 @@ class OneNeighbourhood:
         return np.arange(1, 13), np.linspace(0.96, 0.08, 12).astype(np.float32)
 
 
+RULE = DislikeRule(drop=40.0, decay=0.6, half_life_days=7.0)
 HAND: Mapping[str, Source] = {"hand": OneNeighbourhood()}  # type: ignore[dict-item]
 
 
@@ -64,26 +64,27 @@ def test_ten_films_have_the_whole_drop_and_less_similar_ones_a_part(
     state: RankingState, simulated: SimulatedRatings
 ) -> None:
     query = query_of(state, simulated, (30, 4.0), (0, 1.5))
-    drops = dislike_drops(query, np.array([40, 12, 11, 10, 1]), HAND)
-    assert drops == pytest.approx([0, DROP / 3, 2 * DROP / 3, DROP, DROP], rel=1e-3)
+    drops = dislike_drops(query, np.array([40, 12, 11, 10, 1]), HAND, RULE)
+    assert drops == pytest.approx([0, RULE.drop / 3, 2 * RULE.drop / 3, RULE.drop, RULE.drop], rel=1e-3)
 
 
 def test_a_dislike_fades_with_later_events_and_only_a_dislike_counts(
     state: RankingState, simulated: SimulatedRatings
 ) -> None:
     def drop(*events: tuple[int, float | str]) -> float:
-        return float(dislike_drops(query_of(state, simulated, *events), np.array([1]), HAND)[0])
+        query = query_of(state, simulated, *events)
+        return float(dislike_drops(query, np.array([1]), HAND, RULE)[0])
 
-    assert drop((0, 2.0)) == drop((0, "dislike")) == pytest.approx(DROP, rel=1e-3)
-    assert drop((0, 2.0), (30, 5.0)) == pytest.approx(DROP * DECAY, rel=1e-3)
-    assert drop((0, 2.0), (30, "not_interested")) == pytest.approx(DROP, rel=1e-3), (
+    assert drop((0, 2.0)) == drop((0, "dislike")) == pytest.approx(RULE.drop, rel=1e-3)
+    assert drop((0, 2.0), (30, 5.0)) == pytest.approx(RULE.drop * RULE.decay, rel=1e-3)
+    assert drop((0, 2.0), (30, "not_interested")) == pytest.approx(RULE.drop, rel=1e-3), (
         "a hidden movie is not an event here"
     )
     for value in (2.5, 5.0, "like", "click", "seen", "not_interested"):
         assert drop((0, value)) == 0
     old = dataclasses.replace(query_of(state, simulated, (0, 2.0)), as_of=1 + 7 * 86_400)
-    assert dislike_drops(old, np.array([1]), HAND)[0] == pytest.approx(DROP / 2, rel=1e-3)
-    n_felt = int(np.log(MIN_DROP / DROP) / np.log(DECAY))
+    assert dislike_drops(old, np.array([1]), HAND, RULE)[0] == pytest.approx(RULE.drop / 2, rel=1e-3)
+    n_felt = int(np.log(MIN_DROP / RULE.drop) / np.log(RULE.decay))
     later = [(row, 3.0) for row in range(20, 60)]
     assert drop((0, 1.0), *later[:n_felt]) > 0
     assert drop((0, 1.0), *later[: n_felt + 1]) == 0
@@ -121,7 +122,7 @@ def test_the_next_answer_of_the_model_shows_it(state: RankingState, simulated: S
     disliked = model.score(history.then([Event(movie_id, "dislike", LATE)]), as_of=LATE + 1)
     liked = model.score(history.then([Event(movie_id, "like", LATE)]), as_of=LATE + 1)
     assert EVENT_TYPES["dislike"].rating_equivalent == 1.5
-    assert disliked.drops.max() == pytest.approx(DROP, rel=1e-3)
+    assert disliked.drops.max() == pytest.approx(CONFIG.dislike_drop, rel=1e-3)
     assert film not in disliked.rows
     # The drops of older dislikes apply to both.
     similar = similar_films(film, state.sources)
