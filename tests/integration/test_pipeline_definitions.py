@@ -275,7 +275,7 @@ A_FEW = ["ratings", "movies", "links"]
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("assets", "n_processes", "n_checks"),
-    [(A_FEW, 2, 3), pytest.param(None, 11, 10, marks=pytest.mark.heavy)],
+    [(A_FEW, 2, 3), pytest.param(None, 11, 11, marks=pytest.mark.heavy)],
     ids=["few", "all"],
 )
 def test_the_default_executor_of_the_ui_runs_the_job_in_several_processes(
