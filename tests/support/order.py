@@ -1,9 +1,11 @@
 """Long test files first, so that no worker is left alone with one at the end of a run.
 
 How long a file takes is known from the last run; else files with slow tests come first, unit tests last.
+Files of the same length take turns by folder: those of one folder often wait for the same trained model.
 """
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from typing import Final
 
 import pytest
@@ -34,7 +36,8 @@ class Timed:
         for item in items:
             by_file[_file_of(item.nodeid)].append(item)
         seconds = {file: self._known.get(file, _guess(file, of_file)) for file, of_file in by_file.items()}
-        longest_first = sorted(by_file, key=lambda file: (-seconds[file], file))
+        turns = _turns(by_file)
+        longest_first = sorted(by_file, key=lambda file: (-seconds[file], turns[file], file))
         items[:] = [item for file in longest_first for item in by_file[file]]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -50,6 +53,17 @@ class Timed:
 
 def _file_of(nodeid: str) -> str:
     return nodeid.split("::")[0]
+
+
+def _turns(files: Iterable[str]) -> dict[str, int]:
+    """Per file, how many files of its folder come before it."""
+    n_before = Counter[str]()
+    turns = {}
+    for file in sorted(files):
+        folder = file.rpartition("/")[0]
+        turns[file] = n_before[folder]
+        n_before[folder] += 1
+    return turns
 
 
 def _guess(file: str, items: list[pytest.Item]) -> float:
