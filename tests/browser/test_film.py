@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenPage
 from tests.support.page_service import PageService
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.browser
 
@@ -154,10 +155,12 @@ def test_verdict_and_stars_in_the_film_view_are_sent(open_page: OpenPage, servic
     like = film.get_by_role("button", name="Like", exact=True)
     like.click()
     expect(like).to_have_attribute("aria-pressed", "true")
+    wait_for(lambda: service.events(42), "the like")
+    like.click()
     film.get_by_role("radio", name="4 stars").check()
     expect(page.locator("#announcer")).to_contain_text("Rated Fight Club.")
-    rated = service.events(42)[-1]
-    assert (rated["event_type"], rated["value"]) == ("rating", 4)
+    said = [(event["event_type"], event["value"]) for event in service.events(42)]
+    assert said == [("like", None), ("rating", 4)], "the second press changes nothing"
     undo = film.get_by_role("button", name="Undo: Fight Club")
     undo.click()
     expect(like).to_have_attribute("aria-pressed", "true")

@@ -245,10 +245,12 @@ export class Film extends HTMLElement {
   async #say(type, rating) {
     if (!this.#shown) return;
     const { movie, audience } = this.#shown;
-    const pressed = audience.said.some(
+    const undone = type === "undo";
+    const stands = audience.said.some(
       (entry) => entry.movie.movie_id === movie.movie_id && entry.event_type === type,
     );
-    const undone = type === "undo" || (pressed && type !== "rating");
+    // A second press says the same once more; only the undo button withdraws.
+    if (stands && type !== "rating") return;
     try {
       await (undone ? audience.undo(movie) : audience.say(movie, type, { rating }));
     } catch (error) {
