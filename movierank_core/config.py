@@ -411,7 +411,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
             le=100_000,
             description="Maximum number of boosting rounds. Validation decides how many are kept.",
         ),
-    ] = 200
+    ] = 300
     n_leaves: Annotated[
         int,
         Meta(
@@ -419,7 +419,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
             le=64,
             description="Maximum number of leaves per tree. Small trees keep a request within milliseconds.",
         ),
-    ] = 31
+    ] = 15
     max_bins: Annotated[
         int,
         Meta(
@@ -438,7 +438,7 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
             " each training request.",
         ),
     ] = 1.0
-    learning_rate: Annotated[float, Meta(gt=0, le=1, description="Shrinkage per tree.")] = 0.1
+    learning_rate: Annotated[float, Meta(gt=0, le=1, description="Shrinkage per tree.")] = 0.05
     min_rows_per_leaf: Annotated[
         int, Meta(ge=1, le=100_000_000, description="Minimum number of training rows in a leaf.")
     ] = 300
