@@ -9,6 +9,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from movierank_core.errors import ConfigError
+
 
 def project_root() -> Path:
     """The absolute folder that holds `mlruns/` and, by default, `.movierank/`."""
@@ -27,9 +29,13 @@ class Paths:
 
     @classmethod
     def from_environment(cls) -> "Paths":
+        """Raises ConfigError if a file is where a folder has to be."""
         root = project_root()
         home = os.environ.get("MOVIERANK_HOME")
-        return cls(root=root, home=Path(home).resolve() if home else root / ".movierank")
+        paths = cls(root=root, home=Path(home).resolve() if home else root / ".movierank")
+        _require_folder("MOVIERANK_ROOT", paths.root)
+        _require_folder("MOVIERANK_HOME", paths.home)
+        return paths
 
     @property
     def datasets(self) -> Path:
@@ -77,3 +83,14 @@ class Paths:
     @property
     def artifacts(self) -> Path:
         return self.mlruns / "artifacts"
+
+
+def _require_folder(variable: str, folder: Path) -> None:
+    """`folder` may be missing, but nothing on the way to it may be a file."""
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not existing.is_dir():
+        raise ConfigError(
+            f"{existing} is no folder",
+            expected=f"a folder, since {variable} is {folder}",
+            remedy=f"set {variable} to another folder",
+        )
