@@ -106,9 +106,9 @@ def judge(
     `incumbent` is the version in production; if the judged version is itself in production, the previous one.
     `anchor` is the best version that was in production lately, if that is a third one.
     An incumbent with a `problem` is no rival: a version that this code cannot read cannot serve either, so it
-    does not hold the alias against one that works. Without a rival, a version whose mean is above recent
-    popularity and above its best source, but not significantly, is `provisional` instead of `refused`, so
-    that some version serves.
+    does not hold the alias against one that works, and one of another data set answers other people. Without
+    a rival, a version whose mean is above recent popularity and above its best source, but not significantly,
+    is `provisional` instead of `refused`, so that some version serves.
     """
     limits = limits or GateLimits()
     checks = [
@@ -262,8 +262,7 @@ def _reason(outcome: str, checks: list[Check], report: Report, incumbent: Incumb
         f" {_lead(leads[report.best_source])} against the best source, {report.best_source}"
     )
     unread = (
-        f" Version {incumbent.number}, {incumbent.alias}, is no rival, since this code cannot use it:"
-        f" {incumbent.problem}"
+        f" Version {incumbent.number}, {incumbent.alias}, is no rival: {incumbent.problem}"
         if incumbent is not None and incumbent.problem
         else ""
     )

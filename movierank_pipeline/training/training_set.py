@@ -246,8 +246,7 @@ class TrainingRows:
         keys = pl.DataFrame(self._requests, schema=REQUEST_KEYS, orient="row")
         request_of_row = np.repeat(np.arange(len(sizes)), sizes)
         features = [feature.name for feature in self._features]
-        matrix = np.concatenate([np.zeros((0, len(features)), np.float32), *self._matrices])
-        self._matrices.clear()
+        empty = np.zeros(0, np.float32)
         frame = keys[request_of_row].with_columns(
             pl.from_epoch("as_of", "s").dt.cast_time_unit("us").dt.replace_time_zone("UTC"),
             pl.Series("movie_id", np.concatenate([np.zeros(0, np.int64), *self._movie_ids])),
@@ -255,8 +254,13 @@ class TrainingRows:
             pl.Series("rating", np.concatenate([np.zeros(0, np.float32), *self._ratings])).fill_nan(None),
             pl.Series("like_share", np.repeat(np.array(self._like_shares, np.float32), sizes)),
             pl.Series("is_fused", _index_within(sizes) < np.repeat(np.array(self._n_fused, np.int64), sizes)),
-            *(pl.Series(name, matrix[:, column]) for column, name in enumerate(features)),
+            # One column after the other: the matrix of all rows beside its parts would double the memory.
+            *(
+                pl.Series(name, np.concatenate([empty, *(matrix[:, column] for matrix in self._matrices)]))
+                for column, name in enumerate(features)
+            ),
         )
+        self._matrices.clear()
         return TrainingSet(frame, self._fusion or {})
 
 

@@ -15,7 +15,14 @@ from movierank_core.bundle import read_manifest
 from movierank_core.data.timestamps import from_epoch
 from movierank_core.errors import BundleError, DataError
 from movierank_core.manifest import MANIFEST, FeatureInfo, Manifest
-from movierank_core.mlflow_store import ANCHOR, BUNDLE_IN_MODEL, CHALLENGER, PREVIOUS, PRODUCTION
+from movierank_core.mlflow_store import (
+    ANCHOR,
+    BUNDLE_IN_MODEL,
+    CHALLENGER,
+    MODEL_NAME,
+    PREVIOUS,
+    PRODUCTION,
+)
 from movierank_core.paths import Paths
 from movierank_core.recommender.state import RankingState
 from movierank_pipeline.definitions import build_defs
@@ -228,6 +235,19 @@ def test_a_production_whose_files_are_gone_does_not_hold_the_alias(proven_root: 
     assert newest().tags["gate.verdict"] == "passed"
     assert aliases() == {PRODUCTION: 2, PREVIOUS: 1}
     assert "holds no manifest.json" in newest().tags["gate.reason"]
+
+
+def test_a_version_of_another_data_set_waits_for_a_person(proven_root: Path) -> None:
+    client = connect(Paths.from_environment())
+    client.set_model_version_tag(MODEL_NAME, "1", "dataset", "another")
+    run(select="promotion")
+    assert newest().tags["gate.verdict"] == "passed"
+    assert aliases() == {PRODUCTION: 1, CHALLENGER: 2}
+    assert (
+        newest()
+        .tags["gate.reason"]
+        .endswith("Version 1, production, is no rival: It is of the data set another, this one of tiny.")
+    )
 
 
 def test_a_bundle_over_its_budget_is_refused(proven_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

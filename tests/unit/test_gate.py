@@ -203,8 +203,7 @@ def test_a_production_that_this_code_cannot_use_is_no_rival(simulated: Simulated
     verdict = judge(report, incumbent, BUNDLE)
     assert (verdict.outcome, verdict.may_serve) == ("passed", True)
     assert verdict.reason.endswith(
-        ". Version 3, production, is no rival, since this code cannot use it: It uses features that this code"
-        " does not compute."
+        ". Version 3, production, is no rival: It uses features that this code does not compute."
     )
     assert judge(report_on(simulated, planted(0.28)), incumbent, BUNDLE).outcome == "refused"
 

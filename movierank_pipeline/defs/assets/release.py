@@ -153,9 +153,9 @@ def promotion(
     The incumbent answers the same test requests: the version in production, or the previous one where the
     judged version is itself in production. So does the anchor. A refused version gets no alias. A passed one
     serves at once under the policy `auto`. It becomes the challenger under `manual`, if a rollback has taken
-    it back, or if model parameters were changed in the launchpad: that is a trial, which later versions would
-    have to be judged against. Fails with RegistryError, and changes no alias, if somebody moved `production`
-    meanwhile.
+    it back, if production is of another data set, whose people it would not know, or if model parameters were
+    changed in the launchpad: that is a trial, which later versions would have to be judged against. Fails
+    with RegistryError, and changes no alias, if somebody moved `production` meanwhile.
     """
     paths = Paths.from_environment()
     client = connect(paths)
@@ -173,12 +173,21 @@ def promotion(
     ):
         best = None
 
+    dataset = interactions.facts.dataset
+
+    def is_of_other_data(version: Version) -> bool:
+        return version.tags.get("dataset", dataset) != dataset
+
     def compared(version: Version | None, alias: str) -> Incumbent | None:
         if version is None:
             return None
-        found = _judge_incumbent(
-            context, version.number, interactions, catalogue, evaluation, bundle, settings
-        )
+        if is_of_other_data(version):
+            problem = f"It is of the data set {version.tags['dataset']}, this one of {dataset}."
+            found = Incumbent(number=version.number, problem=problem)
+        else:
+            found = _judge_incumbent(
+                context, version.number, interactions, catalogue, evaluation, bundle, settings
+            )
         return msgspec.structs.replace(found, alias=alias)
 
     incumbent = compared(other, PREVIOUS if serves else PRODUCTION)
@@ -196,6 +205,7 @@ def promotion(
         and settings.promotion_policy == "auto"
         and not is_trial
         and not registry.get(number).is_taken_back
+        and not (production is not None and is_of_other_data(production))
     ):
         registry.promote(number, by="gate", instead_of=None if production is None else production.number)
         rival = (anchor if is_third else incumbent) if best is not None else None
