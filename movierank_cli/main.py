@@ -54,6 +54,9 @@ COMMANDS = {
     "rollback": Lazy(
         "movierank_cli.registry:rollback", "Exchange the aliases `production` and `previous`.", "serving"
     ),
+    "gc": Lazy(
+        "movierank_cli.garbage:gc", "Delete old versions, runs and leftovers of killed processes.", "pipeline"
+    ),
     "download": Lazy("movierank_cli.data:download", "Download a MovieLens edition.", "pipeline"),
     "synth": Lazy("movierank_cli.data:synth", "Write a set of simulated ratings of any size.", "pipeline"),
     "dagster": Lazy("movierank_cli.interfaces:dagster_ui", "Start the Dagster UI.", "pipeline"),

@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +35,16 @@ def atomic_write(target: Path, *, is_durable: bool = False) -> Iterator[Path]:
         if is_durable:
             _flush(written)
         _move(written, target, temporary)
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """The temporary folders in `folder` whose writers have ended."""
+    found = []
+    for path in sorted(folder.glob(f".*{SUFFIX}")):
+        with suppress(OSError):  # Its writer is running, or another process deletes it.
+            os.close(_lock(path, fcntl.LOCK_EX | fcntl.LOCK_NB))
+            found.append(path)
+    return found
 
 
 def delete_leftovers(folder: Path) -> None:

@@ -22,6 +22,7 @@ from movierank_pipeline.defs.assets.training import (
     training_set,
 )
 from movierank_pipeline.defs.automation import enough_feedback, hourly, nightly, publish, retrain
+from movierank_pipeline.defs.clean_up import after_training, clean_up
 from movierank_pipeline.defs.data_checks import DATA_CHECKS
 from movierank_pipeline.defs.io_managers import FolderStorage, ParquetStorage
 from movierank_pipeline.defs.model_checks import MODEL_CHECKS
@@ -54,9 +55,9 @@ def build_defs(
             for definition in ASSETS
         ],
         asset_checks=[*DATA_CHECKS, *MODEL_CHECKS],
-        jobs=[retrain, publish],
+        jobs=[retrain, publish, clean_up],
         schedules=[nightly, hourly],
-        sensors=[enough_feedback],
+        sensors=[enough_feedback, after_training],
         resources={**resources, **(resource_overrides or {})},
         loggers=loggers,
     )

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Protocol
 
 import dagster as dg
-from filelock import FileLock, Timeout
 
 from movierank_core.errors import ConfigError, MovierankError
 from movierank_core.paths import Paths
 from movierank_pipeline.definitions import build_defs
-from movierank_pipeline.defs.lost_runs import fail_lost_runs
+from movierank_pipeline.defs.one_run import require_no_other_run, run_lock
 from movierank_pipeline.defs.provenance import plan
 from movierank_pipeline.settings import Settings
 
@@ -68,10 +67,6 @@ class CheckFailedError(MovierankError):
     """A blocking asset check stopped the run."""
 
 
-class BusyError(MovierankError):
-    """Another run is making the assets of this root."""
-
-
 def prepare_dagster_home(paths: Paths) -> Path:
     """`DAGSTER_HOME` if set, else our own folder, created with telemetry and greetings off."""
     if configured := os.environ.get("DAGSTER_HOME"):
@@ -87,10 +82,14 @@ def prepare_dagster_home(paths: Paths) -> Path:
 
 
 @contextmanager
-def dagster_instance(paths: Paths) -> Iterator[dg.DagsterInstance]:
-    """The Dagster instance whose history the UI shows."""
+def dagster_instance(paths: Paths, *, with_logs: bool = False) -> Iterator[dg.DagsterInstance]:
+    """The Dagster instance whose history the UI shows.
+
+    Only `with_logs` it knows the standard streams that Dagster has captured, and captures those of a run.
+    """
     home = prepare_dagster_home(paths)
-    file = _IN_PROCESS_FILE if (home / _IN_PROCESS_FILE).is_file() else "dagster.yaml"
+    is_ours = (home / _IN_PROCESS_FILE).is_file()
+    file = _IN_PROCESS_FILE if is_ours and not with_logs else "dagster.yaml"
     with dg.DagsterInstance.from_config(str(home), file) as instance:
         yield instance
 
@@ -110,7 +109,7 @@ def materialize(
     for a `select` that is no selection. See `plan` for `min_new_events`. Raises BusyError, and makes nothing,
     while another run in this root is in progress.
     """
-    with _only_run(paths):
+    with run_lock(paths):
         return _materialize(settings, paths, reporter, select, everything, min_new_events)
 
 
@@ -126,9 +125,7 @@ def _materialize(
     blocked: list[str] = []
     definitions = build_defs({"settings": settings}, {"console": _logger(reporter, failed, blocked)})
     with dagster_instance(paths) as instance:
-        fail_lost_runs(instance, paths)
-        if others := instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
-            raise _busy(f"run {others[0].run_id}")
+        require_no_other_run(instance, paths)
         graph = definitions.resolve_asset_graph()
         names = [key.to_user_string() for key in graph.toposorted_asset_keys]
         if select is not None:
@@ -155,25 +152,6 @@ def _materialize(
                 remedy="look at its figures above or in the Dagster UI (`movierank dagster`)",
             ) from error
     return Outcome(wanted, reused, result.run_id, failed)
-
-
-@contextmanager
-def _only_run(paths: Paths) -> Iterator[None]:
-    """Holds the lock of this root's runs. The system frees it when the process ends, however it ends."""
-    paths.home.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(paths.home / "run.lock", timeout=0):
-            yield
-    except Timeout as error:
-        raise _busy("another `movierank materialize` or `movierank demo`") from error
-
-
-def _busy(who: str) -> BusyError:
-    return BusyError(
-        f"The assets of this root are being made by {who}",
-        expected="one run at a time, since two would mix their files",
-        remedy="wait for it, or stop it in the Dagster UI (`movierank dagster`)",
-    )
 
 
 def _selected(select: str, definitions: dg.Definitions) -> list[str]:

@@ -136,6 +136,12 @@ class Settings(dg.ConfigurableResource):
     recommendations_k: int = Field(
         25, ge=1, le=500, description="Movies per user in the asset `recommendations`."
     )
+    keep_versions: int = Field(
+        10,
+        ge=1,
+        description="Number of the newest versions, of trainings, and of runs of each Dagster job that stay;"
+        " versions with an alias stay besides.",
+    )
     feedback_threshold: int = Field(
         1000, ge=1, description="Number of new feedback events after which the sensor starts a retraining."
     )

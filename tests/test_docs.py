@@ -22,9 +22,11 @@ def test_the_readme_stays_short() -> None:
     assert len((ROOT / "README.md").read_text("utf-8").splitlines()) < 150
 
 
-def test_every_setting_of_the_gate_and_of_tuning_is_documented_with_its_default() -> None:
+def test_every_setting_of_the_gate_of_tuning_and_of_what_is_kept_is_documented_with_its_default() -> None:
     document = (ROOT / "docs" / "operations.md").read_text("utf-8")
-    names = [name for name in Settings.model_fields if name.startswith(("gate_", "promotion_", "tune_"))]
+    names = [
+        name for name in Settings.model_fields if name.startswith(("gate_", "promotion_", "tune_", "keep_"))
+    ]
     assert len(names) >= 5
     for name in names:
         default = Settings.model_fields[name].default

@@ -24,7 +24,7 @@ def fail_lost_runs(instance: dg.DagsterInstance, paths: Paths) -> list[str]:
     Only in the run history below our own home: the processes of any other may be on another host. A run
     whose process Dagster has not noted yet is left alone.
     """
-    if Path(instance.root_directory).resolve() != paths.dagster_home.resolve():
+    if not is_own_history(instance, paths):
         return []
     lost = []
     for run in instance.get_runs(dg.RunsFilter(statuses=list(_IN_PROGRESS))):
@@ -35,6 +35,11 @@ def fail_lost_runs(instance: dg.DagsterInstance, paths: Paths) -> list[str]:
             )
             lost.append(run.run_id)
     return lost
+
+
+def is_own_history(instance: dg.DagsterInstance, paths: Paths) -> bool:
+    """Whether the run history is below our own home; one that `DAGSTER_HOME` names may have other owners."""
+    return Path(instance.root_directory).resolve() == paths.dagster_home.resolve()
 
 
 def _process_of(instance: dg.DagsterInstance, run_id: str) -> int | None:

@@ -18,6 +18,9 @@ from movierank_pipeline.evaluation.compare import MAIN
 from movierank_pipeline.evaluation.report import Report
 from movierank_pipeline.training.trained_ranker import TrainedRanker
 
+BUNDLE_PREFIX = ".bundle-"
+"""First characters of the name of a folder that a bundle is packed in."""
+
 
 def pack_bundle(
     folder: Path,

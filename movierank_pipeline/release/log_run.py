@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 
 FINGERPRINT_TAG = "movierank.fingerprint"
 DAGSTER_RUN_TAG = "dagster.run_id"
+PARENT_TAG = "mlflow.parentRunId"
+"""MLflow's tag of a child run: the run of the training that a trial belongs to."""
+VERSION_PREFIX = ".version-"
+"""First characters of the name of a folder that a bundle is downloaded to."""
 SERVING_LIBRARIES = ("mlflow", "msgspec", "numba", "numpy", "pandas", "polars")
 
 
@@ -129,7 +133,7 @@ def version_bundle(paths: Paths, number: int) -> Iterator[Path]:
     from mlflow.exceptions import MlflowException
 
     paths.home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".version-", dir=paths.home) as folder:
+    with tempfile.TemporaryDirectory(prefix=VERSION_PREFIX, dir=paths.home) as folder:
         try:
             mlflow.artifacts.download_artifacts(f"models:/{MODEL_NAME}/{number}", dst_path=folder)
         except (MlflowException, OSError) as error:
@@ -207,7 +211,7 @@ def _log_trials(client: "MlflowClient", run_id: str, release: Release) -> None:
         child = client.create_run(
             parent.experiment_id,
             run_name=f"trial {number}",
-            tags={"mlflow.parentRunId": run_id},
+            tags={PARENT_TAG: run_id},
         )
         client.log_batch(
             child.info.run_id,

@@ -196,6 +196,22 @@ class Registry:
             None,
         )
 
+    def in_use(self) -> set[int]:
+        """Numbers of the versions that carry an alias or that a rollback may return to."""
+        promoted = self._last_promoted()
+        return {*self._aliases().values(), *(() if promoted is None else (promoted.number,))}
+
+    def delete_unused(self, number: int) -> bool:
+        """Deletes version `number`; False, and nothing is deleted, if it is in use by now.
+
+        MLflow deletes aliases with their version. So they are looked up once more, directly before.
+        """
+        if number in self.in_use():
+            return False
+        if any(version.number == number for version in self.versions()):
+            self._client.delete_model_version(MODEL_NAME, str(number))
+        return True
+
     def _last_promoted(self) -> Version | None:
         model = self._model()
         number = None if model is None else model.tags.get(IN_PRODUCTION_TAG)

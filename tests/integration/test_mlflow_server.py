@@ -11,7 +11,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from movierank_cli.garbage import gc
 from movierank_core.bundle import read_bundle
 from movierank_core.mlflow_store import PRODUCTION
 from movierank_core.paths import Paths
@@ -97,3 +99,34 @@ def test_a_server_that_is_away_is_an_error_before_any_training(
         "Expected: a reachable MLflow server or database in MLFLOW_TRACKING_URI."
         " Remedy: start it, or unset MLFLOW_TRACKING_URI for the embedded store."
     )
+
+
+@pytest.mark.heavy
+def test_old_versions_of_a_server_go_by_its_api_and_mlflow_gc_deletes_their_artifacts(
+    release: Release, tmp_path: Path, clean_environment: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = f"sqlite:///{tmp_path / 'server.db'}"
+    with mlflow_server(tmp_path, backend) as url:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+        monkeypatch.setenv("MOVIERANK_ROOT", str(tmp_path / "root"))
+        paths = Paths.from_environment()
+        client = connect(paths)
+        old, newest = (log_release(client, paths, release) for _ in range(2))
+        done = CliRunner().invoke(gc, ["--keep", "1"])
+        assert done.output.startswith(f"deleted version {old.number} and its run {old.run_id}, 0.0 MB\n")
+        assert [version.number for version in Registry(client).versions()] == [newest.number]
+        assert client.get_run(old.run_id).info.lifecycle_stage == "deleted"
+        assert {old.run_id, newest.run_id} <= folders_with_files(tmp_path)
+        command = [sys.executable, "-m", "mlflow", "gc", "--backend-store-uri", backend]
+        subprocess.run(command, env={**os.environ, "MLFLOW_TRACKING_URI": url}, cwd=tmp_path, check=True)
+        folders = folders_with_files(tmp_path)
+        assert old.run_id not in folders
+        assert len([name for name in folders if name.startswith("m-")]) == 1
+        with version_bundle(paths, newest.number) as bundle:
+            assert read_bundle(bundle).manifest.data_hash == release.manifest.data_hash
+
+
+def folders_with_files(folder: Path) -> set[str]:
+    """Names of all folders of artifacts that hold a file, directly or further below."""
+    files = [path for path in (folder / "artifacts").rglob("*") if path.is_file()]
+    return {name for file in files for name in file.relative_to(folder).parts[:-1]}

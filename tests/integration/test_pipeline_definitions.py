@@ -21,7 +21,8 @@ from movierank_pipeline.definitions import build_defs
 from movierank_pipeline.defs import automation
 from movierank_pipeline.defs.automation import PUBLISHED, SENSOR, enough_feedback, hourly
 from movierank_pipeline.defs.lost_runs import fail_lost_runs
-from movierank_pipeline.materialize import BusyError, dagster_instance, prepare_dagster_home
+from movierank_pipeline.defs.one_run import BusyError
+from movierank_pipeline.materialize import dagster_instance, prepare_dagster_home
 from movierank_pipeline.settings import Settings
 from tests.support.tiny_pipeline import environment, make_tiny_root, run
 from tests.support.waiting import PATIENCE_SECONDS, exit_code, wait_for
@@ -81,6 +82,11 @@ def test_the_job_takes_everything_and_the_automations_are_off() -> None:
         assert schedule.execution_timezone == "UTC"
         assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
     assert definitions.resolve_sensor_def("enough_feedback").default_status == dg.DefaultSensorStatus.STOPPED
+
+
+def test_cleaning_up_after_a_training_is_on() -> None:
+    sensor = build_defs().resolve_sensor_def("after_training")
+    assert (sensor.job_name, sensor.default_status) == ("clean_up", dg.DefaultSensorStatus.RUNNING)
 
 
 def test_checks_that_make_a_model_untrustworthy_block() -> None:

@@ -22,7 +22,7 @@ from movierank_pipeline.ingest.tmdb.metadata import stored_image_base
 from movierank_pipeline.promotion.bundle_checks import BundleFacts, measure_bundle, read_registered
 from movierank_pipeline.promotion.gate import judge, require_better_than_popularity
 from movierank_pipeline.promotion.incumbent import Incumbent, judge_production
-from movierank_pipeline.release.build_bundle import data_hash, pack_bundle
+from movierank_pipeline.release.build_bundle import BUNDLE_PREFIX, data_hash, pack_bundle
 from movierank_pipeline.release.log_run import FINGERPRINT_TAG, Release, log_release, version_bundle
 from movierank_pipeline.release.mlflow_client import connect, experiment_id
 from movierank_pipeline.release.model_card import model_card
@@ -62,7 +62,7 @@ def model_version(
             data_version=dg.DataVersion(fingerprint),
         )
     paths.home.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".bundle-", dir=paths.home) as folder:
+    with tempfile.TemporaryDirectory(prefix=BUNDLE_PREFIX, dir=paths.home) as folder:
         bundle = Path(folder, "bundle")
         context.log.info("writing the bundle")
         manifest = pack_bundle(
