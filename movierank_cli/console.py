@@ -24,6 +24,8 @@ class StepLines:
     def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.console = console or Console(stderr=True, highlight=False, soft_wrap=True)
         self._clock = clock
+        self.failed_step: str | None = None
+        """The first step that failed."""
         self._status: Status | None = None
         self._step = ""
         self._last_line = 0.0
@@ -44,6 +46,11 @@ class StepLines:
         self._hide()
         if not _is_check(step):
             self.line(f"  {step:<{STEP_WIDTH}} {duration(seconds)}")
+
+    def failed(self, step: str) -> None:
+        self.failed_step = self.failed_step or step
+        self._hide()
+        self.line(f"  ! step {step} failed", style="red")
 
     def checked(self, asset: str, check: str, passed: bool, figures: Mapping[str, object]) -> None:
         if not passed:

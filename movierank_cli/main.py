@@ -6,15 +6,11 @@ Therefore `movierank serve` works on a host without Dagster or LightGBM, and `mo
 import importlib
 import sys
 from dataclasses import dataclass
-from typing import NoReturn
 
 import click
-from rich.console import Console
-from rich.markup import escape
 
+from movierank_cli.exit_codes import fail
 from movierank_core.errors import MovierankError
-
-EXIT_USER_ERROR = 2
 
 
 @dataclass(frozen=True)
@@ -98,19 +94,14 @@ def main() -> None:
     try:
         cli(prog_name="movierank")
     except MovierankError as error:
-        _fail(error)
+        fail(error)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("movierank"):
             raise
         name = next((argument for argument in sys.argv[1:] if argument in COMMANDS), "demo")
-        _fail(
+        fail(
             MovierankError(
                 f"`movierank {name}` needs the package {error.name}, which is not installed",
                 remedy=f'run `pip install "movierank[{COMMANDS[name].extra}]"`',
             )
         )
-
-
-def _fail(error: MovierankError) -> NoReturn:
-    Console(stderr=True, soft_wrap=True, highlight=False).print(f"[bold red]Error:[/] {escape(str(error))}")
-    sys.exit(EXIT_USER_ERROR)

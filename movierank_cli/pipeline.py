@@ -1,14 +1,16 @@
 """`movierank materialize`."""
 
+import sys
 from pathlib import Path
 
 import click
 
 from movierank_cli.console import StepLines
+from movierank_cli.exit_codes import CHECK_FAILED, STEP_FAILED, VERSION_REFUSED, fail
 from movierank_cli.options import data_options, policy_option, settings_of
 from movierank_core.mlflow_store import CHALLENGER, PRODUCTION
 from movierank_core.paths import Paths
-from movierank_pipeline.materialize import Outcome, materialize
+from movierank_pipeline.materialize import REFUSAL, CheckFailedError, Outcome, materialize
 from movierank_pipeline.release.mlflow_client import connect
 from movierank_pipeline.release.registry import (
     GATE_REASON_TAG,
@@ -37,16 +39,30 @@ def materialize_command(
 
     Runs the asset graph in this process: reads the ratings, trains, evaluates, registers a version, and
     applies the gate. Assets made from the same code, settings and data are reused.
+
+    \b
+    Exit codes: 0 done, 1 defect, 2 wrong use or setting, 3 a step failed,
+    4 a blocking check failed, 5 the gate refused the new version.
     """
     paths = Paths.from_environment()
     settings = settings_of(data_dir, dataset, tmdb_file, promotion_policy=policy)
     lines = StepLines()
     try:
         outcome = materialize(settings, paths, lines, select=select, everything=everything)
+    except CheckFailedError as error:
+        lines.stop()
+        fail(error, CHECK_FAILED)
+    except Exception as error:
+        lines.stop()
+        if lines.failed_step is None:
+            raise
+        fail(error, STEP_FAILED)
     finally:
         lines.stop()
     say_outcome(lines, outcome)
     say_versions(lines, Registry(connect(paths)))
+    if REFUSAL in outcome.failed_checks:
+        sys.exit(VERSION_REFUSED)
 
 
 def say_outcome(lines: StepLines, outcome: Outcome) -> None:

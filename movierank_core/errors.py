@@ -8,7 +8,8 @@ class MovierankError(Exception):
     """A problem that the user can fix.
 
     `str(error)` is one paragraph: what was found, what was expected, what to do. The command-line
-    program prints it without a traceback and exits with 2; the service turns it into problem details.
+    program prints it without a traceback and exits with 2 (docs/operations.md has the codes of
+    `movierank materialize`); the service turns it into problem details.
     """
 
     def __init__(self, found: str, *, expected: str | None = None, remedy: str | None = None) -> None:

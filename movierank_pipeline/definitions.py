@@ -1,4 +1,4 @@
-"""The code location: assets, checks, jobs, schedules and the feedback sensor.
+"""The code location: assets, checks, jobs, schedules and sensors.
 
 This module only assembles them; each is defined below `defs/`.
 
@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 import dagster as dg
 
+from movierank_pipeline.alerts import alert_url
+from movierank_pipeline.defs.alerts import alert_sensors
 from movierank_pipeline.defs.assets.enrichment import catalogue, tmdb_movies
 from movierank_pipeline.defs.assets.features import interactions, movie_features
 from movierank_pipeline.defs.assets.raw import feedback, movielens
@@ -57,7 +59,7 @@ def build_defs(
         asset_checks=[*DATA_CHECKS, *MODEL_CHECKS],
         jobs=[retrain, publish, clean_up],
         schedules=[nightly, hourly],
-        sensors=[enough_feedback, after_training],
+        sensors=[enough_feedback, after_training, *alert_sensors(alert_url())],
         resources={**resources, **(resource_overrides or {})},
         loggers=loggers,
     )

@@ -6,13 +6,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
+from uuid import uuid4
 
 import dagster as dg
 
 from movierank_core.errors import ConfigError, MovierankError
 from movierank_core.paths import Paths
+from movierank_pipeline.alerts import alert_url
 from movierank_pipeline.definitions import build_defs
+from movierank_pipeline.defs.alerts import ALERTED_BY_TAG, BY_PROCESS, alert_about_run, alerting_of_plan
 from movierank_pipeline.defs.one_run import require_no_other_run, run_lock
 from movierank_pipeline.defs.provenance import plan
 from movierank_pipeline.settings import Settings
@@ -39,6 +42,11 @@ compute_logs:
   class: NoOpComputeLogManager
 """
 _IN_PROCESS_FILE = "in_process.yaml"
+_log: Final = logging.getLogger("movierank.alerts")
+
+
+REFUSAL: Final = "promotion: accepted"
+"""The check, as in `Outcome.failed_checks`, that fails where the gate refused a version."""
 
 
 class Reporter(Protocol):
@@ -47,6 +55,7 @@ class Reporter(Protocol):
     def started(self, step: str) -> None: ...
     def progressed(self, step: str, message: str) -> None: ...
     def finished(self, step: str, seconds: float) -> None: ...
+    def failed(self, step: str) -> None: ...
     def checked(self, asset: str, check: str, passed: bool, figures: Mapping[str, object]) -> None: ...
 
 
@@ -133,16 +142,20 @@ def _materialize(
         elif everything:
             wanted = names
         else:
-            wanted = plan(graph, settings, paths, instance, min_new_events=min_new_events).stale
+            with alerting_of_plan("`movierank materialize`", alert_url(), settings.dagster_url):
+                wanted = plan(graph, settings, paths, instance, min_new_events=min_new_events).stale
         reused = [name for name in names if name not in wanted]
         if not wanted:
             return Outcome([], reused, None)
         job = definitions.resolve_implicit_global_asset_job_def()
+        run_id, url = str(uuid4()), alert_url()
         try:
-            result = job.execute_in_process(
+            job.execute_in_process(
                 run_config={"loggers": {"console": {}}},
                 instance=instance,
                 asset_selection=[dg.AssetKey(name) for name in wanted],
+                run_id=run_id,
+                tags={ALERTED_BY_TAG: BY_PROCESS} if url else {},
             )
         except dg.DagsterError as error:
             if not blocked:
@@ -151,7 +164,18 @@ def _materialize(
                 f"The run was stopped by the check {', '.join(blocked)}",
                 remedy="look at its figures above or in the Dagster UI (`movierank dagster`)",
             ) from error
-    return Outcome(wanted, reused, result.run_id, failed)
+        finally:
+            _alert(instance, run_id, url, settings.dagster_url)
+    return Outcome(wanted, reused, run_id, failed)
+
+
+def _alert(instance: dg.DagsterInstance, run_id: str, url: str, dagster_url: str) -> None:
+    """Sends an alert if the run failed or a check in it did. An error on the way is logged."""
+    try:
+        if url and (run := instance.get_run_by_id(run_id)) is not None:
+            alert_about_run(instance, run, url, dagster_url)
+    except Exception:  # It must not replace the error of the run.
+        _log.exception("no alert about the run %s", run_id)
 
 
 def _selected(select: str, definitions: dg.Definitions) -> list[str]:
@@ -195,6 +219,8 @@ def _pass_on(event: dg.DagsterEvent, reporter: Reporter, failed: list[str], bloc
             reporter.started(str(event.step_key))
         case dg.DagsterEventType.STEP_SUCCESS:
             reporter.finished(str(event.step_key), event.step_success_data.duration_ms / 1000)
+        case dg.DagsterEventType.STEP_FAILURE:
+            reporter.failed(str(event.step_key))
         case dg.DagsterEventType.ASSET_CHECK_EVALUATION:
             evaluation = event.asset_check_evaluation_data
             asset = evaluation.asset_key.to_user_string()

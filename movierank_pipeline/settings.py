@@ -19,6 +19,7 @@ from movierank_core.config import GateLimits, ModelConfig
 from movierank_core.environment import bounds_of, convert_setting, description_of, texts_of
 from movierank_core.errors import ConfigError
 from movierank_core.paths import Paths
+from movierank_core.staleness import StalenessLimits
 from movierank_pipeline.ingest.tmdb.client import RequestPolicy
 from movierank_pipeline.ingest.tmdb.metadata import REFRESHES_A_DAY
 
@@ -145,8 +146,26 @@ class Settings(dg.ConfigurableResource):
     feedback_threshold: int = Field(
         1000, ge=1, description="Number of new feedback events after which the sensor starts a retraining."
     )
+    stale_model_days: float = Field(
+        StalenessLimits().model_days,
+        ge=0,
+        le=36_500,
+        description=description_of(StalenessLimits, "model_days"),
+    )
+    stale_histories_hours: float = Field(
+        StalenessLimits().histories_hours,
+        ge=0,
+        le=876_000,
+        description=description_of(StalenessLimits, "histories_hours"),
+    )
+    stale_feedback_hours: float = Field(
+        StalenessLimits().feedback_hours,
+        ge=0,
+        le=876_000,
+        description=description_of(StalenessLimits, "feedback_hours"),
+    )
     dagster_url: str = Field(
-        "http://127.0.0.1:3000", description="Address of the Dagster UI, for links in MLflow."
+        "http://127.0.0.1:3000", description="Address of the Dagster UI, for links in MLflow and alerts."
     )
     mlflow_url: str = Field(
         "http://127.0.0.1:5000", description="Address of the MLflow UI, for links in Dagster."
@@ -184,6 +203,14 @@ class Settings(dg.ConfigurableResource):
             production_margin=self.gate_margin,
             megabytes=self.gate_megabytes,
             latency_ms=self.gate_latency_ms,
+        )
+
+    @property
+    def staleness_limits(self) -> StalenessLimits:
+        return StalenessLimits(
+            model_days=self.stale_model_days,
+            histories_hours=self.stale_histories_hours,
+            feedback_hours=self.stale_feedback_hours,
         )
 
     @property

@@ -12,6 +12,7 @@ import movierank_serving
 from movierank_core.environment import convert_setting, texts_of
 from movierank_core.mlflow_store import MODEL_NAME, PRODUCTION, tracking_uri
 from movierank_core.paths import Paths
+from movierank_core.staleness import HistoriesHours, ModelDays, StalenessLimits
 
 _KEY: Final = r"[!-+\--~]+"
 """A key: visible ASCII characters without a comma."""
@@ -69,6 +70,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             " seconds.",
         ),
     ] = 1.0
+    stale_model_days: ModelDays = StalenessLimits().model_days
+    stale_histories_hours: HistoriesHours = StalenessLimits().histories_hours
     poster_base_url: Annotated[
         str,
         Meta(

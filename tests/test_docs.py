@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from movierank_core.features.document import features_document
+from movierank_pipeline.alerts import ALERT_URL
 from movierank_pipeline.settings import Settings
 from movierank_pipeline.training.tuning import SEARCHED
 from movierank_serving.openapi import API_HANDLERS
@@ -22,12 +23,12 @@ def test_the_readme_stays_short() -> None:
     assert len((ROOT / "README.md").read_text("utf-8").splitlines()) < 150
 
 
-def test_every_setting_of_the_gate_of_tuning_and_of_what_is_kept_is_documented_with_its_default() -> None:
+def test_every_setting_of_the_gate_of_tuning_of_alerts_and_of_what_is_kept_is_documented() -> None:
     document = (ROOT / "docs" / "operations.md").read_text("utf-8")
-    names = [
-        name for name in Settings.model_fields if name.startswith(("gate_", "promotion_", "tune_", "keep_"))
-    ]
-    assert len(names) >= 5
+    prefixes = ("gate_", "promotion_", "stale_", "tune_", "keep_")
+    names = [name for name in Settings.model_fields if name.startswith(prefixes)]
+    assert len(names) >= 9
+    assert f"| `{ALERT_URL}` | none |" in document
     for name in names:
         default = Settings.model_fields[name].default
         shown = default if isinstance(default, str) else f"{default:g}"

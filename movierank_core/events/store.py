@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -281,6 +281,11 @@ class EventStore:
             lambda connection: connection.execute("SELECT count(*) FROM feedback_events").fetchone()[0]
         )
 
+    def last_event_at(self) -> datetime | None:
+        """The time of the event stored last; None without events. Events of deleted users do not count."""
+        row = self._read(lambda connection: connection.execute(_SELECT_NEWEST_TIME).fetchone())
+        return None if row is None else _EPOCH + timedelta(microseconds=row[0])
+
     def ping(self) -> None:
         """Raises EventStoreError unless events can be stored now. Locks no row that a writer needs."""
         with self._transaction("write to") as connection:
@@ -341,6 +346,7 @@ _SELECT_STORED: Final = """
     SELECT movie_id, event_type, value, undoes FROM feedback_events WHERE user_id = ? AND event_id = ?"""
 _SELECT_LAST_TIME: Final = """
     SELECT timestamp_us FROM feedback_events WHERE user_id = ? ORDER BY seq DESC LIMIT 1"""
+_SELECT_NEWEST_TIME: Final = "SELECT timestamp_us FROM feedback_events ORDER BY seq DESC LIMIT 1"
 _INSERT: Final = """
     INSERT INTO feedback_events
         (seq, event_id, user_id, movie_id, event_type, value, request_id, undoes, timestamp_us)

@@ -10,6 +10,8 @@ from movierank_core.data.snapshot import CURRENT
 from movierank_core.errors import EventStoreError
 from movierank_core.events.store import Watermark, open_event_store
 from movierank_core.paths import Paths
+from movierank_pipeline.alerts import alert_url
+from movierank_pipeline.defs.alerts import alerting_of_plan
 from movierank_pipeline.defs.lost_runs import fail_lost_runs
 from movierank_pipeline.defs.provenance import plan
 from movierank_pipeline.settings import Settings, events_url
@@ -46,7 +48,7 @@ def hourly(context: dg.ScheduleEvaluationContext, settings: Settings) -> dg.RunR
     """Requests the stale ones of PUBLISHED, once something was published before."""
     if not (Paths.from_environment().histories / CURRENT).is_file():
         return dg.SkipReason("Nothing was published yet. Run the job `retrain` first.")
-    stale = [name for name in _stale(context, settings) if name in PUBLISHED]
+    stale = [name for name in _stale("hourly", context, settings) if name in PUBLISHED]
     return _run_of(stale, "Nothing has changed since the last publication.")
 
 
@@ -62,19 +64,20 @@ def hourly(context: dg.ScheduleEvaluationContext, settings: Settings) -> dg.RunR
 def nightly(context: dg.ScheduleEvaluationContext, settings: Settings) -> dg.RunRequest | dg.SkipReason:
     """Requests a run of the stale assets."""
     nothing = "Nothing has changed since the last run: code, settings, data and feedback."
-    return _run_of(_stale(context, settings), nothing)
+    return _run_of(_stale("nightly", context, settings), nothing)
 
 
-def _stale(context: dg.ScheduleEvaluationContext, settings: Settings) -> list[str]:
-    """The names of the stale assets.
+def _stale(name: str, context: dg.ScheduleEvaluationContext, settings: Settings) -> list[str]:
+    """The names of the stale assets, for the schedule `name`.
 
     Runs whose process is gone are marked as failed first: they would hold up all later runs.
     """
     paths = Paths.from_environment()
-    fail_lost_runs(context.instance, paths)
-    repository = context.repository_def
-    assert repository is not None
-    return list(plan(repository.asset_graph, settings, paths, context.instance).stale)
+    with alerting_of_plan(f"The schedule {name}", alert_url(), settings.dagster_url):
+        fail_lost_runs(context.instance, paths)
+        repository = context.repository_def
+        assert repository is not None
+        return list(plan(repository.asset_graph, settings, paths, context.instance).stale)
 
 
 def _run_of(names: list[str], why_none: str) -> dg.RunRequest | dg.SkipReason:

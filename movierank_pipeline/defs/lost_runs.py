@@ -12,6 +12,7 @@ import dagster as dg
 from dagster import DagsterRunStatus
 
 from movierank_core.paths import Paths
+from movierank_pipeline.defs.alerts import ALERTED_BY_TAG, BY_SENSOR
 
 _IN_PROGRESS: Final = (DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING)
 _PID: Final = "pid"
@@ -30,6 +31,8 @@ def fail_lost_runs(instance: dg.DagsterInstance, paths: Paths) -> list[str]:
     for run in instance.get_runs(dg.RunsFilter(statuses=list(_IN_PROGRESS))):
         pid = _process_of(instance, run.run_id)
         if pid is not None and pid != os.getpid() and not _is_dagster(pid):
+            if ALERTED_BY_TAG in run.tags:
+                instance.add_run_tags(run.run_id, {ALERTED_BY_TAG: BY_SENSOR})
             instance.report_run_failed(
                 run, f"The process of the run ({pid}) is gone, so it was marked as failed."
             )

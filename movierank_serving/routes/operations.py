@@ -32,6 +32,7 @@ from movierank_serving.settings import Settings
 from movierank_serving.web.auth import SECURITY, needs_key
 from movierank_serving.web.problems import PROBLEM_JSON, no_model
 from movierank_serving.web.static_files import accepts_gzip
+from movierank_serving.worker.age import ages, old_parts
 from movierank_serving.worker.loaded import LoadedHistories, LoadedModel, ServedRecommender
 from movierank_serving.worker.state import WorkerState
 
@@ -139,7 +140,7 @@ async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
 
 
 def _metrics(state: WorkerState, *, is_gzipped: bool) -> bytes:
-    text = state.metrics.text()
+    text = state.metrics.text(ages(state, datetime.now(UTC)))
     return gzip.compress(text, compresslevel=1) if is_gzipped else text
 
 
@@ -152,6 +153,7 @@ def _health(state: WorkerState) -> Health:
     problems += _registry_problems(state)
     if loaded is not None and histories is not None:
         problems += _age_problems(histories, loaded.recommender.manifest)
+    problems += [str(part) for part in old_parts(state, datetime.now(UTC))]
     return Health(
         status="not_ready" if loaded is None else "ready",
         model=_loaded_version(loaded),

@@ -5,13 +5,21 @@ values there, and the worker that answers `/metrics` adds them up.
 """
 
 import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
 
 MULTIPROCESS_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
+AGES: Final = {
+    "model": "Time since the served version was made.",
+    "histories": "Time since the histories were published.",
+}
+"""Meaning of the age of each part."""
 _LATENCY_BUCKETS: Final = (
     0.001, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
 )  # fmt: skip
@@ -114,13 +122,29 @@ class Metrics:
         self._model.labels(version).set(1)
         self._swaps.inc()
 
-    def text(self) -> bytes:
-        """All workers' metrics in Prometheus' text format."""
+    def text(self, ages: Mapping[str, float]) -> bytes:
+        """All workers' metrics in Prometheus' text format, and the age in seconds of each part in `ages`.
+
+        An age grows by itself, so it is computed at each request instead of being stored by the workers.
+        """
+        computed = CollectorRegistry()
+        computed.register(_Ages(ages))
         if MULTIPROCESS_FOLDER not in os.environ:
-            return generate_latest(self._registry)
+            return generate_latest(self._registry) + generate_latest(computed)
         together = CollectorRegistry()
         MultiProcessCollector(together)
-        return generate_latest(together)
+        return generate_latest(together) + generate_latest(computed)
+
+
+class _Ages(Collector):
+    """Gauges of ages, without a file of a worker."""
+
+    def __init__(self, ages: Mapping[str, float]) -> None:
+        self._ages = ages
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        for part, seconds in self._ages.items():
+            yield GaugeMetricFamily(f"movierank_{part}_age_seconds", AGES[part], value=seconds)
 
 
 def forget_dead_workers() -> None:

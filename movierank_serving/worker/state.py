@@ -95,8 +95,8 @@ class WorkerState:
         """Users deleted since the snapshot was published; needed while the event store is unavailable."""
         self._forgotten_base: LoadedHistories | None = None
         """The snapshot to which `forgotten` belongs."""
-        self._forgotten_through: Watermark | None = None
-        """Watermark up to which `forgotten` is complete; None before the first check."""
+        self.events_through: Watermark | None = None
+        """Watermark of the event store at the last check, up to which `forgotten` is complete, or None."""
         self._next_probe = 0.0
         self._forgotten_lock = threading.Lock()
         self._logged_failures: set[tuple[str, str, str, str]] = set()
@@ -152,13 +152,13 @@ class WorkerState:
         histories = self.histories
         # The lock keeps a check that read the store before a deletion from dropping the user again.
         with self._forgotten_lock:
-            is_new_base = self._forgotten_through is None or histories is not self._forgotten_base
-            after = self._forgotten_through
+            is_new_base = self.events_through is None or histories is not self._forgotten_base
+            after = self.events_through
             if is_new_base:
                 after = None if histories is None else histories.watermark
             found, through = store.newly_forgotten(after)
             forgotten = frozenset(found) if is_new_base else self.forgotten.union(found)
-            self._forgotten_base, self._forgotten_through = histories, through
+            self._forgotten_base, self.events_through = histories, through
             if forgotten != self.forgotten:
                 self._set_forgotten(forgotten)
 

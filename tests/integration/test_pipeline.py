@@ -24,15 +24,12 @@ from movierank_pipeline.defs.assets import training as training_assets
 from movierank_pipeline.defs.automation import nightly
 from movierank_pipeline.defs.io_managers import ParquetIOManager
 from movierank_pipeline.defs.provenance import plan
-from movierank_pipeline.evaluation.bootstrap import Difference, Interval
-from movierank_pipeline.evaluation.evaluate import report_of
-from movierank_pipeline.evaluation.report import Report
 from movierank_pipeline.materialize import CheckFailedError, dagster_instance
 from movierank_pipeline.promotion.gate import GateError
 from movierank_pipeline.release.mlflow_client import connect
 from movierank_pipeline.release.registry import Registry, RegistryError, Version
 from movierank_pipeline.settings import Settings
-from tests.support.tiny_pipeline import OTHER_TRAINING, Recorder, prove, run
+from tests.support.tiny_pipeline import FROM_EVALUATION, OTHER_TRAINING, Recorder, prove, run, with_ranker_at
 from tests.support.waiting import exit_code, wait_for
 
 ALL = [
@@ -293,26 +290,6 @@ def test_the_manual_policy_leaves_the_promotion_to_a_person(
     run(select="key:model_version or key:promotion")
     assert aliases()[PRODUCTION] == 1
     assert aliases()[CHALLENGER] == 2
-
-
-def with_ranker_at(share: float, of: str) -> object:
-    """`report_of`, but for the ranker's nDCG@10, which is `share` of that of `of`."""
-
-    def report_with(*args: object) -> Report:
-        report = report_of(*args)  # type: ignore[arg-type]
-        other = report.best_source if of == "best" else of
-        mean = share * report.systems[other]["ndcg@10"].mean
-        report.systems["movierank"]["ndcg@10"] = Interval(mean, mean, mean)
-        for name in report.differences["ndcg@10"]:
-            theirs = report.systems[name]["ndcg@10"].mean
-            lead = mean - theirs
-            report.differences["ndcg@10"][name] = Difference(lead, lead, lead, lead / theirs, lead / theirs)
-        return report
-
-    return report_with
-
-
-FROM_EVALUATION = "key:evaluation or key:model_version or key:promotion"
 
 
 def test_a_ranker_below_popularity_is_not_registered(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -144,6 +144,7 @@ def test_metrics_are_summed_over_workers(service: Service) -> None:
     wait_for(lambda: count() >= 20, "the count")
     assert count() == 20
     assert 'movierank_model_loaded{version="1"} 1.0' in service.call("GET", "/metrics")[1]
+    assert "movierank_model_age_seconds " in service.call("GET", "/metrics")[1]
 
 
 class Load:

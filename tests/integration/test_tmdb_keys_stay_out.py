@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from movierank_cli.exit_codes import VERSION_REFUSED
 from movierank_cli.service_process import environment_without_settings
 from movierank_core.paths import Paths
 from tests.support.service_process import PROGRAM, Service, serving
@@ -34,7 +35,8 @@ def enriched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Paths, str]:
     kept = environment_without_settings()
     with tmdb_server(Behaviour(faults={"500": 0.05, "reset": 0.05})) as server:
         access = {"TMDB_API_KEY": V3_KEY, "MOVIERANK_TMDB_URL": server.url}
-        said = run([*PROGRAM, "materialize"], {**kept, **environment(root), **access})
+        made_with = {**kept, **environment(root), **access}
+        said = run([*PROGRAM, "materialize"], made_with, codes=(0, VERSION_REFUSED))
         said += run(
             [*PROGRAM, "promote", "1", "--overrule", "to be looked at"], {**kept, **environment(root)}
         )

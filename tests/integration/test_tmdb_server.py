@@ -178,6 +178,9 @@ class Sayings:
     def finished(self, step: str, seconds: float) -> None:
         pass
 
+    def failed(self, step: str) -> None:
+        pass
+
     def checked(self, asset: str, check: str, passed: bool, figures: Mapping[str, object]) -> None:
         pass
 

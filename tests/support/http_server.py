@@ -20,6 +20,7 @@ class Seen:
     headers: Message
     port: int
     """The client's, the same for requests on one connection."""
+    body: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ def serve(answer: Callable[[Seen], Answer]) -> Iterator[LocalServer]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            request = Seen(self.command, self.path, self.headers, self.client_address[1])
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            request = Seen(self.command, self.path, self.headers, self.client_address[1], body)
             seen.append(request)
             reply = answer(request)
             self.send_response(reply.status)
@@ -64,6 +66,7 @@ def serve(answer: Callable[[Seen], Answer]) -> Iterator[LocalServer]:
                 self.close_connection = True
 
         do_HEAD = do_GET
+        do_POST = do_GET
 
         def log_message(self, format: str, *args: object) -> None:
             pass

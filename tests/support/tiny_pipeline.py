@@ -14,7 +14,8 @@ import pytest
 
 from movierank_core.atomic import atomic_write
 from movierank_core.paths import Paths
-from movierank_pipeline.evaluation.bootstrap import Difference
+from movierank_pipeline.evaluation.bootstrap import Difference, Interval
+from movierank_pipeline.evaluation.evaluate import report_of
 from movierank_pipeline.evaluation.report import Report, Slice
 from movierank_pipeline.evaluation.stored import StoredEvaluation
 from movierank_pipeline.ingest.sample.dataset import synthesize, write_dataset
@@ -41,6 +42,10 @@ OTHER_TRAINING = {"MOVIERANK_MODEL_MAX_BENCHMARK_REQUESTS": "23999"}
 """A setting of trainings that no result of the pipeline depends on. A version made under it is no twin."""
 
 
+FROM_EVALUATION = "key:evaluation or key:model_version or key:promotion"
+"""The selection that evaluates, registers and judges a version again, without training."""
+
+
 class Recorder:
     """A reporter that keeps the names of finished steps and the results of checks."""
 
@@ -56,6 +61,9 @@ class Recorder:
 
     def finished(self, step: str, seconds: float) -> None:
         self.steps.append(step)
+
+    def failed(self, step: str) -> None:
+        pass
 
     def checked(self, asset: str, check: str, passed: bool, figures: Mapping[str, object]) -> None:
         self.checks[f"{asset}: {check}"] = passed
@@ -157,3 +165,20 @@ def prove(ndcg_share: float = 1.0) -> None:
     requests = stored.requests.with_columns(pl.col("ndcg@10") * ndcg_share)
     with atomic_write(folder) as written:
         replace(stored, report=report, requests=requests).save(written)
+
+
+def with_ranker_at(share: float, of: str) -> object:
+    """`report_of`, but for the ranker's nDCG@10, which is `share` of that of `of`."""
+
+    def report_with(*args: object) -> Report:
+        report = report_of(*args)  # type: ignore[arg-type]
+        other = report.best_source if of == "best" else of
+        mean = share * report.systems[other]["ndcg@10"].mean
+        report.systems["movierank"]["ndcg@10"] = Interval(mean, mean, mean)
+        for name in report.differences["ndcg@10"]:
+            theirs = report.systems[name]["ndcg@10"].mean
+            lead = mean - theirs
+            report.differences["ndcg@10"][name] = Difference(lead, lead, lead, lead / theirs, lead / theirs)
+        return report
+
+    return report_with

@@ -39,6 +39,8 @@ def test_every_setting_can_be_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         "MOVIERANK_SERVE_CHALLENGER": "true",
         "MOVIERANK_REGISTRY_POLL_SECONDS": "0.5",
         "MOVIERANK_WATCH_SECONDS": "0.25",
+        "MOVIERANK_STALE_MODEL_DAYS": "3",
+        "MOVIERANK_STALE_HISTORIES_HOURS": "12",
         "MOVIERANK_POSTER_BASE_URL": "https://images.example/w500",
         "MOVIERANK_BACKDROP_BASE_URL": "https://images.example/w780",
         "MOVIERANK_MLFLOW_URL": "https://mlflow.example",
