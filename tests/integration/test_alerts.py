@@ -204,6 +204,7 @@ def test_the_sensors_run_from_the_start_only_where_there_is_an_address(
             sensor.name
             for sensor in sensors
             if isinstance(sensor, dg.SensorDefinition)
+            and sensor.name in names
             and sensor.default_status == dg.DefaultSensorStatus.RUNNING
         }
 
