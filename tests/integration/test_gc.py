@@ -109,16 +109,19 @@ def test_old_versions_go_with_their_runs_models_and_trials_and_the_others_load(f
     assert total == f"Together {freed / 1e6:.1f} MB."
 
 
-def test_the_disk_is_bounded_however_many_nights_there_are(paths: Paths, release: Release) -> None:
+@pytest.mark.parametrize("n_nights", [3, pytest.param(6, marks=pytest.mark.heavy)])
+def test_the_disk_is_bounded_however_many_nights_there_are(
+    paths: Paths, release: Release, n_nights: int
+) -> None:
     client = connect(paths)
     used = []
-    for _ in range(6):
+    for _ in range(n_nights):
         number = log_release(client, paths, replace(release, trials=TRIALS)).number
         Registry(client).promote(number, by="gate")
         assert movierank_gc("--keep", "1").exit_code == 0
         used.append((size_of(paths.artifacts), len(artifact_folders(paths)), rows(paths)))
     # Production and the way back: two of each.
-    assert numbers(paths) == [5, 6]
+    assert numbers(paths) == [n_nights - 1, n_nights]
     assert used[1][1] == used[-1][1] == 4
     assert used[1][2] == used[-1][2]
     assert used[-1][0] == pytest.approx(used[1][0], rel=0.01)
@@ -176,12 +179,11 @@ def _killed(*_: object) -> None:
 @pytest.mark.parametrize(
     "kill",
     [
-        _kill_after_the_version,
-        _kill_among_the_files,
-        _kill_before_the_record_of_the("logged_model"),
-        _kill_before_the_record_of_the("run"),
+        pytest.param(_kill_after_the_version, id="version"),
+        pytest.param(_kill_among_the_files, id="files"),
+        pytest.param(_kill_before_the_record_of_the("logged_model"), id="model", marks=pytest.mark.heavy),
+        pytest.param(_kill_before_the_record_of_the("run"), id="run", marks=pytest.mark.heavy),
     ],
-    ids=["version", "files", "model", "run"],
 )
 def test_a_kill_leaves_whole_versions_and_the_next_time_finishes(
     full: Paths, kill: Callable[[pytest.MonkeyPatch], None]
@@ -281,6 +283,7 @@ def test_nothing_is_deleted_while_a_training_is_in_progress(full: Paths) -> None
     assert numbers(full) == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.heavy
 def test_another_store_than_ours_is_asked_by_its_api(
     release: Release, tmp_path: Path, paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
