@@ -150,6 +150,8 @@ def _health(state: WorkerState) -> Health:
     problems = list(state.refusals.values())
     if state.events_error is not None:
         problems.append(state.events_error)
+    if state.histories_of_other_data is not None:
+        problems.append(state.histories_of_other_data)
     problems += _registry_problems(state)
     if loaded is not None and histories is not None:
         problems += _age_problems(histories, loaded.recommender.manifest)

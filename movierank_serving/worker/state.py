@@ -82,7 +82,7 @@ class WorkerState:
         self.model: LoadedModel | None = None
         self.challenger: LoadedModel | None = None
         """The version with the alias `challenger`, if the settings ask for it."""
-        self.histories: LoadedHistories | None = None
+        self._opened_histories: LoadedHistories | None = None
         self.facts: PublishedFacts | None = None
         """Published facts of movies; versions that are newer, or of another data set, use their own."""
         self.refusals: Mapping[str, str] = {}
@@ -116,6 +116,29 @@ class WorkerState:
         self._store_lock = threading.Lock()
         self._store_refusal: tuple[float, EventStoreError] | None = None
         """The time (`time.monotonic`) of the next attempt to open the event store, and the last error."""
+
+    @property
+    def histories(self) -> LoadedHistories | None:
+        """The published histories; None without any, and while they are of another data set than the version.
+
+        The same id of a user or a movie stands for another one there.
+        """
+        return None if self.histories_of_other_data is not None else self._opened_histories
+
+    @property
+    def histories_of_other_data(self) -> str | None:
+        """Why the published histories are not used, if they are of another data set than the version."""
+        if self._opened_histories is None or self.model is None:
+            return None
+        published = self._opened_histories.histories.manifest.dataset
+        expected = self.model.recommender.manifest.dataset
+        if published == expected:
+            return None
+        return (
+            f"The published histories are of the data set {published}, version {self.model.version} of"
+            f" {expected}, so they are not used. Remedy: run `movierank materialize` on one of them, with"
+            " MOVIERANK_ROOT set to another folder for the other."
+        )
 
     def refresh(self) -> None:
         """Checks model copies, histories and facts once, and takes over what changed. Uses no event store.
@@ -286,7 +309,7 @@ class WorkerState:
     def _refresh_histories(self) -> None:
         opened = open_histories(self.settings.paths.histories)
         watermark = Watermark.parse(opened.manifest.feedback_through)
-        self.histories = LoadedHistories(histories=opened, watermark=watermark)
+        self._opened_histories = LoadedHistories(histories=opened, watermark=watermark)
         _log.info("histories opened", extra={"snapshot_id": opened.manifest.snapshot_id})
 
     def _refresh_facts(self) -> None:

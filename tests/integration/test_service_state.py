@@ -235,6 +235,23 @@ def test_without_histories_only_new_events_count_and_the_answer_says_so(settings
         assert "histories" not in client.post("/rank", json={"user_id": 7}).json()
 
 
+def test_histories_of_another_data_set_are_not_used_and_reported(settings: Settings) -> None:
+    serve_version(settings, "1")
+    publish(settings, (7, 550, "like", 4.5, 50), dataset="another")
+    with client_of(settings) as client:
+        assert problem_with(client, "The published histories are of the data set another, ") == (
+            "The published histories are of the data set another, version 1 of tiny, so they are not used. "
+            "Remedy: run `movierank materialize` on one of them, with MOVIERANK_ROOT set to another folder for "
+            "the other."
+        )
+        answer = client.post("/rank", json={"user_id": 7}).json()
+        assert (answer["histories"], answer["n_history"], answer["known_user"]) == ("unavailable", 0, False)
+        assert client.get("/users?query=").json() == {"results": [], "n_users": 0}
+        assert client.get("/users/7").status_code == 404
+        publish(settings, (7, 550, "like", 4.5, 50))
+        wait_for(lambda: client.post("/rank", json={"user_id": 7}).json()["n_history"] == 1)
+
+
 def test_new_histories_are_taken_and_damaged_ones_are_not(settings: Settings) -> None:
     serve_version(settings, "1")
     publish(settings, (7, 550, "like", 4.5, 50))

@@ -167,7 +167,10 @@ def serve_version(settings: Settings, version: str, name: str = "good") -> None:
 
 
 def publish(
-    settings: Settings, *rows: tuple[int, int, str, float | None, int], through: str | None = None
+    settings: Settings,
+    *rows: tuple[int, int, str, float | None, int],
+    through: str | None = None,
+    dataset: str = "tiny",
 ) -> None:
     """Publishes histories from rows of (user, movie, event type, rating, seconds)."""
     frame = pl.DataFrame(
@@ -177,7 +180,7 @@ def publish(
         frame,
         settings.paths.histories,
         feedback_through=through,
-        dataset="tiny",
+        dataset=dataset,
         ratings_are_simulated=True,
     )
 
