@@ -137,7 +137,7 @@ def test_knobs_filter_the_list_and_live_in_the_address(open_page: OpenPage, serv
     assert "genres=Crime" in page.url
     expected = service.rank(user_id=42, k=24, filters={"genres_any": ["Crime"], "year_min": 1990})
     expect(page.get_by_role("article")).to_have_count(len(expected))
-    assert titles_of(page) == [film["title"] for film in expected]
+    wait_for(lambda: titles_of(page) == [film["title"] for film in expected], "the list of both settings")
     page.reload()
     expect(page.locator("summary")).to_contain_text("2 settings")
     page.go_back()

@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import PHONE, OpenPage
 from tests.support.browser import overflow_of, titles_of
 from tests.support.page_service import PageService
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.browser
 
@@ -211,6 +212,12 @@ def test_many_clicks_leave_nothing_behind(open_page: OpenPage) -> None:
     page.evaluate(clicks, 4)
     before = counted()
     page.evaluate(clicks, 15)
-    after = counted()
-    assert after["Nodes"] <= before["Nodes"] + 400, "about one card, that is being shown"
-    assert after["JSEventListeners"] <= before["JSEventListeners"] + 10
+
+    def is_nothing_left() -> bool:
+        """What was removed may be collected later; what is held never is."""
+        after = counted()
+        # About one card, that is being shown.
+        is_small = after["Nodes"] <= before["Nodes"] + 400
+        return is_small and after["JSEventListeners"] <= before["JSEventListeners"] + 10
+
+    wait_for(is_nothing_left, "the removal of what the clicks made")

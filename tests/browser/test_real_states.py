@@ -212,11 +212,15 @@ def test_many_likes_leave_nothing_behind(
     page.evaluate(CLICKS, 20)
     before = counted(page)
     page.evaluate(CLICKS, n_likes - 20)
-    after = counted(page)
     assert ask(sample_service.url, f"/users/{user_id}")["n_likes"] == liked + n_likes
-    assert after["JSEventListeners"] <= before["JSEventListeners"] + 20
-    assert after["Nodes"] <= before["Nodes"] + 600, "about a card, that is being shown"
-    assert after["JSHeapUsedSize"] <= before["JSHeapUsedSize"] + 8_000_000
+    # About a card, that is being shown. What was removed may be collected later; what is held never is.
+    more = {"JSEventListeners": 20, "Nodes": 600, "JSHeapUsedSize": 8_000_000}
+
+    def is_nothing_left() -> bool:
+        after = counted(page)
+        return all(after[name] <= before[name] + limit for name, limit in more.items())
+
+    wait_for(is_nothing_left, "the removal of what the clicks made")
 
 
 def counted(page: Page) -> dict[str, float]:

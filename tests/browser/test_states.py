@@ -115,6 +115,18 @@ def test_a_list_that_does_not_come_from_the_model_says_so(
     expect(page.get_by_text(f"this list comes from: {said}.")).to_be_visible()
 
 
+def test_a_list_without_the_newest_verdicts_is_asked_for_again(
+    open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as away:
+        away.setattr("movierank_serving.users.history._news_of", lambda *_: None)
+        page = open_page("?user=42")
+        hint = page.get_by_text("The newest clicks cannot be read right now")
+        expect(hint).to_be_visible()
+    expect(hint).to_be_hidden()
+    expect(page.get_by_role("article")).to_have_count(24)
+
+
 def test_a_new_model_is_announced_and_its_list_shown(open_page: OpenPage, service: PageService) -> None:
     page = open_page("?user=42")
     page.get_by_role("article").first.wait_for()

@@ -27,10 +27,14 @@ import "../rows/rows.js";
 
 /** How long a list may take before the page says that it is slow, in milliseconds. */
 const SLOW_MS = 2500;
+/** Pause before a list that lacks the newest events is asked for again, in milliseconds. */
+const AGAIN_MS = 5000;
 
 export class ForYou extends HTMLElement {
   /** @type {AbortController | null} */
   #abort = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #again;
   /** The person and settings of the list, as one text. */
   #loaded = "";
   /** Films with a verdict that stay where they are. @type {Set<number>} */
@@ -70,6 +74,7 @@ export class ForYou extends HTMLElement {
   disconnectedCallback() {
     this.#changes.abort();
     this.#abort?.abort();
+    clearTimeout(this.#again);
   }
 
   /**
@@ -156,6 +161,7 @@ export class ForYou extends HTMLElement {
    */
   async #load({ calm = false, said = "" } = {}) {
     this.#abort?.abort();
+    clearTimeout(this.#again);
     const abort = (this.#abort = new AbortController());
     if (!calm) {
       this.querySelector("mr-notice")?.remove();
@@ -189,6 +195,7 @@ export class ForYou extends HTMLElement {
     const counts = this.shelf.show(answer.results, { keep: this.#kept });
     if (known || said) announce([said, tellChange(counts, answer.results)].filter(Boolean).join(" "));
     this.#hint(answer);
+    if (answer.feedback) this.#again = setTimeout(() => this.#load({ calm: true }), AGAIN_MS);
     this.knobsView.show(this.knobs, genresSeen());
     this.recent.show(this.audience);
     if (this.audience.isVisitor) this.#describe();
