@@ -241,7 +241,7 @@ def test_histories_of_another_data_set_are_not_used_and_reported(settings: Setti
     with client_of(settings) as client:
         assert problem_with(client, "The published histories are of the data set another, ") == (
             "The published histories are of the data set another, version 1 of tiny, so they are not used. "
-            "Remedy: run `movierank materialize` on one of them, with MOVIERANK_ROOT set to another folder "
+            "Remedy: run `movierank materialize` for one data set, and set MOVIERANK_ROOT to another folder "
             "for the other."
         )
         answer = client.post("/rank", json={"user_id": 7}).json()

@@ -320,11 +320,7 @@ export class ForYou extends HTMLElement {
     this.audience.say(movie, "click", { requestId: this.#answer?.request_id }).catch(() => {});
   }
 
-  /**
-   * Loads the list again after a verdict in the film view.
-   *
-   * @param {string} [said] A sentence about the verdict.
-   */
+  /** Loads the list again after a verdict in the film view. @param {string} [said] A sentence about it. */
   refresh(said) {
     this.#load({ calm: true, said });
   }
