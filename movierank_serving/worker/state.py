@@ -136,8 +136,8 @@ class WorkerState:
             return None
         return (
             f"The published histories are of the data set {published}, version {self.model.version} of"
-            f" {expected}, so they are not used. Remedy: run `movierank materialize` for one data set, and set"
-            " MOVIERANK_ROOT to another folder for the other."
+            f" {expected}, so they are not used. Remedy: run `movierank materialize` for one data set, and"
+            " set MOVIERANK_ROOT to another folder for the other."
         )
 
     def refresh(self) -> None:
