@@ -167,8 +167,8 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             ge=1,
             le=1_000_000,
-            description="Maximum number of movies in EASE, the most-rated first. Its dense inverse grows with"
-            " the square of this number.",
+            description="Maximum number of movies in EASE and in the neighbour sources, the most-rated first."
+            " A fit holds two square matrices of this size.",
         ),
     ] = 20_000
     max_sequence_movies: Annotated[
@@ -451,8 +451,8 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             ge=1,
             le=1_024,
-            description="Number of LightGBM's threads. It is part of the model's identity, because sums"
-            " depend on it.",
+            description="Number of threads of LightGBM and of the fits of candidate sources. It is part of"
+            " the model's identity, because sums in LightGBM depend on it.",
         ),
     ] = 2
 

@@ -1,12 +1,14 @@
 """Sparse rows as three arrays, their weighted sum, and the strongest entries of a dense matrix."""
 
 from dataclasses import dataclass
+from functools import partial
+from typing import Final
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from movierank_core.kernels.top_k import best_of
+from movierank_core.kernels.row_blocks import in_row_blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +69,19 @@ def _accumulate(offsets, indices, values, rows, weights, out):  # type: ignore[n
 
 
 def strongest_per_row(
-    matrix: NDArray[np.floating], rows: NDArray[np.int64], n_rows: int, n_neighbours: int
+    matrix: NDArray[np.floating], rows: NDArray[np.int64], n_rows: int, n_neighbours: int, n_threads: int = 1
 ) -> SparseRows:
     """The `n_neighbours` entries of largest magnitude above 0 in each row of a square matrix over movies.
 
     Row i of `matrix` becomes row `rows[i]` of `n_rows`, with `rows` ascending; columns keep their index and
-    ascend within a row. Of equal magnitudes the lower column stays.
+    ascend within a row. Of equal magnitudes the lower column stays. Entries are finite.
     """
     keep = min(n_neighbours, len(rows))
-    counts, columns, values = _strongest(np.ascontiguousarray(matrix, np.float32), keep)
+    matrix = np.ascontiguousarray(matrix, np.float32)
+    counts = np.zeros(len(matrix), np.int64)
+    columns = np.zeros((len(matrix), keep), np.int32)
+    values = np.zeros((len(matrix), keep), np.float32)
+    in_row_blocks(len(matrix), n_threads, partial(_strongest, matrix, keep, counts, columns, values))
     used = np.arange(keep) < counts[:, None]
     lengths = np.zeros(n_rows, np.int64)
     lengths[rows] = counts
@@ -86,19 +92,53 @@ def strongest_per_row(
     )
 
 
+MAGNITUDE: Final = np.uint32(0x7FFFFFFF)
+"""The bits of a float32 without its sign. They order like the magnitudes that they encode."""
+
+
 @njit(cache=True, nogil=True)
-def _strongest(matrix, keep):  # type: ignore[no-untyped-def]  # numba
-    """Per row the number of kept entries, their ascending columns and their values."""
-    n = len(matrix)
-    counts = np.zeros(n, np.int64)
-    columns = np.zeros((n, keep), np.int32)
-    values = np.zeros((n, keep), np.float32)
-    is_kept_column = np.ones(n, np.bool_)
-    every_row = np.arange(n)
-    for row in range(n):
-        best = np.sort(best_of(np.abs(matrix[row]), every_row, is_kept_column, keep))
-        counts[row] = len(best)
-        for k in range(len(best)):
-            columns[row, k] = best[k]
-            values[row, k] = matrix[row, best[k]]
-    return counts, columns, values
+def _strongest(matrix, keep, counts, columns, values, first, stop):  # type: ignore[no-untyped-def]  # numba
+    """For rows `first` to `stop` the number of kept entries, their ascending columns and their values."""
+    bits = matrix.view(np.uint32)
+    for row in range(first, stop):
+        # 1. The smallest magnitude that is kept, and how many entries may equal it.
+        lowest, n_equal = np.uint32(1), keep
+        if np.count_nonzero(matrix[row]) > keep:
+            lowest, n_equal = _kth_largest_magnitude(bits[row], keep)
+        # 2. The entries above it, and the first ones that equal it.
+        size = 0
+        for column in range(matrix.shape[1]):
+            magnitude = bits[row, column] & MAGNITUDE
+            if magnitude < lowest or (magnitude == lowest and n_equal == 0):
+                continue
+            if magnitude == lowest:
+                n_equal -= 1
+            columns[row, size] = column
+            values[row, size] = matrix[row, column]
+            size += 1
+        counts[row] = size
+
+
+@njit(cache=True, nogil=True)
+def _kth_largest_magnitude(bits, k):  # type: ignore[no-untyped-def]  # numba
+    """The k-th largest magnitude, as bits, and how many of the k largest equal it. k is at least 1.
+
+    Radix selection: the leading 11 bits of the magnitude by their counts, then the next 10, then the last 10.
+    """
+    prefix, remaining = np.uint32(0), k
+    counts = np.empty(2048, np.int64)
+    for shift in (20, 10, 0):
+        n_bits = 11 if shift == 20 else 10
+        # 1. Count the next bits of the magnitudes with this prefix.
+        counts[:] = 0
+        for column in range(len(bits)):
+            magnitude = bits[column] & MAGNITUDE
+            if magnitude >> np.uint32(shift + n_bits) == prefix:
+                counts[(magnitude >> np.uint32(shift)) & np.uint32((1 << n_bits) - 1)] += 1
+        # 2. Those of the entry sought: larger ones come before it.
+        digit = (1 << n_bits) - 1
+        while counts[digit] < remaining:
+            remaining -= counts[digit]
+            digit -= 1
+        prefix = (prefix << np.uint32(n_bits)) | np.uint32(digit)
+    return prefix, remaining

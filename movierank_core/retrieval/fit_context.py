@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from movierank_core.config import ModelConfig
 from movierank_core.data.catalogue import Catalogue
 from movierank_core.data.interactions import InteractionArrays
+from movierank_core.kernels.square import gram_matrix
 from movierank_core.retrieval.source import Source, columns_of
 
 S = TypeVar("S", bound=Source)
@@ -65,19 +66,23 @@ class FitContext:
     def shared_viewers(self, movies: NDArray[np.int64]) -> NDArray[np.float32]:
         """[len(movies), len(movies)] users with an event for both movies; read-only.
 
-        The last matrix is kept for sources with the same movies until `release`, since it is the largest
-        array of a fit: 1.6 GB for 20,000 movies.
+        The last matrix is kept for the next source with the same movies, until one takes it
+        (`take_shared_viewers`): it is the largest array of a fit, 1.6 GB for 20,000 movies.
         """
         if self._shared_viewers is None or self._shared_viewers[0] is not movies:
-            self.release()
-            counts = co_occurrence(self.data, np.ones(len(self.data), np.bool_), movies, self.n_movies)
+            self._shared_viewers = None  # Freed before the next one is made.
+            every_event = np.ones(len(self.data), np.bool_)
+            counts = co_occurrence(self.data, every_event, movies, self.n_movies, self.config.n_threads)
             counts.flags.writeable = False
             self._shared_viewers = movies, counts
         return self._shared_viewers[1]
 
-    def release(self) -> None:
-        """Free the matrix of shared viewers."""
+    def take_shared_viewers(self, movies: NDArray[np.int64]) -> NDArray[np.float32]:
+        """`shared_viewers` for its last reader, who may overwrite the matrix: it is kept no longer."""
+        counts = self.shared_viewers(movies)
         self._shared_viewers = None
+        counts.flags.writeable = True
+        return counts
 
 
 def co_occurrence(
@@ -85,22 +90,16 @@ def co_occurrence(
     mask: NDArray[np.bool_],
     movies: NDArray[np.int64],
     n_movies: int,
+    n_threads: int,
     user_weights: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float32]:
     """[len(movies), len(movies)] users with an event of `mask` for both movies.
 
-    With `user_weights`, one per dense user, each entry is the sum of the weights of those users.
+    `data` holds at most one event per user and movie. With `user_weights`, one per dense user, each entry is
+    the sum of the weights of those users. The result does not depend on the number of threads.
     """
-    from scipy.sparse import csr_array
-
-    columns = columns_of(movies, n_movies)[data.rows[mask]]
-    kept = columns >= 0
-    users = data.users[mask][kept]
-    seen = csr_array(
-        (np.ones(int(kept.sum()), np.float32), (users, columns[kept])),
-        shape=(len(data.user_ids), len(movies)),
-    )
-    if user_weights is None:
-        return (seen.T @ seen).toarray().astype(np.float32)
-    weighted = seen.multiply(user_weights.astype(np.float32)[:, None]).tocsr()
-    return (seen.T @ weighted).toarray().astype(np.float32)
+    columns = columns_of(movies, n_movies)[data.rows]
+    kept = mask & (columns >= 0)
+    n_users = len(data.user_ids)
+    weights = np.ones(n_users, np.float32) if user_weights is None else user_weights.astype(np.float32)
+    return gram_matrix(data.users[kept], columns[kept], n_users, len(movies), weights, n_threads)

@@ -44,10 +44,8 @@ def source_types() -> dict[str, type[Source]]:
 def fit_sources(context: FitContext, progress: Callable[[str], None] | None = None) -> dict[str, Source]:
     """Every source by name, fitted on the events of `context`."""
     sources: dict[str, Source] = {}
-    for index, source in enumerate(SOURCES):
+    for source in SOURCES:
         if progress is not None:
             progress(f"fitting {source.name}")
         sources[source.name] = context.fitted(source)
-        if not any(later.uses_shared_viewers for later in SOURCES[index + 1 :]):
-            context.release()
     return sources

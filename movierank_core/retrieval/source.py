@@ -89,8 +89,6 @@ class Source(ABC):
     """Fusion weight of the source in the list for a user without history; 0 leaves it out."""
     is_similarity: ClassVar[bool] = False
     """Whether `similar_to` counts for `GET /movie/{movie_id}/similar`; its values are then at most 1."""
-    uses_shared_viewers: ClassVar[bool] = False
-    """Whether `fit` reads `FitContext.shared_viewers`, which is freed after the last such source."""
 
     support: Support
     """The rows that can score above 0: ascending, or by descending score if the order never changes."""

@@ -29,6 +29,7 @@ from movierank_core.retrieval.sources.als import ImplicitALS, confidences
 from movierank_core.retrieval.sources.content import Content
 from movierank_core.retrieval.sources.ease import EaseRecent, ease_weights
 from movierank_core.retrieval.sources.item_to_item import ItemToItem
+from movierank_core.retrieval.sources.neighbours import ItemNeighbours
 from movierank_core.retrieval.sources.sequence import ContextNeighbours, HazardMarkov, NextItem
 from tests.support.simulated import CONFIG, SimulatedRatings
 
@@ -324,10 +325,25 @@ def test_shared_viewers_are_counted_once_and_freed(
     movies = context.movies(CONFIG.max_collaborative_movies)
     assert movies is context.movies(CONFIG.max_collaborative_movies)
     counts = context.shared_viewers(movies)
-    assert len(calls) == 2, "the matrix was freed after the last source that reads it"
+    assert len(calls) == 2, "the last source that reads the matrix took it"
     assert context.shared_viewers(movies) is counts
     with pytest.raises(ValueError, match="read-only"):
         counts[0, 0] = 1
+    assert context.take_shared_viewers(movies) is counts
+    assert counts.flags.writeable
+
+
+def test_movies_without_a_shared_viewer_are_no_neighbours_also_without_shrinkage(
+    simulated: SimulatedRatings,
+) -> None:
+    """The share n / (n + s) has no value where both are 0."""
+    context = context_of(simulated, msgspec.structs.replace(CONFIG, item_shrinkage=0.0))
+    shared = context.shared_viewers(context.movies(CONFIG.max_collaborative_movies)).copy()
+    assert (shared == 0).any()
+    source = context.fitted(ItemNeighbours)
+    assert np.isfinite(source.neighbours.values).all()
+    is_pair = (shared > 0) & ~np.eye(len(shared), dtype=np.bool_)
+    assert len(source.neighbours.values) == is_pair.sum()
 
 
 def test_seen_movies_are_no_candidates(state: RankingState, simulated: SimulatedRatings) -> None:
@@ -354,17 +370,17 @@ def test_ease_weights_agree_with_the_closed_form() -> None:
     inverse = np.linalg.inv(gram + 7.0 * np.eye(12))
     expected = -inverse / np.diag(inverse)
     np.fill_diagonal(expected, 0.0)
-    np.testing.assert_allclose(ease_weights(gram.astype(np.float32), 7.0), expected, atol=1e-5)
+    np.testing.assert_allclose(ease_weights(gram.astype(np.float32), 7.0, 1), expected, atol=1e-5)
 
 
 def test_a_gram_matrix_that_is_not_positive_definite_is_refused() -> None:
     """LAPACK reports failure only by `info`; its output is then no inverse."""
     twins = np.array([[4, 4, 1], [4, 4, 1], [1, 1, 3]], np.float32)  # Two movies with the same users.
-    assert np.isfinite(ease_weights(twins, 1.0)).all()
+    assert np.isfinite(ease_weights(twins.copy(), 1.0, 1)).all()
     message = "not positive definite. Expected: a larger ease_l2. Remedy: raise ease_l2, for example tenfold."
     for gram, l2 in ((twins, 0.0), (2.0**30 * twins, 1.0)):
         with pytest.raises(ConfigError) as caught:
-            ease_weights(gram, l2)
+            ease_weights(gram.copy(), l2, 1)
         assert message in str(caught.value)
 
 

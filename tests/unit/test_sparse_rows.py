@@ -6,7 +6,7 @@ import pytest
 
 from movierank_core.data.catalogue import Catalogue
 from movierank_core.data.schema import CATALOGUE
-from movierank_core.kernels.sparse_rows import SparseRows
+from movierank_core.kernels.sparse_rows import SparseRows, strongest_per_row
 from movierank_core.retrieval.source import Support
 from movierank_core.retrieval.sources.item_to_item import _attribute
 
@@ -57,6 +57,29 @@ def test_a_support_knows_where_each_row_has_its_score() -> None:
     assert support.everywhere(scores).tolist() == [0, 0, 0.5, 0, 0, -1, 0, 0, 0, 2, 0, 0]
     nothing = Support(rows[:0], 12)
     assert nothing.at(scores[:0], rows).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("keep", [1, 7, 60, 200])
+@pytest.mark.parametrize("kind", ["floats", "ties", "counts", "small", "sparse"])
+def test_the_strongest_entries_of_a_row_are_kept_and_of_equal_ones_the_first(kind: str, keep: int) -> None:
+    n = 150
+    matrix = {
+        "floats": RNG.normal(size=(n, n)),
+        "ties": RNG.integers(-2, 3, (n, n)),
+        "counts": RNG.zipf(1.5, (n, n)).clip(0, 2**24),
+        "small": RNG.normal(size=(n, n)) * 1e-42,  # Below the smallest normal float32.
+        "sparse": np.where(RNG.random((n, n)) < 0.05, RNG.normal(size=(n, n)), 0.0),
+    }[kind].astype(np.float32)
+    rows = np.arange(n) * 2
+    found = strongest_per_row(matrix, rows, 2 * n, keep, n_threads=2)
+    assert len(found) == 2 * n
+    for i in range(n):
+        order = np.lexsort((np.arange(n), -np.abs(matrix[i])))
+        expected = np.sort(order[: min(keep, np.count_nonzero(matrix[i]))])
+        columns, values = found.row(2 * i)
+        assert columns.tolist() == expected.tolist()
+        assert values.tobytes() == matrix[i, expected].tobytes()
+        assert len(found.row(2 * i + 1)[0]) == 0
 
 
 @pytest.mark.parametrize(

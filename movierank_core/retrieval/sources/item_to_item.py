@@ -126,7 +126,8 @@ class Collaborative(ItemToItem):
             neighbours = SparseRows.empty(n_movies)
         else:
             n_kept = n_neighbours_kept(len(movies), config)
-            neighbours = strongest_per_row(cls.weights(context, movies), movies, n_movies, n_kept)
+            weights = cls.weights(context, movies)
+            neighbours = strongest_per_row(weights, movies, n_movies, n_kept, config.n_threads)
         return cls.of_neighbours(neighbours, movies, context.n_events, config)
 
 

@@ -1,8 +1,13 @@
 """Neighbourhood sources: movies with the same audience, and movies of people with a similar history."""
 
+from functools import partial
+
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
+from movierank_core.kernels.row_blocks import in_row_blocks
+from movierank_core.kernels.square import divide_by_roots
 from movierank_core.retrieval.fit_context import FitContext, co_occurrence
 from movierank_core.retrieval.query import Query
 from movierank_core.retrieval.sources.item_to_item import Collaborative
@@ -20,15 +25,17 @@ class ItemNeighbours(Collaborative):
     family = "watched_together"
     meaning = "cosine neighbours of the history, weighted by rating"
     is_similarity = True
-    uses_shared_viewers = True
 
     @classmethod
     def weights(cls, context: FitContext, movies: NDArray[np.int64]) -> NDArray[np.floating]:
-        shared = context.shared_viewers(movies)
-        n_viewers = np.diag(shared).copy()
-        shrinkage = np.float32(context.config.item_shrinkage)
-        similarity = shared / np.sqrt(np.outer(n_viewers, n_viewers)) * (shared / (shared + shrinkage))
-        np.fill_diagonal(similarity, 0.0)
+        similarity, config = context.take_shared_viewers(movies), context.config
+        in_row_blocks(
+            len(movies),
+            config.n_threads,
+            partial(
+                _to_similarities, similarity, np.diag(similarity).copy(), np.float32(config.item_shrinkage)
+            ),
+        )
         return similarity
 
     def history_weights(self, query: Query) -> NDArray[np.float32]:
@@ -53,9 +60,18 @@ class UserNeighbours(Collaborative):
     def weights(cls, context: FitContext, movies: NDArray[np.int64]) -> NDArray[np.floating]:
         data = context.data
         user_weights = 1.0 / np.sqrt(np.maximum(np.diff(data.offsets), 1))
-        every_event = np.ones(len(data), np.bool_)
-        walk = co_occurrence(data, every_event, movies, context.n_movies, user_weights)
-        n_viewers = context.n_events[movies]
-        walk /= np.sqrt(np.outer(n_viewers, n_viewers)).astype(np.float32)
-        np.fill_diagonal(walk, 0.0)
+        every_event, n_threads = np.ones(len(data), np.bool_), context.config.n_threads
+        walk = co_occurrence(data, every_event, movies, context.n_movies, n_threads, user_weights)
+        divide_by_roots(walk, context.n_events[movies], n_threads)
         return walk
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _to_similarities(shared, n_viewers, shrinkage, first, stop):  # type: ignore[no-untyped-def]  # numba
+    """Replaces rows `first` to `stop` of the shared viewers by similarities; 0 where no viewer is shared."""
+    for i in range(first, stop):
+        for j in range(len(shared)):
+            count = shared[i, j]
+            cosine = count / np.sqrt(n_viewers[i] * n_viewers[j])
+            shared[i, j] = cosine * (count / (count + shrinkage)) if count > 0 else np.float32(0)
+        shared[i, i] = 0.0

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from movierank_core.config import ModelConfig
 from movierank_core.kernels.sparse_rows import SparseRows, strongest_per_row
+from movierank_core.kernels.square import divide_by_roots
 from movierank_core.retrieval.fit_context import FitContext
 from movierank_core.retrieval.query import Query
 from movierank_core.retrieval.source import Arrays
@@ -137,9 +138,7 @@ class ContextNeighbours(RecencyWeighted):
         following = np.zeros((len(movies), len(movies)), np.float32)
         lags = (config.context_lag_decay ** np.arange(config.context_lags)).astype(np.float32)
         count_transitions(context.data.users, context.columns(movies), lags, following)
-        n_viewers = context.n_events[movies]
-        following /= np.sqrt(np.outer(n_viewers, n_viewers)).astype(np.float32)
-        np.fill_diagonal(following, 0.0)
+        divide_by_roots(following, context.n_events[movies], config.n_threads)
         return following
 
 
