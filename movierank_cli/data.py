@@ -10,7 +10,7 @@ from movierank_core.paths import Paths
 from movierank_pipeline.ingest.movielens.byte_progress import byte_progress_bar
 from movierank_pipeline.ingest.movielens.download import fetch_dataset
 from movierank_pipeline.ingest.movielens.editions import KNOWN_EDITIONS
-from movierank_pipeline.ingest.movielens.reader import read_movies
+from movierank_pipeline.ingest.movielens.reader import read_films
 from movierank_pipeline.ingest.sample.dataset import DEFAULT_RATINGS, DEFAULT_USERS, synthesize, write_dataset
 
 
@@ -39,7 +39,7 @@ def download(name: str, folder: Path | None) -> None:
 @click.option(
     "--catalogue",
     type=click.Path(path_type=Path),
-    help="A MovieLens folder; its films replace those of the sample.",
+    help="A folder with `movies.csv`, or a MovieLens folder; its films replace those of the sample.",
 )
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same ratings.")
 def synth(
@@ -59,7 +59,7 @@ def synth(
             ratings,
             seed,
             n_movies=n_movies,
-            movies=None if catalogue is None else read_movies(catalogue),
+            movies=None if catalogue is None else read_films(catalogue),
             name=folder.resolve().name,
             progress=lambda done, total: say(f"{done:,} of {total:,} users"),
         )

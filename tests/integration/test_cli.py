@@ -15,6 +15,7 @@ import pytest
 from movierank_cli.main import COMMANDS, load, main
 from movierank_core.mlflow_store import MODEL_NAME
 from movierank_core.paths import Paths
+from movierank_pipeline.ingest.movielens.reader import read_dataset
 from movierank_pipeline.release.mlflow_client import connect, experiment_id
 from movierank_pipeline.release.registry import Registry
 from tests.support.waiting import PATIENCE_SECONDS
@@ -196,6 +197,23 @@ def test_synth_writes_what_it_says(tmp_path: Path) -> None:
     done = movierank("synth", str(folder))
     assert done.returncode == 2
     assert f"{folder} is not empty" in done.stderr
+
+
+def test_synth_takes_the_films_of_a_folder_with_movies_csv_alone(tmp_path: Path) -> None:
+    films = tmp_path / "films"
+    films.mkdir()
+    lines = [f"{10 * k},Film {k} ({1980 + k}),Drama" for k in range(1, 31)]
+    (films / "movies.csv").write_text("\n".join(["movieId,title,genres", *lines]) + "\n", "utf-8")
+    folder = tmp_path / "set"
+    done = movierank("synth", str(folder), "--users", "20", "--ratings", "200", "--catalogue", str(films))
+    assert done.returncode == 0, done.stderr
+    written = read_dataset(folder)
+    assert len(written.ratings) == 200
+    assert written.movies["title"].to_list() == [f"Film {k}" for k in range(1, 31)]
+    (films / "movies.csv").rename(films / "other.csv")
+    done = movierank("synth", str(tmp_path / "more"), "--catalogue", str(films))
+    assert done.returncode == 2
+    assert "it holds other.csv" in done.stderr
 
 
 def test_a_port_in_use_is_refused_before_anything_is_trained(paths: Paths) -> None:

@@ -156,6 +156,15 @@ def read_movies_csv(path: Path) -> pl.DataFrame:
     return _movies_table(read_delimited(path, _MOVIES_CSV), path)
 
 
+def read_films(folder: Path) -> pl.DataFrame:
+    """MOVIES of a folder with a `movies.csv`, with or without ratings, else those of the edition in it.
+
+    The rules are those of `read_movies`.
+    """
+    path = folder / "movies.csv"
+    return read_movies_csv(path) if path.is_file() else read_movies(folder)
+
+
 def _movies_table(raw: pl.DataFrame, path: Path) -> pl.DataFrame:
     nameless = raw.filter(pl.col("title").fill_null("").str.strip_chars() == "")
     if not nameless.is_empty():
