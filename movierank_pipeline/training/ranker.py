@@ -45,8 +45,8 @@ def train_ranker(
 
     features = feature_list(without=(*off_by_default, *without))
     names = [feature.name for feature in features]
-    train = _Rows.of(training_set.frame, "train", names)
-    validation = _Rows.of(training_set.frame, "validation", names)
+    train = _Rows.of(training_set.frame, "train")
+    validation = _Rows.of(training_set.frame, "validation")
     n_rows, n_requests = len(train.labels), len(train.group_sizes)
     if n_requests < MIN_REQUESTS:
         raise DataError(
@@ -56,27 +56,29 @@ def train_ranker(
         )
     if progress is not None:
         progress(f"training on {n_rows} rows of {n_requests} requests")
+    parameters = _parameters(n_rows, config)
     dataset = lightgbm.Dataset(
-        train.matrix,
+        _matrix(training_set.frame, "train", names),
         train.labels,
         group=train.group_sizes,
         feature_name=names,
-        params={"max_bin": config.max_bins, "verbosity": -1},
+        params=parameters,
         free_raw_data=True,
-    )
+    ).construct()  # Frees the matrix: LightGBM keeps bins of its own.
     objective = ranking_objective(train.labels, train.group_sizes, config.pointwise_weight)
     booster = lightgbm.train(
-        {**_parameters(n_rows, config), "objective": objective},
+        {**parameters, "objective": objective},
         dataset,
         config.n_trees,
         callbacks=[] if progress is None else [_report_rounds(progress, config.n_trees)],
     )
-    staged = staged_scores(booster, validation.matrix)
+    validation_matrix = _matrix(training_set.frame, "validation", names)
+    staged = staged_scores(booster, validation_matrix)
     n_trees, ndcg = best_n_trees(staged, validation.labels, validation.group_sizes, config.n_trees)
     text = booster.model_to_string(num_iteration=n_trees)
     gain = booster.feature_importance("gain", iteration=n_trees)
     # Score calibration, on the validation rows that their user rated later.
-    margins = validation.margins(TreeEnsemble.from_text(text).predict(validation.matrix))
+    margins = validation.margins(TreeEnsemble.from_text(text).predict(validation_matrix))
     rated = ~np.isnan(validation.ratings)
     calibration = fit_score_calibration(
         margins[rated], validation.like_shares[rated], validation.ratings[rated] >= LIKE_THRESHOLD
@@ -117,9 +119,8 @@ def _parameters(n_rows: int, config: ModelConfig) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class _Rows:
-    """The rows of one role as arrays, grouped by request."""
+    """What is known of the rows of one role besides their features, grouped by request."""
 
-    matrix: NDArray[np.float32]
     labels: NDArray[np.int8]
     ratings: NDArray[np.float32]
     like_shares: NDArray[np.float32]
@@ -127,16 +128,11 @@ class _Rows:
     group_sizes: NDArray[np.int64]
 
     @classmethod
-    def of(cls, frame: pl.DataFrame, role: str, names: list[str]) -> "_Rows":
+    def of(cls, frame: pl.DataFrame, role: str) -> "_Rows":
         chosen = frame["role"] == role
         keys = frame.select("request_id", "label", "rating", "like_share", "is_fused").filter(chosen)
         sizes = keys.group_by("request_id", maintain_order=True).len()["len"]
-        # One column after the other: a filtered copy of the frame would double the memory.
-        matrix = np.empty((len(keys), len(names)), np.float32)
-        for column, name in enumerate(names):
-            matrix[:, column] = frame[name].filter(chosen)
         return cls(
-            matrix=matrix,
             labels=keys["label"].to_numpy(),
             ratings=keys["rating"].fill_null(float("nan")).to_numpy(),
             like_shares=keys["like_share"].to_numpy(),
@@ -150,6 +146,16 @@ class _Rows:
         parts = [slice(stop - size, stop) for stop, size in zip(stops, self.group_sizes, strict=True)]
         margins = [margins_of(raw[part], int(self.is_fused[part].sum())) for part in parts]
         return np.concatenate([np.zeros(0), *margins])
+
+
+def _matrix(frame: pl.DataFrame, role: str, names: list[str]) -> NDArray[np.float32]:
+    """[n_rows, n_features]: the features `names` of the rows of one role."""
+    chosen = frame["role"] == role
+    # One column after the other: a filtered copy of the frame would double the memory.
+    matrix = np.empty((int(chosen.sum()), len(names)), np.float32)
+    for column, name in enumerate(names):
+        matrix[:, column] = frame[name].filter(chosen)
+    return matrix
 
 
 def _report_rounds(progress: Callable[[str], None], n_rounds: int) -> Callable[..., None]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple, Self
@@ -26,10 +26,10 @@ from movierank_pipeline.training.stage_times import StageTimes
 from movierank_pipeline.training.state_cache import FittedStates
 from movierank_pipeline.training.state_of_day import StateOfDay
 
-REQUEST_KEYS: Final = {
+REQUEST_KEYS: Final[dict[str, pl.DataType | type[pl.DataType]]] = {
     "request_id": pl.Int64,
     "episode": pl.Int32,
-    "role": pl.String,
+    "role": pl.Enum(["train", "validation"]),
     "user_id": pl.Int64,
     "as_of": pl.Int64,
 }
@@ -39,6 +39,9 @@ FIT: Final = "fit sources"
 ROWS: Final = "training rows"
 KEPT_WHEN_THINNED: Final = 0.75
 """Share of the negatives per request that stay each time that there are too many rows."""
+BLOCK_ROWS: Final = 200_000
+"""Minimum number of rows per block of `TrainingRows`. The features of a smaller block would be below 32 MB,
+and the C library may keep such memory when it is freed."""
 
 
 @dataclass(frozen=True)
@@ -175,14 +178,10 @@ class TrainingRows:
         self._n_negatives = config.training_depth
         self._n_training_rows = 0
         self._fusion: dict[str, float] | None = None
-        self._requests: list[tuple[object, ...]] = []
-        self._sizes: list[int] = []
-        self._like_shares: list[float] = []
-        self._n_fused: list[int] = []
-        self._movie_ids: list[NDArray[np.int64]] = []
-        self._labels: list[NDArray[np.bool_]] = []
-        self._ratings: list[NDArray[np.float32]] = []
-        self._matrices: list[NDArray[np.float32]] = []
+        self._blocks: list[_Block] = []
+        self._latest: list[_Block] = []
+        """Blocks of one request each that are not joined yet."""
+        self._n_latest = 0
 
     def add(self, state: RankingState, requests: list[Request], facts: FactsOverTime | None = None) -> None:
         """Adds requests that `state` answers. The first call also measures the fusion weights.
@@ -214,54 +213,142 @@ class TrainingRows:
             kept = with_sampled_negatives(is_target, self._n_negatives, self._rng)
         rows, is_target = found.candidates.rows[kept], is_target[kept]
         later = request.later_ratings
-        self._requests.append(tuple(getattr(request, key) for key in REQUEST_KEYS))
-        self._sizes.append(len(rows))
-        self._like_shares.append(found.query.like_share)
-        self._movie_ids.append(self._catalogue.movie_ids[rows])
-        self._labels.append(is_target)
-        self._ratings.append(np.array([later.get(row, np.nan) for row in rows.tolist()], np.float32))
-        self._n_fused.append(int((kept < found.candidates.n_fused).sum()))
-        self._matrices.append(found.matrix[kept])
+        self._latest.append(
+            _Block(
+                requests=[tuple(getattr(request, key) for key in REQUEST_KEYS)],
+                like_shares=[found.query.like_share],
+                sizes=[len(rows)],
+                n_fused=[int((kept < found.candidates.n_fused).sum())],
+                movie_ids=self._catalogue.movie_ids[rows],
+                labels=is_target,
+                ratings=np.array([later.get(row, np.nan) for row in rows.tolist()], np.float32),
+                matrix=found.matrix[kept],
+            )
+        )
+        self._n_latest += len(rows)
+        if self._n_latest >= BLOCK_ROWS:
+            self._join_latest()
         if request.role == "train":
             self._n_training_rows += len(kept)
             while self._n_training_rows > self._config.max_training_rows and self._n_negatives > 1:
                 self._thin()
 
+    def _join_latest(self) -> None:
+        """Joins the requests since the last block into one."""
+        if self._latest:
+            self._blocks.append(_Block.joined(self._latest))
+            self._latest.clear()
+            self._n_latest = 0
+
     def _thin(self) -> None:
         """Drops negatives of the training requests at random; a share of KEPT_WHEN_THINNED stays."""
+        self._join_latest()
         self._n_negatives = max(int(self._n_negatives * KEPT_WHEN_THINNED), 1)
-        role = list(REQUEST_KEYS).index("role")
-        self._n_training_rows = 0
-        for index, request in enumerate(self._requests):
-            if request[role] == "train":
-                kept = with_sampled_negatives(self._labels[index], self._n_negatives, self._rng)
-                for rows in (self._movie_ids, self._labels, self._ratings, self._matrices):
-                    rows[index] = rows[index][kept]  # type: ignore[assignment]
-                self._sizes[index] = self._n_fused[index] = len(kept)
-                self._n_training_rows += len(kept)
+        for index, block in enumerate(self._blocks):
+            self._blocks[index] = block.thinned(self._n_negatives, self._rng)
+        self._n_training_rows = sum(block.n_training_rows for block in self._blocks)
 
     def training_set(self) -> TrainingSet:
         """The collected rows. The collector is empty afterwards."""
-        sizes = np.array(self._sizes, np.int64)
-        keys = pl.DataFrame(self._requests, schema=REQUEST_KEYS, orient="row")
-        request_of_row = np.repeat(np.arange(len(sizes)), sizes)
+        self._join_latest()
         features = [feature.name for feature in self._features]
-        empty = np.zeros(0, np.float32)
-        frame = keys[request_of_row].with_columns(
+        frames = [_Block.nothing(len(features)).frame(features)]
+        self._blocks.reverse()
+        while self._blocks:
+            # A block is freed once it is a frame: all rows as blocks and as frames would double the memory.
+            frames.append(self._blocks.pop().frame(features))
+        return TrainingSet(pl.concat(frames, rechunk=False), self._fusion or {})
+
+
+@dataclass(frozen=True)
+class _Block:
+    """The rows of some requests, one request after the other."""
+
+    requests: list[tuple[object, ...]]
+    """The values of REQUEST_KEYS per request."""
+    like_shares: list[float]
+    """Share of likes of the user, per request."""
+    sizes: list[int]
+    """Number of rows per request."""
+    n_fused: list[int]
+    """Number of fused candidates per request. They come first."""
+    movie_ids: NDArray[np.int64]
+    labels: NDArray[np.bool_]
+    ratings: NDArray[np.float32]
+    matrix: NDArray[np.float32]
+    """[n_rows, n_features]."""
+
+    @classmethod
+    def nothing(cls, n_features: int) -> "_Block":
+        """The block without a request."""
+        empty = np.zeros((0, n_features), np.float32)
+        return cls([], [], [], [], np.zeros(0, np.int64), np.zeros(0, np.bool_), empty[:, 0], empty)
+
+    @classmethod
+    def joined(cls, blocks: list["_Block"]) -> "_Block":
+        """The requests of all `blocks`, at least one, in order."""
+        return cls(
+            requests=[request for block in blocks for request in block.requests],
+            like_shares=[share for block in blocks for share in block.like_shares],
+            sizes=[size for block in blocks for size in block.sizes],
+            n_fused=[n for block in blocks for n in block.n_fused],
+            movie_ids=np.concatenate([block.movie_ids for block in blocks]),
+            labels=np.concatenate([block.labels for block in blocks]),
+            ratings=np.concatenate([block.ratings for block in blocks]),
+            matrix=np.concatenate([block.matrix for block in blocks]),
+        )
+
+    @property
+    def is_training(self) -> list[bool]:
+        """Per request, whether it is a training request."""
+        role = list(REQUEST_KEYS).index("role")
+        return [request[role] == "train" for request in self.requests]
+
+    @property
+    def n_training_rows(self) -> int:
+        return sum(size for size, trains in zip(self.sizes, self.is_training, strict=True) if trains)
+
+    def thinned(self, n_negatives: int, rng: np.random.Generator) -> "_Block":
+        """The same requests; each training request keeps at most `n_negatives` negatives, drawn at random."""
+        kept, sizes, n_fused, start = [np.zeros(0, np.int64)], [], [], 0
+        for size, n, trains in zip(self.sizes, self.n_fused, self.is_training, strict=True):
+            if trains:
+                kept.append(
+                    start + with_sampled_negatives(self.labels[start : start + size], n_negatives, rng)
+                )
+                n = len(kept[-1])  # A training request has fused candidates alone.
+            else:
+                kept.append(np.arange(start, start + size))
+            sizes.append(len(kept[-1]))
+            n_fused.append(n)
+            start += size
+        rows = np.concatenate(kept)
+        return replace(
+            self,
+            sizes=sizes,
+            n_fused=n_fused,
+            movie_ids=self.movie_ids[rows],
+            labels=self.labels[rows],
+            ratings=self.ratings[rows],
+            matrix=self.matrix[rows],
+        )
+
+    def frame(self, features: list[str]) -> pl.DataFrame:
+        """The rows as a table of KEYS and `features`."""
+        sizes = np.array(self.sizes, np.int64)
+        keys = pl.DataFrame(self.requests, schema=REQUEST_KEYS, orient="row")
+        return keys[np.repeat(np.arange(len(sizes)), sizes)].with_columns(
             pl.from_epoch("as_of", "s").dt.cast_time_unit("us").dt.replace_time_zone("UTC"),
-            pl.Series("movie_id", np.concatenate([np.zeros(0, np.int64), *self._movie_ids])),
-            pl.Series("label", np.concatenate([np.zeros(0, np.bool_), *self._labels]).astype(np.int8)),
-            pl.Series("rating", np.concatenate([np.zeros(0, np.float32), *self._ratings])).fill_nan(None),
-            pl.Series("like_share", np.repeat(np.array(self._like_shares, np.float32), sizes)),
-            pl.Series("is_fused", _index_within(sizes) < np.repeat(np.array(self._n_fused, np.int64), sizes)),
-            # One column after the other: the matrix of all rows beside its parts would double the memory.
+            pl.Series("movie_id", self.movie_ids),
+            pl.Series("label", self.labels.astype(np.int8)),
+            pl.Series("rating", self.ratings).fill_nan(None),
+            pl.Series("like_share", np.repeat(np.array(self.like_shares, np.float32), sizes)),
+            pl.Series("is_fused", _index_within(sizes) < np.repeat(np.array(self.n_fused, np.int64), sizes)),
             *(
-                pl.Series(name, np.concatenate([empty, *(matrix[:, column] for matrix in self._matrices)]))
+                pl.Series(name, np.ascontiguousarray(self.matrix[:, column]))
                 for column, name in enumerate(features)
             ),
         )
-        self._matrices.clear()
-        return TrainingSet(frame, self._fusion or {})
 
 
 def with_sampled_negatives(

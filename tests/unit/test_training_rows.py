@@ -5,8 +5,9 @@ import pytest
 from msgspec.structs import replace
 from polars.testing import assert_frame_equal
 
+from movierank_pipeline.training import training_set
 from movierank_pipeline.training.requests import plan_requests
-from movierank_pipeline.training.training_set import build_training_set
+from movierank_pipeline.training.training_set import TrainingRows, build_training_set
 from tests.support.releases import training
 from tests.support.simulated import CONFIG, SimulatedRatings
 
@@ -34,6 +35,25 @@ def test_over_the_limit_only_negatives_of_training_requests_go(
     mean_rank = trained.with_columns(rank=rank).filter(label=0)["rank"].mean()
     ranks_kept = trained.with_columns(rank=rank).join(kept.select(KEY), on=KEY, how="semi").filter(label=0)
     assert ranks_kept["rank"].mean() == pytest.approx(mean_rank, rel=0.1)
+
+
+@pytest.mark.parametrize("limit", [10**9, 1_000])
+def test_rows_do_not_depend_on_the_size_of_blocks(
+    simulated: SimulatedRatings, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    config = replace(CONFIG, max_training_rows=limit)
+    requests = plan_requests(simulated.data, simulated.catalogue, config)
+    whole = build_training_set(simulated.data, requests, simulated.catalogue, config).frame
+    monkeypatch.setattr(training_set, "BLOCK_ROWS", 70)
+    blocks = build_training_set(simulated.data, requests, simulated.catalogue, config).frame
+    assert_frame_equal(blocks, whole)
+    assert blocks.n_chunks() > whole.n_chunks() + 5
+
+
+def test_a_set_without_requests_has_every_column(simulated: SimulatedRatings) -> None:
+    frame = TrainingRows(simulated.catalogue, CONFIG).training_set().frame
+    assert frame.is_empty()
+    assert frame.schema == training().rows.frame.schema
 
 
 def test_a_training_request_keeps_its_best_fused_candidates_and_has_a_target(
