@@ -37,13 +37,14 @@ class InteractionArrays:
         """The arrays of INTERACTIONS, in any order; equal timestamps of a user keep their order."""
         frame = interactions.sort("user_id", "timestamp", maintain_order=True)
         user_column = frame["user_id"].to_numpy()
-        user_ids, first, users = np.unique(user_column, return_index=True, return_inverse=True)
+        is_first = np.ones(len(frame), np.bool_)
+        is_first[1:] = user_column[1:] != user_column[:-1]
         movie_ids = frame["movie_id"].to_numpy()
         codes = {name: event.code for name, event in EVENT_TYPES.items()}
         return cls(
-            user_ids=user_ids,
-            offsets=np.append(first, len(frame)).astype(np.int64),
-            users=users.astype(np.int32),
+            user_ids=user_column[is_first],
+            offsets=np.append(np.flatnonzero(is_first), len(frame)).astype(np.int64),
+            users=np.cumsum(is_first, dtype=np.int32) - np.int32(1),
             rows=catalogue.rows_of(movie_ids).astype(np.int32),
             movie_ids=movie_ids,
             ratings=frame["rating"].fill_null(float("nan")).to_numpy(),

@@ -66,8 +66,15 @@ def _dataset(settings: Settings, paths: Paths) -> object:
 def _file(path: Path) -> list[str]:
     if not path.is_file():
         return [path.name, "missing"]
+    state = path.stat()
+    return [path.name, _hash_of_file(path, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)]
+
+
+@functools.lru_cache(maxsize=64)
+def _hash_of_file(path: Path, *state: int) -> str:
+    """A hash of the content. Several assets read the same files, so each state of a file is read once."""
     with path.open("rb") as file:
-        return [path.name, hashlib.file_digest(file, "blake2b").hexdigest()]
+        return hashlib.file_digest(file, "blake2b").hexdigest()
 
 
 def _events(settings: Settings, paths: Paths) -> object:

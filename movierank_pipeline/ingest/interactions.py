@@ -3,7 +3,7 @@
 import polars as pl
 
 from movierank_core.data.history import EVENT_CODES, EVENT_TYPES, UNDO
-from movierank_core.data.schema import FEEDBACK, INTERACTIONS, RATINGS, require_schema
+from movierank_core.data.schema import EVENT_TYPE, FEEDBACK, INTERACTIONS, RATINGS, require_schema
 from movierank_core.data.standing import which_stand
 
 
@@ -17,11 +17,13 @@ def build_interactions(ratings: pl.DataFrame, feedback: pl.DataFrame) -> pl.Data
     require_schema(ratings, RATINGS, "ratings")
     require_schema(feedback, FEEDBACK, "feedback")
     equivalents = {name: event.rating_equivalent for name, event in EVENT_TYPES.items() if name != "rating"}
-    rated = ratings.select("user_id", "movie_id", pl.lit("rating").alias("event_type"), "rating", "timestamp")
+    rated = ratings.select(
+        "user_id", "movie_id", pl.lit("rating", EVENT_TYPE).alias("event_type"), "rating", "timestamp"
+    )
     given = feedback.select(
         "user_id",
         "movie_id",
-        "event_type",
+        pl.col("event_type").cast(EVENT_TYPE),
         pl.when(pl.col("event_type") == "rating")
         .then("value")
         .otherwise(pl.col("event_type").replace_strict(equivalents, default=None, return_dtype=pl.Float32))
