@@ -96,6 +96,7 @@ def _print(found: Benchmark, k: int) -> None:
     for name, figures in found.report.systems.items():
         click.echo(f"{name:<18}" + "".join(f"{figures[column].mean:>14.4f}" for column in columns))
     click.echo(
-        f"{found.report.n_users} users, {found.holdout} hold-out; fitted in {found.fit_seconds:.0f} s, "
-        f"ranked in {found.rank_seconds:.0f} s, peak memory {found.peak_memory_mb:.0f} MB"
+        f"{found.report.n_users} users{found.report.sample_text}, {found.holdout} hold-out; "
+        f"fitted in {found.fit_seconds:.0f} s, ranked in {found.rank_seconds:.0f} s, "
+        f"peak memory {found.peak_memory_mb:.0f} MB"
     )

@@ -113,7 +113,8 @@ def _print(console: Console, report: Report) -> None:
     facts = f" Facts of the {report.facts}." if report.split_time else ""
     without = f" Trained without {', '.join(report.without)}." if report.without else ""
     console.print(
-        f"{report.n_requests:,} requests of {report.n_users:,} users{what}.{facts}{without}"
+        f"{report.n_requests:,} requests of {report.n_users:,} users{what}{report.sample_text}."
+        f"{facts}{without}"
         f" The ranker minus its best source, {best}: {difference}."
         f" Expected calibration error {report.expected_calibration_error:.3f}.",
         markup=False,

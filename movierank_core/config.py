@@ -33,6 +33,15 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     moments: Annotated[
         int, Meta(ge=1, le=1_000, description="Maximum number of moments at which each evaluated user asks.")
     ] = 10
+    max_test_requests: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10_000_000,
+            description="Maximum number of evaluated requests. Where there are more, users are drawn with the"
+            " seed, each with all their requests. Time of an evaluation grows with it.",
+        ),
+    ] = 30_000
     training_origins: Annotated[
         tuple[Annotated[float, Meta(gt=0, lt=1)], ...],
         Meta(

@@ -102,7 +102,8 @@ def answer(
             known = pool if facts is None else pool & state.is_known
             found = _baselines(model, scored, known, rng, with_fused=with_fused)
             for name in baselines:
-                lists[name].append(found[name][:DEPTH])
+                # A copy: a view would keep the permutation of all movies until the block is judged.
+                lists[name].append(found[name][:DEPTH].copy())
         targets.append(request.targets)
         n_relevant.append(len(request.targets))
         user_ids.append(request.user_id)

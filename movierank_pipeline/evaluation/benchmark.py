@@ -64,6 +64,7 @@ class Benchmark(NamedTuple):
             },
             "differences": self.report.differences,
             "n_users": self.report.n_users,
+            "n_possible_requests": self.report.n_possible_requests,
             "holdout": self.holdout,
             "n_training_requests": int(self.training["n_training_requests"]),
             "n_trees": int(self.training["n_trees"]),

@@ -51,6 +51,7 @@ def report_of(
         facts="origin" if holdout.facts is None else "day",
         n_requests=len(user_ids),
         n_users=len(np.unique(user_ids)),
+        n_possible_requests=holdout.n_possible_requests,
         n_movies=int(holdout.pool.sum()),
         unknown_like_share=holdout.unknown_like_share,
         best_source=best_source_of(systems, measures.k),

@@ -52,6 +52,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The facts of movies that requests of the temporal protocol see."""
     n_requests: int
     n_users: int
+    n_possible_requests: int | None = None
+    """Requests of all users, where a sample of users was evaluated; None: all users were."""
     n_movies: int
     """Movies that coverage is a share of."""
     unknown_like_share: float
@@ -77,6 +79,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """By the group of features that was left out; empty unless requested."""
     source_ablations: dict[str, Ablation] = {}
     """By the candidate source that was left out; empty unless requested."""
+
+    @property
+    def sample_text(self) -> str:
+        """For a sentence: how many requests there are of all users; empty if no sample was drawn."""
+        if self.n_possible_requests is None:
+            return ""
+        return f" (users drawn at random; {self.n_possible_requests:,} requests of all users)"
 
     def to_json(self) -> bytes:
         """The JSON of `movierank evaluate`. NaN becomes null.

@@ -37,6 +37,7 @@ from movierank_pipeline.training.requests import facts_over_time, replay
 TRAINING_ONLY: Final = frozenset(
     {
         *("split_quantile", "moments", "training_origins", "training_moments", "max_training_requests"),
+        "max_test_requests",
         *("retrain_days", "min_training_requests"),
         *("max_benchmark_requests", "training_depth", "max_training_rows"),
         "pointwise_weight",

@@ -57,8 +57,8 @@ The version holds aggregates over people. It holds no history of a person.
 ## Evaluation
 
 Protocol `{report.protocol}`: fitted on events before {report.split_time}, then {report.n_requests:,} later
-requests of {report.n_users:,} people, ranked over the full catalogue. Means over people, with 95 % intervals
-in brackets.
+requests of {report.n_users:,} people{report.sample_text}, ranked over the full catalogue. Means over people,
+with 95 % intervals in brackets.
 
 {_systems_table(report)}
 

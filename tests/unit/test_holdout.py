@@ -14,7 +14,7 @@ from movierank_pipeline.evaluation.compare import MAIN
 from movierank_pipeline.evaluation.evaluate import report_of
 from movierank_pipeline.evaluation.experiment import answers_to, model_on
 from movierank_pipeline.evaluation.protocols import strong
-from movierank_pipeline.evaluation.protocols.protocol import HoldOut
+from movierank_pipeline.evaluation.protocols.protocol import HoldOut, draw_users
 from movierank_pipeline.evaluation.protocols.strong import strong_episodes, strong_holdout, strong_split
 from movierank_pipeline.evaluation.protocols.temporal import temporal_holdout
 from movierank_pipeline.evaluation.report import Report
@@ -40,6 +40,30 @@ def report_on(holdout: HoldOut, ranker: TrainedRanker) -> Report:
 def arrays_of(state: RankingState) -> list[np.ndarray]:
     tables = [*(source.arrays() for source in state.sources.values()), state.movies.arrays()]
     return [array for arrays in tables for array in arrays.values()]
+
+
+def test_evaluated_requests_have_a_maximum_and_are_those_of_whole_users(
+    simulated: SimulatedRatings, ranker: TrainedRanker
+) -> None:
+    everything = temporal_holdout(simulated.data, simulated.catalogue, CONFIG)
+    n = len(everything.requests)
+    assert report_on(everything, ranker).n_possible_requests is None
+    config = msgspec.structs.replace(CONFIG, max_test_requests=n // 2)
+    holdout = temporal_holdout(simulated.data, simulated.catalogue, config)
+    chosen = holdout.requests["user_id"].unique()
+    assert 0.3 * n < len(holdout.requests) <= n // 2
+    assert holdout.requests.equals(everything.requests.filter(pl.col("user_id").is_in(chosen.implode())))
+    assert len(list(holdout.replay())) == len(holdout.requests)
+    report = report_on(holdout, ranker)
+    assert (report.n_requests, report.n_possible_requests) == (len(holdout.requests), n)
+    assert report.sample_text == f" (users drawn at random; {n:,} requests of all users)"
+    again = temporal_holdout(simulated.data, simulated.catalogue, config)
+    assert again.requests.equals(holdout.requests)
+    other = msgspec.structs.replace(config, seed=config.seed + 1)
+    others = draw_users(everything.requests, other).requests
+    assert not others.equals(holdout.requests)
+    alone = draw_users(everything.requests, msgspec.structs.replace(CONFIG, max_test_requests=1))
+    assert alone.requests["user_id"].n_unique() == 1
 
 
 def test_a_temporal_request_has_the_history_before_it_and_the_ratings_after(

@@ -171,6 +171,7 @@ def evaluation(
             "expected_calibration_error": report.expected_calibration_error,
             "requests": report.n_requests,
             "users": report.n_users,
+            "requests of all users": report.n_possible_requests or report.n_requests,
             **{name: plot(png, name.replace("_", " ")) for name, png in stored.plots.items()},
         },
         data_version=_version(context, "evaluation", settings),

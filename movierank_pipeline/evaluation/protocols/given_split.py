@@ -20,7 +20,13 @@ from movierank_core.data.interactions import InteractionArrays
 from movierank_core.data.schema import REQUESTS, TIMESTAMP
 from movierank_core.data.timestamps import from_epoch
 from movierank_core.recommender.state import fit_state
-from movierank_pipeline.evaluation.protocols.protocol import HoldOut, Measures, Progress, Protocol
+from movierank_pipeline.evaluation.protocols.protocol import (
+    HoldOut,
+    Measures,
+    Progress,
+    Protocol,
+    draw_users,
+)
 from movierank_pipeline.training.requests import Request
 from movierank_pipeline.training.training_set import Episode
 
@@ -57,7 +63,7 @@ def given_split_protocol(
     """The protocol on `train` (INTERACTIONS) and `test` (RATINGS); `k` ranks count.
 
     `all` makes every hidden row relevant, `liked` those rated at least 4. Users without relevant test rows
-    make no request. Timestamps may be only an order.
+    make no request, and at most `max_test_requests` users are drawn. Timestamps may be only an order.
     """
     data = InteractionArrays.from_frame(train, catalogue)
     as_of = int(data.timestamps.max(initial=0)) + 1
@@ -68,7 +74,7 @@ def given_split_protocol(
             progress("fitting the candidate sources on all train rows")
         state = fit_state(data, catalogue, as_of, config)
         relevant = test if relevance == "all" else test.filter(pl.col("rating") >= LIKE_THRESHOLD)
-        requests = _requests(relevant, as_of)
+        requests, n_possible = draw_users(_requests(relevant, as_of), config)
         return HoldOut(
             protocol="given split",
             split=None,
@@ -79,6 +85,7 @@ def given_split_protocol(
             pool=np.ones(len(catalogue), np.bool_),
             unknown_like_share=float("nan"),
             measures=Measures(k=k, is_brief=True),
+            n_possible_requests=n_possible,
         )
 
     return Protocol(

@@ -54,6 +54,8 @@ class HoldOut:
     facts: FactsOverTime | None = None
     """Facts of movies by moment: each request sees those of the midnight before it. None: the state's own."""
     measures: Measures = field(default_factory=Measures)
+    n_possible_requests: int | None = None
+    """Requests of all users, where `requests` are those of a sample of users; None: of all users."""
 
 
 @dataclass(frozen=True)
@@ -66,3 +68,26 @@ class Protocol:
     """Training requests with the states to fit for them."""
     holdout: Callable[[Progress], HoldOut]
     """Fits the test state, telling its progress, and gives the test."""
+
+
+class Drawn(NamedTuple):
+    """Test requests of a sample of users."""
+
+    requests: pl.DataFrame
+    n_possible: int | None
+    """Requests of all users; None where all of them are kept."""
+
+
+def draw_users(requests: pl.DataFrame, config: ModelConfig) -> Drawn:
+    """The REQUESTS of users drawn at random with the seed, at most `max_test_requests`, in order.
+
+    A drawn user keeps all requests, since metrics are averaged per user; at least one user is drawn.
+    """
+    if len(requests) <= config.max_test_requests:
+        return Drawn(requests, None)
+    users = requests.group_by("user_id").len().sort("user_id")
+    order = np.random.default_rng(config.seed).permutation(len(users))
+    n_requests = np.cumsum(users["len"].to_numpy()[order])
+    n_users = max(int(np.searchsorted(n_requests, config.max_test_requests, side="right")), 1)
+    drawn = users["user_id"].gather(order[:n_users])
+    return Drawn(requests.filter(pl.col("user_id").is_in(drawn.implode())), len(requests))

@@ -15,7 +15,7 @@ from movierank_core.data.timestamps import to_epoch
 from movierank_core.features.movie_facts import FactsOverTime, facts_moment
 from movierank_core.features.movie_state import MovieState
 from movierank_core.recommender.state import RankingState, fit_state
-from movierank_pipeline.evaluation.protocols.protocol import HoldOut, Progress, Protocol
+from movierank_pipeline.evaluation.protocols.protocol import HoldOut, Progress, Protocol, draw_users
 from movierank_pipeline.training.requests import (
     FactsMode,
     facts_over_time,
@@ -60,7 +60,7 @@ def temporal_holdout(
     movies: Mapping[int, MovieState] | None = None,
     facts: FactsMode = "day",
 ) -> HoldOut:
-    """The test requests after T, and a state fitted on events before T.
+    """The test requests after T, at most `max_test_requests`, and a state fitted on events before T.
 
     `requests` are those of `plan_requests`; they are planned here where they are None. `movies` are movie
     states by fit moment. `facts` must be the mode of `requests`.
@@ -68,7 +68,7 @@ def temporal_holdout(
     split = split_time(data, config)
     planned = plan_requests(data, catalogue, config, facts) if requests is None else requests
     over_time = facts_over_time(data, catalogue, facts)
-    test = planned.filter(pl.col("role") == "test")
+    test, n_possible = draw_users(planned.filter(pl.col("role") == "test"), config)
     state = fit_state(data, catalogue, split, config, progress, movies=(movies or {}).get(split))
     return HoldOut(
         protocol="temporal",
@@ -80,6 +80,7 @@ def temporal_holdout(
         pool=_known(state, over_time, test),
         unknown_like_share=unknown_like_share(data, catalogue, split, over_time),
         facts=over_time,
+        n_possible_requests=n_possible,
     )
 
 
