@@ -26,6 +26,7 @@ from movierank_pipeline.defs.assets.training import (
 from movierank_pipeline.defs.automation import enough_feedback, hourly, nightly, publish, retrain
 from movierank_pipeline.defs.clean_up import after_training, clean_up
 from movierank_pipeline.defs.data_checks import DATA_CHECKS
+from movierank_pipeline.defs.heavy_steps import one_heavy_step
 from movierank_pipeline.defs.io_managers import FolderStorage, ParquetStorage
 from movierank_pipeline.defs.model_checks import MODEL_CHECKS
 from movierank_pipeline.defs.provenance import code_version
@@ -62,6 +63,7 @@ def build_defs(
         sensors=[enough_feedback, after_training, *alert_sensors(alert_url())],
         resources={**resources, **(resource_overrides or {})},
         loggers=loggers,
+        executor=one_heavy_step,
     )
 
 

@@ -7,6 +7,7 @@ import polars as pl
 
 from movierank_core.data.catalogue import Catalogue
 from movierank_pipeline.artifacts import StoredInteractions
+from movierank_pipeline.defs.heavy_steps import HEAVY
 from movierank_pipeline.evaluation.compare import HEADLINE, MAIN
 from movierank_pipeline.evaluation.stored import StoredEvaluation
 from movierank_pipeline.promotion.gate import POPULARITY
@@ -35,6 +36,7 @@ from movierank_pipeline.training.training_set import TrainingSet
     ],
     ins={name: dg.AssetIn(name) for name in ("interactions", "catalogue", "training_set", "ranker")},
     name="training_row_checks",
+    op_tags=HEAVY,
 )
 def training_row_checks(
     interactions: StoredInteractions,

@@ -13,6 +13,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster._core.events import EngineEventData
+from dagster._core.execution.api import create_execution_plan
 from filelock import FileLock
 
 from movierank_core.events.store import FeedbackEvent, open_event_store
@@ -82,6 +83,26 @@ def test_the_job_takes_everything_and_the_automations_are_off() -> None:
         assert schedule.execution_timezone == "UTC"
         assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
     assert definitions.resolve_sensor_def("enough_feedback").default_status == dg.DefaultSensorStatus.STOPPED
+
+
+@pytest.mark.parametrize("name", ["retrain", None], ids=["retrain", "every asset"])
+def test_one_step_at_a_time_holds_a_state_or_training_rows(name: str | None) -> None:
+    definitions = build_defs()
+    job = (
+        definitions.resolve_implicit_global_asset_job_def()
+        if name is None
+        else definitions.resolve_job_def(name)
+    )
+    config = job.executor_def.apply_config_mapping({"config": {}}).value["config"]
+    assert config["multiprocess"]["tag_concurrency_limits"] == [
+        {"key": "movierank/heavy", "value": "yes", "limit": 1}
+    ]
+    steps = create_execution_plan(job).get_all_steps_in_topo_order()
+    heavy = {step.key for step in steps if step.tags.get("movierank/heavy") == "yes"}
+    assert heavy == {
+        *("retrievers", "training_set", "ranker", "training_row_checks", "evaluation"),
+        *("promotion", "recommendations"),
+    }
 
 
 def test_cleaning_up_after_a_training_is_on() -> None:

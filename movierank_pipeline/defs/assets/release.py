@@ -16,6 +16,7 @@ from movierank_core.recommender.state import RankingState
 from movierank_pipeline.artifacts import StoredInteractions, VersionFacts
 from movierank_pipeline.datasets import metadata_settings
 from movierank_pipeline.defs.assets.features import end_of, events_and_catalogue
+from movierank_pipeline.defs.heavy_steps import HEAVY
 from movierank_pipeline.defs.provenance import fingerprint_of_step
 from movierank_pipeline.evaluation.stored import StoredEvaluation
 from movierank_pipeline.ingest.tmdb.metadata import stored_image_base
@@ -130,6 +131,7 @@ def _version_of(registry: Registry, paths: Paths, fingerprint: str) -> Version |
 
 
 @dg.asset(
+    op_tags=HEAVY,
     group_name="model",
     kinds={"mlflow"},
     check_specs=[

@@ -10,6 +10,7 @@ from movierank_core.mlflow_store import PRODUCTION
 from movierank_core.paths import Paths
 from movierank_pipeline.artifacts import StoredInteractions
 from movierank_pipeline.defs.assets.features import end_of, events_and_catalogue
+from movierank_pipeline.defs.heavy_steps import HEAVY
 from movierank_pipeline.defs.metadata import describe
 from movierank_pipeline.defs.provenance import fingerprint_of_step
 from movierank_pipeline.exports.recommendations import no_recommendations, recommend_all
@@ -53,6 +54,7 @@ def histories(
 
 
 @dg.asset(
+    op_tags=HEAVY,
     group_name="serving",
     kinds={"numpy", "parquet"},
     io_manager_key="parquet",

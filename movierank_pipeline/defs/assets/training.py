@@ -7,6 +7,7 @@ from movierank_core.paths import Paths
 from movierank_core.recommender.state import RankingState, fit_state
 from movierank_pipeline.artifacts import StoredInteractions
 from movierank_pipeline.defs.assets.features import end_of, events_and_catalogue
+from movierank_pipeline.defs.heavy_steps import HEAVY
 from movierank_pipeline.defs.metadata import describe, plot
 from movierank_pipeline.defs.provenance import fingerprint_of_step
 from movierank_pipeline.evaluation.compare import HEADLINE, MAIN, RECALL
@@ -41,7 +42,7 @@ def _version(context: dg.AssetExecutionContext, asset: str, settings: Settings) 
     return dg.DataVersion(fingerprint_of_step(context, asset, settings, Paths.from_environment()))
 
 
-@dg.asset(group_name="retrieval", kinds={"numpy"}, io_manager_key="folders")
+@dg.asset(group_name="retrieval", kinds={"numpy"}, io_manager_key="folders", op_tags=HEAVY)
 def retrievers(
     context: dg.AssetExecutionContext,
     interactions: StoredInteractions,
@@ -98,7 +99,7 @@ def ranking_requests(
     )
 
 
-@dg.asset(group_name="training", kinds={"numpy", "parquet"}, io_manager_key="folders")
+@dg.asset(group_name="training", kinds={"numpy", "parquet"}, io_manager_key="folders", op_tags=HEAVY)
 def training_set(
     context: dg.AssetExecutionContext,
     interactions: StoredInteractions,
@@ -126,7 +127,7 @@ def training_set(
     )
 
 
-@dg.asset(group_name="model", kinds={"lightgbm"}, io_manager_key="folders")
+@dg.asset(group_name="model", kinds={"lightgbm"}, io_manager_key="folders", op_tags=HEAVY)
 def ranker(
     context: dg.AssetExecutionContext, training_set: TrainingSet, settings: Settings
 ) -> dg.MaterializeResult[TrainedRanker]:
@@ -144,7 +145,7 @@ def ranker(
     )
 
 
-@dg.asset(group_name="model", kinds={"numpy"}, io_manager_key="folders")
+@dg.asset(group_name="model", kinds={"numpy"}, io_manager_key="folders", op_tags=HEAVY)
 def evaluation(
     context: dg.AssetExecutionContext,
     interactions: StoredInteractions,
