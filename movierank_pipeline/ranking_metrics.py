@@ -1,10 +1,10 @@
-"""Ranking metrics over many requests at once, with binary relevance.
+"""Ranking metrics over many requests at once, with binary relevance or with gains.
 
 Input is a matrix of hits [n_requests, depth]: `hits[r, p]` says whether the movie at rank p, from 0, of
 request r's list is a target. `n_relevant[r]` counts all targets of the request, in the list or not. A request
 without targets has the value NaN. All values per request are in [0, 1]. Definitions are those of trec_eval,
-cut at k.
-
+cut at k. Metrics with gains take a matrix of gains instead of hits (see `gains_of`), and every gain of each
+request, in the list or not.
 """
 
 from collections.abc import Sequence
@@ -22,18 +22,35 @@ def hits_of(ranked: NDArray[np.int64], targets: Sequence[NDArray[np.int64]]) -> 
 
     Raises ValueError if a list holds a movie twice.
     """
+    return gains_of(ranked, targets, [np.ones(len(rows)) for rows in targets]) > 0
+
+
+def gains_of(
+    ranked: NDArray[np.int64], movies: Sequence[NDArray[np.int64]], gains: Sequence[NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """[n_requests, depth]: the gain of the movie at each rank of `ranked` (rows, best first; -1 pads).
+
+    `movies` has the rows with a gain per request, each row once, and `gains` their gains in the same order.
+    Other movies have the gain 0; a row of -1 is in no list. Raises ValueError if a list holds a movie twice.
+    """
     if not ranked.size:
-        return np.zeros(ranked.shape, np.bool_)
-    wanted = np.concatenate(targets)
-    # Each request has its own range of keys, so one `isin` compares all requests at once.
+        return np.zeros(ranked.shape)
+    wanted, gain = np.concatenate(movies), np.concatenate(gains)
+    # Each request has its own range of keys, so one search compares all requests at once.
     stride = max(int(ranked.max()), int(wanted.max(initial=0))) + 2
     keys = ranked + np.arange(len(ranked))[:, None] * stride
-    owner = np.repeat(np.arange(len(targets)), [len(rows) for rows in targets])
     is_shown = ranked >= 0
     shown = np.sort(keys[is_shown])
     if bool((shown[1:] == shown[:-1]).any()):
         raise ValueError("a ranked list holds the same movie twice")
-    return np.isin(keys, (wanted + owner * stride)[wanted >= 0]) & is_shown
+    owner = np.repeat(np.arange(len(movies)), [len(rows) for rows in movies])
+    wanted_keys = (wanted + owner * stride)[wanted >= 0]
+    if not len(wanted_keys):
+        return np.zeros(ranked.shape)
+    order = np.argsort(wanted_keys)
+    wanted_keys, gain = wanted_keys[order], gain[wanted >= 0][order]
+    found = np.minimum(np.searchsorted(wanted_keys, keys), len(wanted_keys) - 1)
+    return np.where(is_shown & (wanted_keys[found] == keys), gain[found], 0.0)
 
 
 def ndcg(hits: Hits, n_relevant: NDArray[np.int64], k: int) -> NDArray[np.float64]:
@@ -42,6 +59,43 @@ def ndcg(hits: Hits, n_relevant: NDArray[np.int64], k: int) -> NDArray[np.float6
     gained = hits[:, :k] @ discount[: hits.shape[1]]
     ideal = np.concatenate([[0.0], np.cumsum(discount)])[np.minimum(n_relevant, k)]
     return _ratio(gained, ideal)
+
+
+def gain_ndcg(
+    gains: NDArray[np.float64], all_gains: Sequence[NDArray[np.float64]], k: int
+) -> NDArray[np.float64]:
+    """Sum of gain/log2(rank + 1) over ranks 1 to k, divided by the same sum for the best possible list.
+
+    `gains` [n_requests, depth] are not negative; `all_gains` has every gain of each request. With equal gains
+    it is `ndcg`. NaN without a positive gain.
+    """
+    discount = 1.0 / np.log2(np.arange(2, k + 2))
+    gained = gains[:, :k] @ discount[: gains.shape[1]]
+    best = (np.sort(of_request)[::-1][:k] for of_request in all_gains)
+    return _ratio(gained, np.array([of_request @ discount[: len(of_request)] for of_request in best]))
+
+
+def gain_recall(
+    gains: NDArray[np.float64], all_gains: Sequence[NDArray[np.float64]], k: int
+) -> NDArray[np.float64]:
+    """Sum of the gains in the first k ranks, divided by the sum of all gains of the request."""
+    return _ratio(gains[:, :k].sum(axis=1), np.array([of_request.sum() for of_request in all_gains]))
+
+
+def choice_ndcg(
+    ranked: NDArray[np.int64], choices: Sequence[NDArray[np.int64]], k: int
+) -> dict[str, NDArray[np.float64]]:
+    """`worst` and `best`: nDCG@k per request if the worst or best ranked of its choices is the only target.
+
+    NaN without a choice.
+    """
+    hits = hits_of(ranked, choices)[:, :k]
+    n_choices = np.array([len(rows) for rows in choices], np.int64)
+    discount = 1.0 / np.log2(np.arange(2, hits.shape[1] + 2))
+    best = (hits * discount).max(axis=1, initial=0.0)
+    worst = np.where(hits, discount, np.inf).min(axis=1, initial=np.inf)
+    worst = np.where(hits.sum(axis=1) == n_choices, worst, 0.0)  # Else one choice is below rank k.
+    return {name: np.where(n_choices > 0, each, np.nan) for name, each in (("worst", worst), ("best", best))}
 
 
 def precision(hits: Hits, n_relevant: NDArray[np.int64], k: int) -> NDArray[np.float64]:
@@ -65,6 +119,28 @@ def reciprocal_rank(hits: Hits, n_relevant: NDArray[np.int64]) -> NDArray[np.flo
     """One divided by the rank, from 1, of the first target; 0 if no target is in the list."""
     found = hits.any(axis=1)
     return np.where(n_relevant > 0, found / (np.argmax(hits, axis=1) + 1.0), np.nan)
+
+
+def bpref(
+    hits: Hits, is_judged: Hits, n_relevant: NDArray[np.int64], n_judged: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Binary preference (Buckley and Voorhees 2004), which ignores movies without a judgment.
+
+    With R relevant and N judged movies that are not relevant, the sum over the relevant movies in the list of
+    1 - min(n, R) / min(R, N), divided by R, where n judged movies that are not relevant are above. The first
+    part is 1 if n is 0. `is_judged` [n_requests, depth] marks judged movies, relevant or not, and `n_judged`
+    counts them, in the list or not.
+    """
+    above = np.cumsum(is_judged & ~hits, axis=1)
+    others = n_judged - n_relevant
+    limit = np.maximum(np.minimum(n_relevant, others), 1)[:, None]
+    preferred = 1.0 - np.minimum(above, n_relevant[:, None]) / limit
+    return _ratio((preferred * hits).sum(axis=1), n_relevant)
+
+
+def judged_share(ranked: NDArray[np.int64], is_judged: Hits, k: int) -> NDArray[np.float64]:
+    """Per request the share of judged movies in the first k ranks of `ranked`; NaN for an empty list."""
+    return _ratio(is_judged[:, :k].sum(axis=1), (ranked[:, :k] >= 0).sum(axis=1))
 
 
 def mean_by_group(values: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:

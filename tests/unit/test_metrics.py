@@ -5,7 +5,7 @@ import math
 import ir_measures
 import numpy as np
 import pytest
-from ir_measures import AP, RR, P, R, nDCG
+from ir_measures import AP, RR, Bpref, Judged, P, R, nDCG
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
@@ -85,6 +85,95 @@ def test_metrics_agree_with_ir_measures(seed: int) -> None:
     }
     for value in ir_measures.iter_calc(list(found), qrels, run):
         assert found[value.measure][int(value.query_id[1:])] == pytest.approx(value.value, abs=1e-9)
+
+
+def test_gains_stand_at_the_ranks_of_their_movies() -> None:
+    gains = [np.array([3.0, 0.5, 7.0]), np.array([2.0]), np.array([])]
+    assert metrics.gains_of(RANKED, TARGETS, gains).tolist() == [
+        [0.0, 3.0, 0.5, 0.0],
+        [0.0, 0.0, 0.0, 2.0],
+        [0.0, 0.0, 0.0, 0.0],
+    ]
+    unknown = metrics.gains_of(np.array([[3, -1]]), [np.array([-1, 3])], [np.array([9.0, 2.0])])
+    assert unknown.tolist() == [[2.0, 0.0]]
+    assert metrics.gains_of(np.array([[3]]), [np.array([-1])], [np.array([9.0])]).tolist() == [[0.0]]
+
+
+def test_metrics_with_gains_by_hand() -> None:
+    log = math.log2
+    gains = [np.array([3.0, 0.5, 7.0]), np.array([2.0]), np.array([])]
+    at_ranks = metrics.gains_of(RANKED, TARGETS, gains)
+    # The best list has the gains 7, 3 and 0.5; its first two ranks count.
+    assert_allclose(
+        metrics.gain_ndcg(at_ranks, gains, 2), [(3 / log(3)) / (7 + 3 / log(3)), 0.0, NAN], rtol=1e-12
+    )
+    assert_allclose(metrics.gain_recall(at_ranks, gains, 2), [3 / 10.5, 0.0, NAN], rtol=1e-12)
+    assert_allclose(metrics.gain_recall(at_ranks, gains, 10), [3.5 / 10.5, 1.0, NAN], rtol=1e-12)
+
+
+def test_equal_gains_give_the_binary_metrics() -> None:
+    gains = [np.full(len(rows), 0.3) for rows in TARGETS]
+    at_ranks = metrics.gains_of(RANKED, TARGETS, gains)
+    for k in (1, 2, 10):
+        assert_allclose(metrics.gain_ndcg(at_ranks, gains, k), metrics.ndcg(HITS, N_RELEVANT, k))
+        assert_allclose(metrics.gain_recall(at_ranks, gains, k), metrics.recall(HITS, N_RELEVANT, k))
+
+
+def test_the_band_over_choices_of_the_only_target_by_hand() -> None:
+    choices = [np.array([2, 9]), np.array([4, 100]), np.array([6]), np.array([], np.int64)]
+    ranked = np.concatenate([RANKED, [[1, 2, 3, 4]]])
+    found = metrics.choice_ndcg(ranked, choices, 3)
+    # Ranks 2 and 3; rank 4, beyond k, and not listed; rank 2 alone; no choice.
+    assert_allclose(found["best"], [1 / math.log2(3), 0.0, 1 / math.log2(3), NAN])
+    assert_allclose(found["worst"], [1 / math.log2(4), 0.0, 1 / math.log2(3), NAN])
+    one_listed = metrics.choice_ndcg(np.array([[2, 5]]), [np.array([2, 9])], 3)
+    assert (one_listed["worst"].tolist(), one_listed["best"].tolist()) == ([0.0], [1.0])
+
+
+def test_bpref_and_the_share_of_judged_results_by_hand() -> None:
+    # The first list: other, relevant, other, unjudged, relevant. A third relevant movie is not in it.
+    ranked = np.array([[1, 2, 3, 4, 5], [6, 7, -1, -1, -1], [-1, -1, -1, -1, -1]])
+    hits = np.array([[0, 1, 0, 0, 1], [1, 0, 0, 0, 0], [0, 0, 0, 0, 0]], np.bool_)
+    judged = np.array([[1, 1, 1, 0, 1], [1, 0, 0, 0, 0], [0, 0, 0, 0, 0]], np.bool_)
+    n_relevant, n_judged = np.array([3, 1, 0]), np.array([5, 1, 2])
+    # R = 3, N = 2: 1 - 1/2 for the first relevant movie, 1 - 2/2 for the second.
+    assert_allclose(metrics.bpref(hits, judged, n_relevant, n_judged), [0.5 / 3, 1.0, NAN])
+    assert_allclose(metrics.judged_share(ranked, judged, 4), [3 / 4, 1 / 2, NAN])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_graded_metrics_agree_with_ir_measures(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n_requests, n_movies, depth = 40, 200, 100
+    ranked = np.argsort(rng.random((n_requests, n_movies)), axis=1)[:, :depth]
+    for request, length in enumerate(rng.integers(1, depth + 1, n_requests)):
+        ranked[request, length:] = -1
+    rows = [rng.choice(n_movies, rng.integers(2, 60), replace=False) for _ in range(n_requests)]
+    grades = [np.concatenate([[1.0], rng.integers(0, 4, len(each) - 1)]) for each in rows]
+    gains = metrics.gains_of(ranked, rows, grades)
+    hits, judged = gains > 0, metrics.hits_of(ranked, rows)
+    n_relevant = np.array([(each > 0).sum() for each in grades])
+    n_judged = np.array([len(each) for each in rows])
+    run = {
+        f"q{request}": {f"m{row}": 1.0 - place / depth for place, row in enumerate(of_list) if row >= 0}
+        for request, of_list in enumerate(ranked)
+    }
+    qrels = {
+        f"q{request}": {f"m{row}": int(grade) for row, grade in zip(each, of_request, strict=True)}
+        for request, (each, of_request) in enumerate(zip(rows, grades, strict=True))
+    }
+    found = {
+        nDCG @ 10: metrics.gain_ndcg(gains, grades, 10),
+        nDCG @ 100: metrics.gain_ndcg(gains, grades, 100),
+        Bpref: metrics.bpref(hits, judged, n_relevant, n_judged),
+        Judged @ 10: metrics.judged_share(ranked, judged, 10),
+        R @ 100: metrics.recall(hits, n_relevant, 100),
+    }
+    n_compared = 0
+    for value in ir_measures.iter_calc(list(found), qrels, run):
+        assert found[value.measure][int(value.query_id[1:])] == pytest.approx(value.value, abs=1e-9)
+        n_compared += 1
+    assert n_compared == len(found) * n_requests
 
 
 def test_users_are_averaged_before_the_average_over_users() -> None:
