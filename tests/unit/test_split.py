@@ -38,6 +38,13 @@ def test_the_last_row_of_each_user_is_held_out_and_ties_go_by_row() -> None:
     assert pairs(train) == [(1, 1), (1, 3), (2, 8), (3, 1)]
 
 
+def test_reversed_ties_hold_out_the_first_row_of_the_last_second() -> None:
+    ratings = ratings_of([(2, 9, 5), (1, 1, 7), (1, 2, 7), (1, 4, 7), (1, 3, 2), (2, 8, 4)])
+    train, test = split_last(ratings, ties_reversed=True)
+    assert pairs(test) == [(2, 9), (1, 1)]
+    assert pairs(train) == [(1, 2), (1, 4), (1, 3), (2, 8)]
+
+
 def test_more_than_one_last_row_can_be_held_out() -> None:
     ratings = ratings_of([(1, 1, 1), (1, 2, 2), (1, 3, 3), (2, 1, 1), (2, 2, 2)])
     assert pairs(split_last(ratings, 2).test) == [(1, 2), (1, 3)]

@@ -28,13 +28,15 @@ class UserSplit(NamedTuple):
     """The hidden rows of the held-out users."""
 
 
-def split_last(ratings: pl.DataFrame, n_last: int = 1) -> Split:
+def split_last(ratings: pl.DataFrame, n_last: int = 1, *, ties_reversed: bool = False) -> Split:
     """The `n_last` latest rows of each user are `test`; among equal times, later rows count as later.
 
-    Users with `n_last` rows or fewer stay in `train`, since their history would be empty.
+    With `ties_reversed`, earlier rows do: the other end of what equal times leave open. Users with `n_last`
+    rows or fewer stay in `train`, since their history would be empty.
     """
     users, times = ratings["user_id"].to_numpy(), ratings["timestamp"].to_physical().to_numpy()
-    order = np.lexsort((np.arange(len(ratings)), times, users))
+    appearance = np.arange(len(ratings))
+    order = np.lexsort((-appearance if ties_reversed else appearance, times, users))
     from_end = _group_sizes(users[order]) - 1 - _index_in_group(users[order])
     size = _group_sizes(users[order])
     in_test = np.zeros(len(ratings), np.bool_)
