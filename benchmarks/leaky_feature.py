@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/leaky_feature.py --data-dir DIR [--tmdb-file FILE] [--json OUT.json]
 
 The same ranker is trained on the same requests of the temporal protocol with `--facts origin`
-(docs/evaluation.md) four times:
+(docs/protocols.md) four times:
 
 - `honest`: as the product does. Sources and movie states of a training row are fitted before its origin;
 - `movie averages`: a movie's number of events, mean rating, share of likes and their spread are those of the

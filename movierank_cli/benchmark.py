@@ -11,6 +11,8 @@ from movierank_core.config import ModelConfig
 from movierank_core.data.catalogue import Catalogue
 from movierank_core.data.schema import FEEDBACK, LINKS, MOVIES, TMDB_MOVIES
 from movierank_pipeline.evaluation.benchmark import Benchmark, run_benchmark
+from movierank_pipeline.evaluation.measures.debiased import PREFIX
+from movierank_pipeline.evaluation.measures.summary import summary_lines
 from movierank_pipeline.evaluation.protocols.given_split import Relevance
 from movierank_pipeline.ingest.catalogue import build_catalogue
 from movierank_pipeline.ingest.interactions import build_interactions
@@ -35,6 +37,7 @@ _FILE = click.Path(path_type=Path)
 )
 @click.option("--k", default=10, show_default=True, type=click.IntRange(1, 100), help="Ranks that count.")
 @click.option("--seed", default=1, show_default=True, help="Seed of every random choice.")
+@click.option("--shuffled", "with_shuffled", is_flag=True, help="Also rank once more for shuffled histories.")
 @click.option("--json", "json_path", type=_FILE, help="Write the report to this file.")
 def benchmark(
     train: Path,
@@ -44,6 +47,7 @@ def benchmark(
     relevance: str,
     k: int,
     seed: int,
+    with_shuffled: bool,
     json_path: Path | None,
 ) -> None:
     """Fit on one file of ratings and rank for the users of another.
@@ -70,6 +74,7 @@ def benchmark(
             k=k,
             config=ModelConfig(seed=seed),
             progress=progress,
+            with_shuffled=with_shuffled,
         )
     _print(found, k)
     if json_path is not None:
@@ -91,12 +96,26 @@ def _movies_of(train: pl.DataFrame, movies: Path | None) -> pl.DataFrame:
 
 
 def _print(found: Benchmark, k: int) -> None:
-    columns = [f"ndcg@{k}", f"precision@{k}", f"recall@{k}", f"map@{k}", "mrr", "recall@100", f"coverage@{k}"]
-    click.echo(f"{'system':<18}" + "".join(f"{column:>14}" for column in columns))
+    columns = [
+        f"ndcg@{k}",
+        f"{PREFIX}ndcg@{k}",
+        f"precision@{k}",
+        f"recall@{k}",
+        f"map@{k}",
+        "mrr",
+        "recall@100",
+        f"coverage@{k}",
+    ]
+    widths = [max(14, len(column) + 2) for column in columns]
+    titles = (f"{column:>{width}}" for column, width in zip(columns, widths, strict=True))
+    click.echo(f"{'system':<18}" + "".join(titles))
     for name, figures in found.report.systems.items():
-        click.echo(f"{name:<18}" + "".join(f"{figures[column].mean:>14.4f}" for column in columns))
+        cells = (f"{figures[column].mean:>{width}.4f}" for column, width in zip(columns, widths, strict=True))
+        click.echo(f"{name:<18}" + "".join(cells))
     click.echo(
         f"{found.report.n_users} users{found.report.sample_text}, {found.holdout} hold-out; "
         f"fitted in {found.fit_seconds:.0f} s, ranked in {found.rank_seconds:.0f} s, "
         f"peak memory {found.peak_memory_mb:.0f} MB"
     )
+    for line in summary_lines(found.report):
+        click.echo(line)

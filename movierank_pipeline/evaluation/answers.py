@@ -1,7 +1,7 @@
 """Every compared system on the same requests: the ranker, each source, their fusion, and random order."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -11,20 +11,18 @@ from movierank_core.data.history import LIKE_THRESHOLD
 from movierank_core.features.movie_facts import FactsOverTime
 from movierank_core.recommender.model import RankingModel
 from movierank_core.recommender.scored import Scored
+from movierank_core.recommender.state import RankingState
 from movierank_core.retrieval.fusion import fuse, proposals_of
 from movierank_pipeline.evaluation.compare import MAIN
-from movierank_pipeline.ranking_metrics import Hits, hits_of
+from movierank_pipeline.evaluation.judge import DEPTH, NO_FACTS, Judge, TargetFacts
+from movierank_pipeline.ranking_metrics import Hits
 from movierank_pipeline.training.requests import Request
 from movierank_pipeline.training.state_of_day import StateOfDay
 
-DEPTH: Final = 100
-"""Ranks of each list that are judged."""
 TOP: Final = 10
-"""Default number of ranks of which the movies are kept."""
+"""Minimum number of ranks of which the movies are kept."""
 FUSED: Final = "fused"
 RANDOM: Final = "random"
-_BLOCK: Final = 1000
-"""Maximum number of requests whose complete lists are held at a time."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +44,21 @@ class Answers:
     of the requests."""
     liked: NDArray[np.bool_]
     """Whether the user liked these movies."""
+    values: dict[str, dict[str, NDArray[np.float64]]] = field(default_factory=dict)
+    """Metrics that need more than hits: per system, then metric, one value per request. They replace those
+    of the same name that are made from hits."""
+    debiased: dict[str, dict[str, NDArray[np.float64]]] = field(default_factory=dict)
+    """Per system, then debiased metric, one value per request: see `debiased_values`."""
+    debiased_weights: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    """Weight of each request in the means of debiased metrics."""
+    band: dict[str, dict[str, NDArray[np.float64]]] = field(default_factory=dict)
+    """Per system `worst` and `best`: nDCG per request over all choices of the target among tied events."""
+    tied_hits: dict[str, Hits] = field(default_factory=dict)
+    """Like `hits`, of the targets that are tied with the last event of the history alone."""
+    n_tied: NDArray[np.int64] | None = None
+    """Number of these targets per request; None if the protocol does not know."""
+    n_choices: NDArray[np.int64] | None = None
+    """Number of choices of the only target per request; None if nothing was chosen."""
 
 
 def answer(
@@ -57,54 +70,44 @@ def answer(
     with_fused: bool = True,
     pool: NDArray[np.bool_] | None = None,
     facts: FactsOverTime | None = None,
-    n_top: int = TOP,
+    refits: Mapping[int, RankingState] | None = None,
+    target_facts: TargetFacts = NO_FACTS,
+    k: int = TOP,
     progress: Callable[[str], None] | None = None,
 ) -> Answers:
     """Answers `requests` by the serving code and, unless `only_main`, by the baselines.
 
-    With `facts`, the ranker and every baseline see those of the midnight before each request. The random
-    baseline permutes the eligible rows of `pool`, by default the movies with an event; with `facts`, those
-    with an event by then.
+    With `facts`, the ranker and every baseline see those of the midnight before each request. A request of an
+    episode in `refits` is answered on that state, any other on the state of `model`. The random baseline
+    permutes the eligible rows of `pool`, by default the movies with an event; with `facts`, those with an
+    event by then. `k` ranks count.
     """
     rng = np.random.default_rng(seed)
     pool = model.state.is_known if pool is None else pool
-    of_day = StateOfDay(model.state, facts)
+    of_day = {
+        episode: StateOfDay(state.with_fusion(model.state.fusion), facts)
+        for episode, state in (refits or {}).items()
+    }
+    first = StateOfDay(model.state, facts)
     baselines = [*model.state.sources, *([FUSED] if with_fused else []), RANDOM]
     names = [MAIN] if only_main else [MAIN, *baselines]
-    hits: dict[str, list[Hits]] = {name: [] for name in names}
-    top: dict[str, list[NDArray[np.int64]]] = {name: [] for name in names}
-    lists: dict[str, list[NDArray[np.int64]]] = {name: [] for name in names}
-    targets: list[NDArray[np.int64]] = []
+    judge = Judge(names, target_facts, k=k, n_top=max(TOP, k))
     n_relevant, user_ids, moments, lengths = [], [], [], []
     predicted, liked = [np.zeros(0)], [np.zeros(0, np.bool_)]
     judged: dict[int, set[int]] = {}  # Rows by user: a movie may be a candidate at every moment of a user.
-
-    def close_block() -> None:
-        """Judges the lists of a block and drops them, which bounds memory."""
-        for name in names:
-            ranked = np.full((len(targets), DEPTH), -1, np.int64)
-            for index, rows in enumerate(lists[name]):
-                ranked[index, : len(rows)] = rows
-            hits[name].append(hits_of(ranked, targets))
-            top[name].append(ranked[:, :n_top].copy())
-            lists[name].clear()
-        targets.clear()
-
     for n_answered, request in enumerate(requests):
         if progress is not None and n_answered and n_answered % 500 == 0:
             progress(f"{n_answered} requests answered")
-        state = of_day.at(request.as_of)
+        state = of_day.get(request.episode, first).at(request.as_of)
         if state is not model.state:
             model = replace(model, state=state)
         scored = model.score(request.history, as_of=request.as_of)
-        lists[MAIN].append(scored.listed[:DEPTH])
+        lists = {MAIN: scored.listed}
         if not only_main:
             known = pool if facts is None else pool & state.is_known
-            found = _baselines(model, scored, known, rng, with_fused=with_fused)
-            for name in baselines:
-                # A copy: a view would keep the permutation of all movies until the block is judged.
-                lists[name].append(found[name][:DEPTH].copy())
-        targets.append(request.targets)
+            lists |= _baselines(model, scored, known, rng, with_fused=with_fused)
+        n_events = np.where(request.targets >= 0, state.movies.n_events[request.targets], 0)
+        judge.add(request, lists, n_events)
         n_relevant.append(len(request.targets))
         user_ids.append(request.user_id)
         moments.append(request.as_of)
@@ -119,18 +122,23 @@ def answer(
         is_rated = ~np.isnan(ratings)
         predicted.append(scored.probabilities[is_rated])
         liked.append(ratings[is_rated] >= LIKE_THRESHOLD)
-        if len(targets) == _BLOCK:
-            close_block()
-    close_block()
+    found = judge.figures()
     return Answers(
-        hits={name: np.concatenate(blocks) for name, blocks in hits.items()},
-        top={name: np.concatenate(blocks) for name, blocks in top.items()},
+        hits=found.hits,
+        top=found.top,
         n_relevant=np.array(n_relevant, np.int64),
         user_ids=np.array(user_ids, np.int64),
         moments=np.array(moments, np.int64),
         history_lengths=np.array(lengths, np.int64),
         predicted=np.concatenate(predicted),
         liked=np.concatenate(liked),
+        values=found.values,
+        debiased=found.debiased,
+        debiased_weights=found.debiased_weights,
+        band=found.band,
+        tied_hits=found.tied_hits,
+        n_tied=found.n_tied,
+        n_choices=found.n_choices,
     )
 
 

@@ -9,7 +9,7 @@ import polars as pl
 
 from movierank_core.config import ModelConfig
 from movierank_core.data.catalogue import Catalogue
-from movierank_pipeline.evaluation.experiment import RANK, run_experiment
+from movierank_pipeline.evaluation.experiment import RANK, SHUFFLE, run_experiment
 from movierank_pipeline.evaluation.protocols.given_split import (
     Form,
     Relevance,
@@ -36,7 +36,12 @@ class Benchmark(NamedTuple):
 
     @property
     def fit_seconds(self) -> float:
-        return sum(seconds for stage, seconds in self.seconds.items() if stage != RANK)
+        return sum(self.fit_stages.values())
+
+    @property
+    def fit_stages(self) -> dict[str, float]:
+        """Seconds per stage of fitting."""
+        return {stage: took for stage, took in self.seconds.items() if stage not in (RANK, SHUFFLE)}
 
     @property
     def rank_seconds(self) -> float:
@@ -63,13 +68,16 @@ class Benchmark(NamedTuple):
                 for name, of_system in figures
             },
             "differences": self.report.differences,
+            "ties": self.report.ties,
+            "shuffled": self.report.shuffled,
+            "shuffled_ties": self.report.shuffled_ties,
             "n_users": self.report.n_users,
             "n_possible_requests": self.report.n_possible_requests,
             "holdout": self.holdout,
             "n_training_requests": int(self.training["n_training_requests"]),
             "n_trees": int(self.training["n_trees"]),
             "seconds": {"fit": self.fit_seconds, "rank": self.rank_seconds},
-            "stages": {stage: seconds for stage, seconds in self.seconds.items() if stage != RANK},
+            "stages": self.fit_stages,
             "peak_memory_mb": self.peak_memory_mb,
         }
         return msgspec.json.format(msgspec.json.encode(content), indent=1)
@@ -84,16 +92,19 @@ def run_benchmark(
     k: int,
     config: ModelConfig,
     progress: Progress = None,
+    with_shuffled: bool = False,
 ) -> Benchmark:
     """Fits on `train` (INTERACTIONS), ranks for each user of `test` (RATINGS), and judges the lists.
 
     Lists come from the full catalogue without the user's train movies. See `given_split_protocol` for
-    `relevance` and `k`.
+    `relevance` and `k`. `with_shuffled` ranks once more for shuffled histories.
     """
     times = StageTimes()
     protocol = given_split_protocol(train, test, catalogue, config, relevance=relevance, k=k)
     show = progress or (lambda message: None)
-    experiment = run_experiment(protocol, lambda name: nullcontext(show), times=times)
+    experiment = run_experiment(
+        protocol, lambda name: nullcontext(show), times=times, with_shuffled=with_shuffled
+    )
     return Benchmark(
         report=experiment.report,
         holdout=form_of(train, test),

@@ -1,5 +1,6 @@
 """Percentile bootstrap over users (Efron 1979): intervals of means over a random sample of users."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -63,6 +64,26 @@ def bootstrap_intervals(
     return [
         Interval(float(mean), float(below), float(above))
         for mean, below, above in zip(columns.mean(axis=0), low, high, strict=True)
+    ]
+
+
+def bootstrap_ratios(
+    numerators: Sequence[NDArray[np.float64]], denominator: NDArray[np.float64], seed: int
+) -> list[Interval]:
+    """The ratio of the sum of each numerator to the sum of the denominator, with its 95 % interval.
+
+    All have one value per user, none NaN, and the denominator is positive. A resample has the numerator and
+    the denominator of the same users. NaN without users.
+    """
+    if not numerators:
+        return []
+    if not len(denominator):
+        return [Interval(float("nan"), float("nan"), float("nan"))] * len(numerators)
+    means = _resampled_means(np.stack([*numerators, denominator], axis=1), seed, N_RESAMPLES)
+    low, high = np.quantile(means[:, :-1] / means[:, -1:], [0.025, 0.975], axis=0)
+    return [
+        Interval(float(column.sum() / denominator.sum()), float(below), float(above))
+        for column, below, above in zip(numerators, low, high, strict=True)
     ]
 
 

@@ -21,6 +21,9 @@ from movierank_pipeline.evaluation.compare import (
     request_values,
     system_intervals,
 )
+from movierank_pipeline.evaluation.measures.debiased import debiased_intervals
+from movierank_pipeline.evaluation.measures.slices import slice_verdict, with_leads
+from movierank_pipeline.evaluation.measures.ties import ties_of
 from movierank_pipeline.evaluation.protocols.protocol import HoldOut, Measures
 from movierank_pipeline.evaluation.reliability import expected_calibration_error, reliability_table
 from movierank_pipeline.evaluation.report import Report, Slice
@@ -44,11 +47,18 @@ def report_of(
     seed, user_ids, measures = config.seed, answers.user_ids, holdout.measures
     values = values_of(answers, measures)
     systems = system_intervals(values, user_ids, seed)
-    slices = {} if measures.is_brief else slice_masks(answers.history_lengths)
+    compared = _compared(measures)
+    masks = {} if measures.is_brief else slice_masks(answers.history_lengths)
+    slices = with_leads(
+        {label: _slice(values, answers, mask, seed, measures) for label, mask in masks.items()}
+    )
+    debiased = debiased_intervals(answers.debiased, answers.debiased_weights, user_ids, seed)
     return Report(
         protocol=holdout.protocol,
         split_time="" if holdout.split is None else from_epoch(holdout.split).isoformat(),
         facts="origin" if holdout.facts is None else "day",
+        targets=holdout.targets,
+        refits=[from_epoch(state.as_of).isoformat() for state in holdout.refits.values()],
         n_requests=len(user_ids),
         n_users=len(np.unique(user_ids)),
         n_possible_requests=holdout.n_possible_requests,
@@ -57,15 +67,20 @@ def report_of(
         best_source=best_source_of(systems, measures.k),
         without=list(without),
         systems={
-            name: {**figures, **_list_figures(answers.top[name], answers.moments, holdout, model)}
+            name: {
+                **figures,
+                **debiased.get(name, {}),
+                **_list_figures(answers.top[name], answers.moments, holdout, model),
+            }
             for name, figures in systems.items()
         },
-        differences=paired_differences(values, user_ids, seed, metrics=_compared(measures)),
-        slices={
-            label: _slice(values, user_ids, mask, seed, _compared(measures)) for label, mask in slices.items()
-        },
+        differences=paired_differences(values, user_ids, seed, metrics=compared),
+        slices=slices,
+        slice_verdict=slice_verdict(slices, compared[0]) if slices else "",
         calibration=reliability_table(answers.predicted, answers.liked).to_dicts(),
         expected_calibration_error=expected_calibration_error(answers.predicted, answers.liked),
+        ties=ties_of(answers, measures.k, seed),
+        judged=dict(holdout.judged),
     )
 
 
@@ -83,7 +98,7 @@ def values_of(
                 "recall@50": recall(hits, n, 50),
                 "ndcg@100": ndcg(hits, n, 100),
             }
-    return values
+    return {name: of_system | answers.values.get(name, {}) for name, of_system in values.items()}
 
 
 def scored_requests(holdout: HoldOut, answers: Answers) -> pl.DataFrame:
@@ -140,23 +155,27 @@ def _compared(measures: Measures) -> tuple[str, ...]:
     return (headline, f"recall@{measures.k}", RECALL) if measures.is_brief else (headline, RECALL)
 
 
-def _slice(
-    values: Values,
-    user_ids: NDArray[np.int64],
-    mask: NDArray[np.bool_],
-    seed: int,
-    compared: tuple[str, ...],
-) -> Slice:
-    inside = {
+def _slice(values: Values, answers: Answers, mask: NDArray[np.bool_], seed: int, measures: Measures) -> Slice:
+    user_ids = answers.user_ids[mask]
+    inside, debiased = _masked(values, mask), _masked(answers.debiased, mask)
+    systems = system_intervals(inside, user_ids, seed)
+    weights = answers.debiased_weights[mask] if debiased else answers.debiased_weights
+    for name, figures in debiased_intervals(debiased, weights, user_ids, seed).items():
+        systems[name] |= figures
+    return Slice(
+        n_requests=int(mask.sum()),
+        n_users=len(np.unique(user_ids)),
+        systems=systems,
+        differences=paired_differences(inside, user_ids, seed, metrics=_compared(measures)),
+        best_source=best_source_of(systems, measures.k),
+    )
+
+
+def _masked(values: Values, mask: NDArray[np.bool_]) -> Values:
+    return {
         name: {metric: of_request[mask] for metric, of_request in of_system.items()}
         for name, of_system in values.items()
     }
-    return Slice(
-        n_requests=int(mask.sum()),
-        n_users=len(np.unique(user_ids[mask])),
-        systems=system_intervals(inside, user_ids[mask], seed),
-        differences=paired_differences(inside, user_ids[mask], seed, metrics=compared),
-    )
 
 
 def _list_figures(

@@ -5,16 +5,20 @@ requests. The protocol decides only how events are hidden: see `movierank_pipeli
 asset graph calls the same functions, one per asset.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+import msgspec
+
 from movierank_core.config import ModelConfig
 from movierank_core.recommender.model import RankingModel
-from movierank_pipeline.evaluation.answers import TOP, Answers, answer
+from movierank_pipeline.evaluation.answers import Answers, answer
 from movierank_pipeline.evaluation.evaluate import report_of
+from movierank_pipeline.evaluation.measures.shuffled import order_drop, shuffled_requests
 from movierank_pipeline.evaluation.protocols.protocol import HoldOut, Progress, Protocol
-from movierank_pipeline.evaluation.report import Report
+from movierank_pipeline.evaluation.report import Report, Variant
+from movierank_pipeline.training.requests import Request
 from movierank_pipeline.training.stage_times import StageTimes
 from movierank_pipeline.training.state_cache import FittedStates
 from movierank_pipeline.training.trained_ranker import TrainedRanker
@@ -26,6 +30,7 @@ Stage = Callable[[str], AbstractContextManager[Callable[[str], None]]]
 
 TRAIN = "train the ranker"
 RANK = "rank"
+SHUFFLE = "rank shuffled histories"
 
 
 @dataclass(frozen=True)
@@ -47,11 +52,13 @@ def run_experiment(
     without: tuple[str, ...] = (),
     states: FittedStates | None = None,
     times: StageTimes | None = None,
+    with_shuffled: bool = True,
 ) -> Experiment:
     """Trains and evaluates a ranker by `protocol`, without the parts `without`.
 
-    `states` caches the fitted states of training rows. `times` collects the seconds of each stage. Raises
-    DataError where the data are too few.
+    `with_shuffled` answers all requests again with shuffled histories (see `order_drops`). `states` caches
+    the fitted states of training rows. `times` collects the seconds of each stage. Raises DataError where the
+    data are too few.
     """
     times = times or StageTimes()
     config = protocol.config
@@ -68,7 +75,24 @@ def run_experiment(
         answers = answers_to(holdout, model, config, progress)
         times.lap(RANK)
         report = report_of(holdout, model, answers, config, without)
+    if with_shuffled:
+        with stage("shuffled histories") as progress:
+            drops = order_drops(holdout, model, answers, config, progress)
+            report = msgspec.structs.replace(report, **drops)
+        times.lap(SHUFFLE)
     return Experiment(rows, ranker, holdout, answers, report)
+
+
+def order_drops(
+    holdout: HoldOut, model: RankingModel, answers: Answers, config: ModelConfig, progress: Progress = None
+) -> dict[str, Variant]:
+    """The fields `shuffled` and `shuffled_ties` of the report on `answers`."""
+    found = {}
+    for name, within_ties in (("shuffled", False), ("shuffled_ties", True)):
+        requests = shuffled_requests(holdout.replay(), config.seed, within_ties=within_ties)
+        shuffled = answers_to(holdout, model, config, progress, only_main=True, requests=requests)
+        found[name] = order_drop(answers, shuffled, holdout.measures, config.seed)
+    return found
 
 
 def rows_of(
@@ -103,16 +127,22 @@ def answers_to(
     progress: Progress = None,
     *,
     only_main: bool = False,
+    requests: Iterable[Request] | None = None,
 ) -> Answers:
-    """The answers of `model` and, unless `only_main`, of the baselines to the test requests."""
+    """The answers of `model` and, unless `only_main`, of the baselines to the test requests.
+
+    `requests` are other versions of these requests, with the same episodes and targets.
+    """
     return answer(
         model,
-        holdout.replay(),
+        holdout.replay() if requests is None else requests,
         seed=config.seed,
         only_main=only_main,
         with_fused=not holdout.measures.is_brief,
         pool=holdout.pool,
         facts=holdout.facts,
-        n_top=max(TOP, holdout.measures.k),
+        refits=holdout.refits,
+        target_facts=holdout.target_facts,
+        k=holdout.measures.k,
         progress=progress,
     )

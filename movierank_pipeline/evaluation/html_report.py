@@ -5,12 +5,17 @@ The input is the JSON of `Report.to_json` as plain data, so files that were writ
 - `systems` (required): {system: {metric: {"mean", "low", "high"}}}
 - `differences`, `recall_differences`: {system: {"mean", "low", "high", "relative"}}, the ranker minus that
   system in nDCG@10 and in recall@100
-- `slices`: {label: {"n_requests", "n_users", "systems", "differences": as above}}
+- `slices`: {label: {"n_requests", "n_users", "systems", "differences": as above, "best_source", "leads"}}
+- `slice_verdict`: one sentence about them
+- `ties`: {"n_targets", "tied_share", "parts": {part: {"n_requests", "n_users", "systems"}}, "choice_share",
+  "band": {system: {"worst", "best"}}}
+- `shuffled`, `shuffled_ties`: {"metrics": {metric: …}, "differences": {metric: …}}
+- `judged`: {name: number}
 - `best_source`, `recent_popularity`: the systems that slices are compared with
 - `calibration`: the rows of a reliability table
 - `importance`: {feature: share of the gain}
 - `ablations`, `source_ablations`: {part: {"n_features", "metrics": {metric: …}, "differences": {metric: …}}}
-- `without`: the parts that the ranker was trained without
+- `without`, `refits`: lists of texts
 - every other number, text or truth value is shown as a fact about the run.
 
 Missing entries are left out. A null is an unknown value and shown as a dash.
@@ -27,6 +32,7 @@ from markupsafe import Markup
 
 from movierank_pipeline.evaluation.compare import HEADLINE, MAIN, RECALL
 from movierank_pipeline.evaluation.interval_text import UNKNOWN, interval_text
+from movierank_pipeline.evaluation.measures.debiased import PREFIX
 from movierank_pipeline.evaluation.plots import (
     Interval,
     Systems,
@@ -38,6 +44,7 @@ from movierank_pipeline.evaluation.plots import (
 )
 
 _TEMPLATES: Final = Path(__file__).with_name("templates")
+_SHUFFLED: Final = {"shuffled": "all events", "shuffled_ties": "within each second"}
 _MEANINGS: Final = {
     "ndcg": "normalised discounted cumulative gain: 1 if all liked movies are at the top of the list",
     "precision": "share of the ranks that hold a movie that was liked later",
@@ -46,6 +53,9 @@ _MEANINGS: Final = {
     "mrr": "mean reciprocal rank: one over the rank of the first liked movie",
     "coverage": "share of the catalogue that is in at least one list",
     "novelty": "mean surprise of the listed movies, in bits: a higher value is a lesser-known movie",
+    "bpref": "binary preference: 1 if every relevant movie is above all judged movies that are not",
+    "judged": "share of the ranks that hold a judged movie",
+    "unreleased": "share of the results that did not exist yet",
     "diversity": "one minus the mean genre similarity of all pairs in a list",
 }
 
@@ -56,7 +66,9 @@ def render_html(report: Mapping[str, Any], title: str = "movierank: evaluation")
     slices: Mapping[str, Any] = report.get("slices") or {}
     differences: Mapping[str, Interval] = report.get("differences") or {}
     baselines = [report[key] for key in ("best_source", "recent_popularity") if report.get(key)]
-    metrics = list(dict.fromkeys(metric for figures in systems.values() for metric in figures))
+    every_metric = list(dict.fromkeys(metric for figures in systems.values() for metric in figures))
+    metrics = [metric for metric in every_metric if not metric.startswith(PREFIX)]
+    debiased = [metric for metric in metrics if f"{PREFIX}{metric}" in every_metric]
     # Systems are sorted by the headline metric, or by the first one where that is missing.
     key = HEADLINE if HEADLINE in metrics else metrics[0] if metrics else ""
     names = sorted(systems, key=lambda name: -_mean(systems[name].get(key)))
@@ -74,6 +86,12 @@ def render_html(report: Mapping[str, Any], title: str = "movierank: evaluation")
             systems=systems,
             names=names,
             metrics=metrics,
+            debiased=debiased,
+            debiased_prefix=PREFIX,
+            ties=report.get("ties") or {},
+            tie_metrics=[metric for metric in (key, RECALL) if metric in metrics],
+            shuffled=[(what, report[name]) for name, what in _SHUFFLED.items() if report.get(name)],
+            slice_verdict=report.get("slice_verdict"),
             best={metric: max(_mean(systems[name].get(metric)) for name in names) for metric in metrics},
             differences=sorted(differences.items(), key=lambda item: _mean(item[1])),
             recall_differences=report.get("recall_differences") or {},
@@ -93,7 +111,9 @@ def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(interval=_interval, share=_share, mean=_mean, data_uri=_data_uri)
+    environment.filters.update(
+        interval=_interval, share=_share, mean=_mean, data_uri=_data_uri, p_value=_p_value
+    )
     return environment
 
 
@@ -117,11 +137,12 @@ def _plots(report: Mapping[str, Any], baselines: list[str]) -> dict[str, bytes]:
 
 def _facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Names and values of all entries that are one value; empty texts are left out."""
-    given = {**report, "without": ", ".join(report.get("without") or ())}
+    lists = {name: ", ".join(report.get(name) or ()) for name in ("without", "refits")}
+    given = {**report, **lists, **(report.get("judged") or {})}
     return [
         (name.replace("_", " "), f"{value:.4g}" if isinstance(value, float) else str(value))
         for name, value in given.items()
-        if isinstance(value, str | int | float) and value != ""
+        if isinstance(value, str | int | float) and value != "" and name != "slice_verdict"
     ]
 
 
@@ -145,6 +166,12 @@ def _share(difference: Interval | None) -> str:
     """The difference as a share of the other system's mean."""
     share = difference.get("relative") if difference else None
     return UNKNOWN if share is None else f"{share:+.1%}"
+
+
+def _p_value(difference: Mapping[str, float | None] | None) -> str:
+    """The corrected p value."""
+    p = difference.get("p_holm") if difference else None
+    return UNKNOWN if p is None else f"p {p:.3f}"
 
 
 def _mean(interval: Interval | None) -> float:

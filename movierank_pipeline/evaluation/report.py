@@ -13,6 +13,7 @@ from movierank_core.manifest import Estimate, EvaluationSummary, ReliabilityBin
 from movierank_core.retrieval.sources.popularity import PopularityYear
 from movierank_pipeline.evaluation.bootstrap import Difference, Interval
 from movierank_pipeline.evaluation.compare import HEADLINE, RECALL
+from movierank_pipeline.evaluation.protocols.targets import TargetsMode
 from movierank_pipeline.training.requests import FactsMode
 
 RECENT_POPULARITY: Final = PopularityYear.name
@@ -21,25 +22,61 @@ SUMMARY_METRICS: Final = (HEADLINE, RECALL)
 """The metrics that a bundle keeps."""
 
 
-class Slice(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of the requests whose histories have about the same length."""
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of some of the requests, or of some of their targets."""
 
     n_requests: int
     n_users: int
     systems: dict[str, dict[str, Interval]]
     """Figures by system, then metric."""
+
+
+class Slice(Part, frozen=True, kw_only=True):
+    """The figures of the requests whose histories have about the same length."""
+
     differences: dict[str, dict[str, Difference]]
     """By metric, then system: the ranker minus that system, paired by user."""
+    best_source: str = ""
+    """The single candidate source with the highest nDCG in this slice."""
+    leads: dict[str, Difference] = {}
+    """By metric: the ranker minus `best_source`, its p value corrected for the number of slices; empty for a
+    slice of fewer than `measures.slices.MIN_USERS` users."""
 
 
-class Ablation(msgspec.Struct, frozen=True, kw_only=True):
-    """A ranker trained without one part, on the same requests."""
+class Band(msgspec.Struct, frozen=True, kw_only=True):
+    """nDCG of one system if ties are resolved in the worst and in the best way for it."""
+
+    worst: Interval
+    best: Interval
+
+
+class Ties(msgspec.Struct, frozen=True, kw_only=True):
+    """Targets whose events have the timestamp of the last event of their history."""
+
+    n_targets: int
+    tied_share: float
+    """Share of the targets that are tied; NaN without a target."""
+    parts: dict[str, Part] = {}
+    """Figures of `tied` and `untied` targets alone; a part without targets is left out."""
+    choice_share: float = math.nan
+    """Share of the requests with more than one choice of their only target; NaN if nothing was chosen."""
+    band: dict[str, Band] = {}
+    """By system, over all choices of the only target (see docs/protocols.md)."""
+
+
+class Variant(msgspec.Struct, frozen=True, kw_only=True):
+    """The ranker under another condition, on the same requests."""
+
+    metrics: dict[str, Interval]
+    """The figures under this condition, by metric."""
+    differences: dict[str, Difference]
+    """By metric: the ranker minus its figures under this condition, paired by user."""
+
+
+class Ablation(Variant, frozen=True, kw_only=True):
+    """A ranker trained without one part. The differences are the contribution of the part."""
 
     n_features: int
-    metrics: dict[str, Interval]
-    """The figures of this ranker, by metric."""
-    differences: dict[str, Difference]
-    """By metric: the complete ranker minus this one, paired by user. It is the contribution of the part."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +87,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """T, ISO 8601 in UTC; empty where time does not separate training from test."""
     facts: FactsMode = "day"
     """The facts of movies that requests of the temporal protocol see."""
+    targets: TargetsMode = "all"
+    """The later likes of a request that are its targets."""
+    refits: list[str] = []
+    """Moments after T at which the candidate sources were fitted again, ISO 8601 in UTC."""
     n_requests: int
     n_users: int
     n_possible_requests: int | None = None
@@ -72,6 +113,16 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """By metric, then system: the ranker minus that system, paired by user."""
     slices: dict[str, Slice] = {}
     """By history length."""
+    slice_verdict: str = ""
+    """Whether the ranker is significantly below the best source of a slice."""
+    ties: Ties | None = None
+    """None if the protocol has no timestamps of targets."""
+    shuffled: Variant | None = None
+    """The ranker with the order of each history shuffled; None if it was not measured."""
+    shuffled_ties: Variant | None = None
+    """The same with only the order of events of the same second shuffled."""
+    judged: dict[str, int] = {}
+    """Numbers of judgments, of a protocol with judgments."""
     calibration: list[dict[str, float]] = []
     """The reliability table: see `movierank_pipeline.evaluation.reliability`."""
     expected_calibration_error: float = math.nan

@@ -66,7 +66,7 @@ def check_report(tmp_path: Path, is_last: bool) -> None:
     write(test, tmp_path / "test.csv")
     arguments = [
         f"--train={tmp_path / 'train.csv'}", f"--test={tmp_path / 'test.csv'}",
-        "--relevance=all", "--k=10", f"--json={tmp_path / 'out.json'}",
+        "--relevance=all", "--k=10", "--shuffled", f"--json={tmp_path / 'out.json'}",
     ]  # fmt: skip
     result = CliRunner().invoke(benchmark, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
@@ -74,6 +74,7 @@ def check_report(tmp_path: Path, is_last: bool) -> None:
     assert set(report["systems"]) == {"movierank", "random", *SOURCES}
     assert set(report["systems"]["movierank"]) == {
         "ndcg@10", "precision@10", "recall@10", "map@10", "mrr", "recall@100", "coverage@10",
+        "debiased_ndcg@10", "debiased_recall@10", "debiased_recall@100",
     }  # fmt: skip
     for metric in ("ndcg@10", "recall@100"):
         low, high = report["intervals"]["movierank"][metric]
@@ -81,7 +82,15 @@ def check_report(tmp_path: Path, is_last: bool) -> None:
         assert set(report["differences"][metric]) == {"random", *SOURCES}
     assert set(report["differences"]) == {"ndcg@10", "recall@10", "recall@100"}
     assert report["n_users"] == 150
+    last = train.group_by("user_id").agg(pl.col("timestamp").max().alias("last"))
+    tied = test.join(last, on="user_id").select((pl.col("timestamp") == pl.col("last")).mean()).item()
+    assert report["ties"]["tied_share"] == pytest.approx(tied)
+    assert set(report["ties"]["parts"]) == {"tied", "untied"}
+    for name in ("shuffled", "shuffled_ties"):
+        assert set(report[name]["differences"]) == {"ndcg@10", "recall@100"}
+        assert f"The order of histories{'' if name == 'shuffled' else ' within each second'}" in result.output
     assert set(report["seconds"]) == {"fit", "rank"}
+    assert sum(report["stages"].values()) == pytest.approx(report["seconds"]["fit"])
     assert report["peak_memory_mb"] > 0
     assert report["systems"]["movierank"]["ndcg@10"] > report["systems"]["random"]["ndcg@10"]
 

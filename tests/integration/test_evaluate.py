@@ -3,12 +3,14 @@
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 from click.testing import CliRunner
 
 from movierank_cli.evaluate import evaluate
 from movierank_core.errors import ConfigError
 from movierank_core.retrieval.registry import source_types
+from movierank_pipeline.ingest.movielens.reader import read_ratings_csv
 from tests.support.tiny_pipeline import environment, write_tiny_ratings
 
 
@@ -58,6 +60,63 @@ def test_a_source_can_be_left_out(tiny: Path) -> None:
     assert report["without"] == ["source:content", "user"]
     assert "Trained without source:content, user." in printed
     assert "content_z" not in page
+    assert (report["protocol"], report["targets"], report["refits"]) == ("temporal", "all", [])
+    assert set(report["shuffled"]["differences"]) == {"ndcg@10", "recall@100"}
+    assert "The order of histories contributes" in printed
+    assert (report["ties"]["tied_share"], report["ties"]["parts"]) == (0.0, {})
+    assert "0.0% of" in printed
+    assert report["slice_verdict"] in printed.replace("\n", " ")
+    for part in report["slices"].values():
+        assert part["best_source"] in report["systems"]
+        assert bool(part["leads"]) == (part["n_users"] >= 20)
+
+
+def test_a_rolling_evaluation_with_the_last_like_as_the_target(tiny: Path) -> None:
+    printed, report, page = run(tiny, "--protocol", "rolling", "--refits", "2", "--targets", "last")
+    assert (report["protocol"], report["targets"]) == ("rolling", "last")
+    assert len(report["refits"]) == 2
+    assert report["split_time"] < report["refits"][0] < report["refits"][1]
+    assert "Targets: last." in printed
+    assert "several choices of the target" in printed
+    for name, band in report["ties"]["band"].items():
+        assert band["worst"]["mean"] <= report["systems"][name]["ndcg@10"]["mean"] <= band["best"]["mean"]
+    assert "<dt>protocol</dt><dd>rolling</dd>" in page
+
+
+def test_judgments_replace_the_protocol(tiny: Path) -> None:
+    ratings = read_ratings_csv(tiny / "ratings.csv").frame
+    movies = ratings["movie_id"].unique().sort().to_list()
+    lines = []
+    for user_id in ratings["user_id"].unique().sort().to_list()[:25]:
+        seen = set(ratings.filter(pl.col("user_id") == user_id)["movie_id"])
+        unseen = [movie_id for movie_id in movies if movie_id not in seen]
+        lines += [f"{user_id} 0 {movie_id} {index % 3}" for index, movie_id in enumerate(unseen[:12])]
+    qrels = tiny.parent / "judged.qrels"
+    qrels.write_text("\n".join(lines))
+    printed, report, _ = run(tiny, "--qrels", str(qrels))
+    assert (report["protocol"], report["n_users"]) == ("judged", 25)
+    assert report["judged"] == {"n_judgments": 300, "n_judgments_of_history": 0}
+    for figures in report["systems"].values():
+        assert {"ndcg@10", "recall@10", "recall@100", "bpref", "judged@10"} <= set(figures)
+    assert "25 requests of 25 users with judgments." in printed
+    assert "300 judgments, 0 of which are of movies of the history." in printed
+    assert "nan" not in printed
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--qrels=a", "--protocol=strong"], "`--protocol strong` was given for the judged protocol"),
+        (["--refits=2"], "`--refits` was given for the temporal protocol. Expected: `--protocol rolling`"),
+        (["--protocol=strong", "--targets=last"], "`--targets last` was given for the strong protocol"),
+        (["--protocol=rolling", "--facts=origin"], "`--facts origin` was given for the rolling protocol"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused_before_anything_is_read(
+    tmp_path: Path, options: list[str], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        CliRunner().invoke(evaluate, [f"--data-dir={tmp_path}", *options], catch_exceptions=False)
 
 
 def test_strong_generalisation_without_groups_of_features(tiny: Path) -> None:

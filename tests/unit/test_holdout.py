@@ -191,6 +191,12 @@ def test_both_protocols_give_reports_of_the_same_shape(
     }
     assert strong_report.n_requests == strong_report.n_users
     for report in (temporal, strong_report):
+        for figures in report.systems.values():
+            assert figures["unreleased@10"].mean == 0.0
+            for metric in ("ndcg@10", "recall@10", "recall@100"):
+                interval = figures[f"debiased_{metric}"]
+                bounds = np.array([0, interval.low, interval.mean, interval.high, 1])
+                assert (np.diff(bounds) >= -1e-12).all()
         assert report.systems[MAIN]["ndcg@10"].mean > report.systems[RANDOM]["ndcg@10"].mean
         plain = msgspec.json.decode(report.to_json())
         for part in (plain, *plain["slices"].values()):

@@ -28,7 +28,7 @@ def difference(mean: float, relative: float | None) -> dict[str, float | None]:
 
 
 SYSTEMS = {
-    "ease": {"ndcg@10": interval(0.1), "coverage@10": interval(0.3, 0.0)},
+    "ease": {"ndcg@10": interval(0.1), "coverage@10": interval(0.3, 0.0), "debiased_ndcg@10": interval(0.07)},
     "movierank": {"ndcg@10": interval(0.2), "coverage@10": interval(0.25, 0.0)},
     "<b>random</b>": {"ndcg@10": interval(None), "coverage@10": interval(0.9, 0.0)},
 }
@@ -53,6 +53,8 @@ REPORT: dict[str, Any] = {
             "n_users": 12,
             "systems": SYSTEMS,
             "differences": {"ease": difference(-0.004, -0.031)},
+            "best_source": "als",
+            "leads": {"ndcg@10": {**difference(0.03, 0.2), "p_holm": 0.2}},
         },
     },
     "ablations": {
@@ -67,6 +69,27 @@ REPORT: dict[str, Any] = {
             "differences": {"ndcg@10": difference(0.05, 0.3)},
         },
     },
+    "slice_verdict": "In no slice is the ranker <below>.",
+    "refits": ["2024-01-01", "2024-02-01"],
+    "ties": {
+        "n_targets": 200,
+        "tied_share": 0.25,
+        "parts": {
+            "tied": {"n_requests": 40, "n_users": 40, "systems": {"ease": {"ndcg@10": interval(0.333)}}},
+            "untied": {"n_requests": 80, "n_users": 80, "systems": {"ease": {"ndcg@10": interval(0.166)}}},
+        },
+        "choice_share": 0.125,
+        "band": {"ease": {"worst": interval(0.08), "best": interval(0.13)}},
+    },
+    "shuffled": {
+        "metrics": {"ndcg@10": interval(0.18)},
+        "differences": {"ndcg@10": {**difference(0.02, 0.11), "p_holm": 0.012}},
+    },
+    "shuffled_ties": {
+        "metrics": {"ndcg@10": interval(0.199)},
+        "differences": {"ndcg@10": {**difference(0.001, 0.01), "p_holm": 0.7}},
+    },
+    "judged": {"n_judgments": 600},
     "calibration": CALIBRATION,
     "importance": {"ease_z": 0.6, "genre_match": 0.4},
 }
@@ -139,6 +162,52 @@ def test_facts_differences_and_slices_are_shown() -> None:
     ) in page
     assert "<td>requests / users</td><td>7 / 5</td><td>30 / 12</td>" in page
     assert "<td>0.50–1.00</td><td>160</td><td>0.740</td><td>0.770</td>" in page
+
+
+def test_debiased_figures_stand_beside_raw_ones() -> None:
+    systems, _, debiased = render_html(REPORT).partition("<h2>Debiased for popularity</h2>")
+    assert "debiased" not in systems.partition("<h2>Systems</h2>")[2]
+    assert '<th scope="col">ndcg@10</th><th scope="col">debiased</th>' in debiased
+    assert (
+        "<td>ease</td><td>0.1000<small>0.0800 to 0.1200</small></td>"
+        "<td>0.0700<small>0.0500 to 0.0900</small></td></tr>" in debiased
+    )
+    assert "Debiased" not in render_html({"systems": {"movierank": {"mrr": interval(0.5)}}})
+
+
+def test_slices_have_their_best_source_and_one_verdict() -> None:
+    page = render_html(REPORT)
+    assert "<td>best source of the slice</td><td>–</td><td>als</td>" in page
+    assert (
+        "<td>movierank minus it</td><td>–</td>"
+        "<td>+0.0300<small>+0.0100 to +0.0500</small><small>p 0.200</small></td>"
+    ) in page
+    assert "<p>In no slice is the ranker &lt;below&gt;.</p>" in page
+    assert "<dt>slice verdict</dt>" not in page
+    assert "<dt>refits</dt><dd>2024-01-01, 2024-02-01</dd>" in page
+    assert "<dt>n judgments</dt><dd>600</dd>" in page
+
+
+def test_shuffled_histories_and_ties_have_their_tables() -> None:
+    page = render_html(REPORT)
+    shuffled = page.partition("<h2>With shuffled histories</h2>")[2]
+    assert (
+        "<td>ndcg@10</td><td>all events</td><td>0.1800<small>0.1600 to 0.2000</small></td>"
+        "<td>+0.0200<small>+0.0000 to +0.0400</small></td><td>p 0.012</td>"
+    ) in shuffled
+    assert "<td>ndcg@10</td><td>within each second</td><td>0.1990<small>" in shuffled
+    ties = page.partition("<h2>Targets with the timestamp of the last event of the history</h2>")[2]
+    assert "<p>25.0 % of 200 targets.</p>" in ties
+    assert '<th scope="col">ndcg@10, tied</th><th scope="col">ndcg@10, untied</th>' in ties
+    assert (
+        "<td>ease</td><td>0.3330<small>0.3130 to 0.3530</small></td>"
+        "<td>0.1660<small>0.1460 to 0.1860</small></td>"
+    ) in ties
+    assert "<p>12.5 % of the requests have several choices" in ties
+    assert (
+        "<td>ease</td><td>0.1000<small>0.0800 to 0.1200</small></td>"
+        "<td>0.0800<small>0.0600 to 0.1000</small></td><td>0.1300<small>0.1100 to 0.1500</small></td>"
+    ) in ties
 
 
 def test_parts_are_shown_by_their_worth() -> None:

@@ -18,8 +18,9 @@ from movierank_core.data.catalogue import Catalogue
 from movierank_core.data.history import LIKE_THRESHOLD, History
 from movierank_core.data.interactions import InteractionArrays
 from movierank_core.data.schema import REQUESTS, TIMESTAMP
-from movierank_core.data.timestamps import from_epoch
+from movierank_core.data.timestamps import epoch_seconds, from_epoch
 from movierank_core.recommender.state import fit_state
+from movierank_pipeline.evaluation.judge import TargetFacts
 from movierank_pipeline.evaluation.protocols.protocol import (
     HoldOut,
     Measures,
@@ -75,6 +76,13 @@ def given_split_protocol(
         state = fit_state(data, catalogue, as_of, config)
         relevant = test if relevance == "all" else test.filter(pl.col("rating") >= LIKE_THRESHOLD)
         requests, n_possible = draw_users(_requests(relevant, as_of), config)
+        times = dict(requests.select("request_id", "target_times").iter_rows())
+
+        def is_tied(request: Request) -> NDArray[np.bool_]:
+            latest = request.history.timestamps[-1] if len(request.history) else np.iinfo(np.int64).max
+            return np.array(times[request.request_id]) == latest
+
+        requests = requests.select(REQUESTS.names())
         return HoldOut(
             protocol="given split",
             split=None,
@@ -86,6 +94,7 @@ def given_split_protocol(
             unknown_like_share=float("nan"),
             measures=Measures(k=k, is_brief=True),
             n_possible_requests=n_possible,
+            target_facts=TargetFacts(is_tied=is_tied),
         )
 
     return Protocol(
@@ -242,10 +251,13 @@ def _training_request(
 
 
 def _requests(relevant: pl.DataFrame, as_of: int) -> pl.DataFrame:
-    """REQUESTS: one row per user of `relevant` (RATINGS), in the order of user ids."""
+    """REQUESTS: one row per user of `relevant` (RATINGS), in the order of user ids, and `target_times`.
+
+    These are the times of the targets, in the order of the targets, in seconds since 1970.
+    """
     return (
         relevant.group_by("user_id")
-        .agg(pl.col("movie_id").alias("targets"))
+        .agg(pl.col("movie_id").alias("targets"), epoch_seconds("timestamp").alias("target_times"))
         .sort("user_id")
         .with_columns(
             pl.int_range(pl.len(), dtype=pl.Int64).alias("request_id"),
@@ -253,7 +265,7 @@ def _requests(relevant: pl.DataFrame, as_of: int) -> pl.DataFrame:
             pl.lit("test").alias("role"),
             pl.lit(from_epoch(as_of)).cast(TIMESTAMP).alias("as_of"),
         )
-        .select(REQUESTS.names())
+        .select(*REQUESTS.names(), "target_times")
     )
 
 
@@ -263,11 +275,12 @@ def _replay(
     """The test requests, with all train rows as history. A test movie outside the catalogue stays a
     target."""
     user_of = {int(user_id): user for user, user_id in enumerate(data.user_ids)}
-    for user_id, movie_ids in requests.select("user_id", "targets").iter_rows():
+    for request_id, user_id, movie_ids in requests.select("request_id", "user_id", "targets").iter_rows():
         yield Request(
             user_id=user_id,
             as_of=as_of,
             history=data.history(user_of[user_id]) if user_id in user_of else History.empty(),
             targets=catalogue.rows_of(movie_ids),
             later_ratings={},
+            request_id=request_id,
         )

@@ -4,7 +4,7 @@ Everything else of an evaluation is the same for all protocols: see
 `movierank_pipeline.evaluation.experiment`.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -16,6 +16,8 @@ from movierank_core.config import ModelConfig
 from movierank_core.data.catalogue import Catalogue
 from movierank_core.features.movie_facts import FactsOverTime
 from movierank_core.recommender.state import RankingState
+from movierank_pipeline.evaluation.judge import NO_FACTS, TargetFacts
+from movierank_pipeline.evaluation.protocols.targets import TargetsMode
 from movierank_pipeline.training.requests import Request
 from movierank_pipeline.training.training_set import Episode
 
@@ -42,7 +44,8 @@ class HoldOut:
     """T, in seconds since 1970; None where time does not separate training from test."""
     catalogue: Catalogue
     state: RankingState
-    """Fitted on the events that the protocol allows."""
+    """Fitted on the events that the protocol allows. It answers the requests of every episode that `refits`
+    does not have."""
     requests: pl.DataFrame
     """REQUESTS, one row per test request."""
     replay: Callable[[], Iterator[Request]]
@@ -56,6 +59,14 @@ class HoldOut:
     measures: Measures = field(default_factory=Measures)
     n_possible_requests: int | None = None
     """Requests of all users, where `requests` are those of a sample of users; None: of all users."""
+    targets: TargetsMode = "all"
+    """The later likes that are targets."""
+    target_facts: TargetFacts = NO_FACTS
+    """What is known about the targets of each request."""
+    refits: Mapping[int, RankingState] = field(default_factory=dict)
+    """By episode, later states of the same protocol, each fitted on the events before its own moment."""
+    judged: Mapping[str, int] = field(default_factory=dict)
+    """Numbers of judgments, for the report."""
 
 
 @dataclass(frozen=True)
