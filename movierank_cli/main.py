@@ -37,6 +37,9 @@ COMMANDS = {
         "Serve the model version with the alias `production`, and follow the alias when it moves.",
         "serving",
     ),
+    "token": Lazy(
+        "movierank_serving.commands:token", "Print a token that lets a page act for one user.", "serving"
+    ),
     "evaluate": Lazy(
         "movierank_cli.evaluate:evaluate", "Compare the ranker with every baseline on a data set.", "pipeline"
     ),

@@ -18,7 +18,7 @@ from movierank_serving.model_sync.local_copies import load_bundle
 from movierank_serving.openapi import API_HANDLERS, SCHEMA_HANDLERS
 from movierank_serving.routes.pages import PAGE_HANDLERS
 from movierank_serving.settings import Settings
-from movierank_serving.web.auth import Access, limits_rate
+from movierank_serving.web.access import Access, checks_access, limits_rate
 from movierank_serving.web.logs import set_up_logs
 from movierank_serving.web.middleware import ObservabilityMiddleware
 from movierank_serving.web.problems import EXCEPTION_HANDLERS
@@ -61,7 +61,11 @@ def create_app(settings: Settings, load: Callable[[Path], ServedRecommender] = l
         await loop.run_in_executor(None, state.close)
 
     app = Litestar(
-        [Router("/", route_handlers=API_HANDLERS, guards=[limits_rate]), *SCHEMA_HANDLERS, *PAGE_HANDLERS],
+        [
+            Router("/", route_handlers=API_HANDLERS, guards=[limits_rate, checks_access]),
+            *SCHEMA_HANDLERS,
+            *PAGE_HANDLERS,
+        ],
         cors_config=_cors(settings),
         lifespan=[lifespan],
         exception_handlers=EXCEPTION_HANDLERS,

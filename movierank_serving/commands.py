@@ -1,4 +1,4 @@
-"""`movierank serve`; the command-line program mounts it."""
+"""`movierank serve` and `movierank token`; the command-line program mounts them."""
 
 import click
 
@@ -32,3 +32,31 @@ def serve(host: str, port: int, workers: int) -> None:
     from movierank_serving.settings import Settings
 
     run_service(Settings.from_environment(), host=host, port=port, workers=workers, announce=click.echo)
+
+
+@click.command()
+@click.argument("user_id", type=click.IntRange(0, 2**53 - 1))
+@click.option(
+    "--minutes",
+    default=60.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="Time for which the token is valid.",
+)
+def token(user_id: int, minutes: float) -> None:
+    """Print a token that lets a page act for one user.
+
+    It is signed with the first secret in MOVIERANK_TOKEN_SECRETS or MOVIERANK_TOKEN_SECRETS_FILE.
+    """
+    from movierank_core.errors import ConfigError
+    from movierank_serving.settings import Settings
+    from movierank_serving.web.credentials import read_credentials
+
+    tokens = read_credentials(Settings.from_environment()).tokens
+    if not tokens:
+        raise ConfigError(
+            "There is no secret to sign with",
+            expected="MOVIERANK_TOKEN_SECRETS or MOVIERANK_TOKEN_SECRETS_FILE, as the service has it",
+            remedy="make a secret with `openssl rand -hex 32`",
+        )
+    click.echo(tokens.sign(user_id, minutes * 60))

@@ -1,6 +1,7 @@
 """Runs the service: workers that share one port, and a process that follows the registry."""
 
 import http.client
+import ipaddress
 import json
 import os
 import shutil
@@ -19,6 +20,8 @@ from uvicorn.supervisors import Multiprocess
 
 from movierank_core.errors import ConfigError
 from movierank_serving.settings import Settings
+from movierank_serving.web.credentials import read_credentials
+from movierank_serving.web.keys import ALL
 from movierank_serving.web.prometheus import MULTIPROCESS_FOLDER
 
 ONE_THREAD: Final = (
@@ -51,11 +54,9 @@ def run_service(
     """Serves until SIGINT or SIGTERM, then finishes requests in flight. Call it from the main thread.
 
     `port` 0 takes a free one. `announce` receives one line when the service answers and one when it has a
-    model. Raises ConfigError if the port cannot be used.
+    model. Raises ConfigError if the port cannot be used, or for the reasons of `with_access`.
     """
-    if not settings.allowed_hosts and host in ("127.0.0.1", "localhost", "::1"):
-        # Else a page of another site could reach the service by a name that resolves to this machine.
-        settings = msgspec.structs.replace(settings, allowed_hosts=",".join(LOOPBACK))
+    settings = with_access(settings, host)
     listener = _listen(host, port)
     port = listener.getsockname()[1]
     listeners: list[socket.socket] = [listener]
@@ -102,6 +103,40 @@ def run_service(
     finally:
         listener.close()
         shutil.rmtree(metrics_folder, ignore_errors=True)
+
+
+def with_access(settings: Settings, host: str) -> Settings:
+    """The settings for listening on `host`.
+
+    On loopback, requests must name this machine, and without keys everybody may do everything. On another
+    address, raises ConfigError if the operator has not decided who may do what. Raises ConfigError too for
+    keys, secrets and scopes that cannot be used.
+    """
+    is_configured = read_credentials(settings).is_configured
+    if _is_loopback(host):
+        names = {*LOOPBACK, f"[{host}]" if ":" in host else host}
+        return msgspec.structs.replace(
+            settings,
+            # Else a page of another site could reach the service by a name that resolves to this machine.
+            allowed_hosts=settings.allowed_hosts or ",".join(sorted(names)),
+            open_scopes=settings.open_scopes if is_configured else ALL,
+        )
+    if not is_configured:
+        raise ConfigError(
+            f"On {host} everybody who reaches this port could read and delete everybody's data, because the"
+            " service has no keys",
+            expected="keys, or the statement that it is open",
+            remedy="set MOVIERANK_API_KEYS or MOVIERANK_API_KEYS_FILE (docs/operations.md shows the form), or"
+            " MOVIERANK_OPEN_SCOPES=all, or listen on 127.0.0.1 only",
+        )
+    return settings
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -14,8 +14,6 @@ from movierank_core.mlflow_store import MODEL_NAME, PRODUCTION, tracking_uri
 from movierank_core.paths import Paths
 from movierank_core.staleness import HistoriesHours, ModelDays, StalenessLimits
 
-_KEY: Final = r"[!-+\--~]+"
-"""A key: visible ASCII characters without a comma."""
 _HOST: Final = r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)"
 _ORIGIN: Final = r"(?:\*|https?://[^\s/,]+)"
 
@@ -142,13 +140,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_keys: Annotated[
         str,
         Meta(
-            pattern=_list_of(_KEY),
-            description="Keys, separated by commas. Writing and administrative routes need one; empty: no"
-            " key.",
-            extra={
-                "expected": "keys of visible ASCII characters, separated by commas",
-                "found": "holds a key with spaces or characters that are not ASCII",
-            },
+            description="Keys, one per line or separated by semicolons: `<name> <scope>,<scope> <key>`."
+            " Empty: no key.",
+        ),
+    ] = ""
+    api_keys_file: Annotated[
+        str, Meta(description="Path of a file with the keys, instead of `MOVIERANK_API_KEYS`.")
+    ] = ""
+    token_secrets: Annotated[
+        str,
+        Meta(
+            description="Secrets of users' tokens, separated by commas. The first signs, each verifies."
+            " Empty: no tokens.",
+        ),
+    ] = ""
+    token_secrets_file: Annotated[
+        str, Meta(description="Path of a file with the secrets, instead of `MOVIERANK_TOKEN_SECRETS`.")
+    ] = ""
+    open_scopes: Annotated[
+        str,
+        Meta(
+            description="Scopes, separated by commas, that a request without a key has; `all` for every one."
+            " Without it and without keys: `all` on loopback; elsewhere the service does not start.",
         ),
     ] = ""
     cors_origins: Annotated[
@@ -209,11 +222,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         """Without keys and addresses, which may hold passwords."""
         return f"{type(self).__name__}(root={self.root!r}, home={self.home!r})"
-
-    @property
-    def keys(self) -> list[str]:
-        """The API keys, in their order."""
-        return _entries(self.api_keys)
 
     @property
     def hosts(self) -> list[str]:

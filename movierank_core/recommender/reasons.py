@@ -23,6 +23,7 @@ PROFILE_FAMILY: Final = "your_profile"
 """Facts about the user alone: they shift all movies of a request alike, so they give no reason."""
 BECAUSE_FAMILIES: Final = ("liked_together", "watched_together", "watched_next")
 """Families of item-to-item sources whose reason names a movie of the history."""
+_BECAUSE: Final = "because_you_liked:"
 
 
 class Because(NamedTuple):
@@ -162,12 +163,17 @@ def _code(family: str, because: Because | None, genre: str | None, year: float) 
     if family in BECAUSE_FAMILIES:
         if because is None or because.family != family:
             return None
-        return f"because_you_liked:{because.movie_id}"
+        return f"{_BECAUSE}{because.movie_id}"
     if family == "genre_match":
         return None if genre is None else f"genre_match:{genre.lower().replace(' ', '_')}"
     if family == "era_match":
         return None if math.isnan(year) else f"era_match:{int(year) // 10 * 10}s"
     return family
+
+
+def without_movies(codes: list[str]) -> list[str]:
+    """The codes that name no movie of the history, in their order."""
+    return [code for code in codes if not code.startswith(_BECAUSE)]
 
 
 def _matching_genres(

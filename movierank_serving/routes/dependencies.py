@@ -10,6 +10,8 @@ from litestar.params import PathParameter
 
 from movierank_core.mlflow_store import CHALLENGER
 from movierank_serving.catalogue.view import CatalogueView
+from movierank_serving.web.access import caller_of
+from movierank_serving.web.keys import Scope
 from movierank_serving.web.middleware import context_of
 from movierank_serving.web.problems import PROBLEM_JSON, Problem, no_challenger, no_model, unknown_movie
 from movierank_serving.worker.loaded import LoadedModel
@@ -37,13 +39,16 @@ async def model_of(request: Request[Any, Any, Any], version: str = "production")
     state = state_of(request)
     if version == CHALLENGER:
         if state.challenger is None:
-            raise no_challenger(state.refusals.get("challenger"), is_wanted=state.settings.serve_challenger)
+            cause = state.refusals.get("challenger")
+            if cause is not None and not _is_operator(request):
+                cause = "The challenger is unusable. The log has the cause."
+            raise no_challenger(cause, is_wanted=state.settings.serve_challenger)
         context_of(request.scope).model_version = state.challenger.version
         return state.challenger
     deadline = time.monotonic() + LOADING_SECONDS
     while (model := state.model) is None:
         if not state.is_loading() or time.monotonic() > deadline:
-            raise no_model(why_no_model(state))
+            raise no_model(why_no_model(state, is_operator=_is_operator(request)))
         await asyncio.sleep(0.02)
     context_of(request.scope).model_version = model.version
     return model
@@ -57,11 +62,17 @@ def known_row(view: CatalogueView, movie_id: int) -> int:
     return row
 
 
-def why_no_model(state: WorkerState) -> str:
-    """Why no version is loaded, in whole sentences."""
+def _is_operator(request: Request[Any, Any, Any]) -> bool:
+    return caller_of(request).may(Scope.OPERATE)
+
+
+def why_no_model(state: WorkerState, *, is_operator: bool) -> str:
+    """Why no version is loaded, in whole sentences. Only operators see causes, which may have addresses."""
+    name = f"{state.settings.model_name}@{state.settings.model_alias}"
+    if not is_operator and not state.is_loading():
+        return f"No version of {name} is loaded. The log has the cause."
     if "model" in state.refusals:
         return state.refusals["model"]
-    name = f"{state.settings.model_name}@{state.settings.model_alias}"
     if state.is_loading():
         return f"The version of {name} is being loaded."
     status = state.sync_status
@@ -76,7 +87,8 @@ def why_no_model(state: WorkerState) -> str:
 
 _DESCRIPTIONS: Final = {
     400: "The request is invalid; `errors` names the fields.",
-    401: "The route needs one of the keys in MOVIERANK_API_KEYS.",
+    401: "The request has no key, or an unknown one.",
+    403: "The key lacks the scope, or the token is another user's.",
     404: "The route, movie, user or version does not exist.",
     409: "The user has another event with the same `event_id`; nothing was stored.",
     413: "The body is too large.",
@@ -88,7 +100,7 @@ _DESCRIPTIONS: Final = {
 
 
 def problems(*statuses: int) -> dict[int, ResponseSpec]:
-    """The error responses of a route in the OpenAPI document: `statuses`, 429 and 500."""
+    """The error responses of a route in the OpenAPI document: `statuses`, 401, 403, 429 and 500."""
     return {
         status: ResponseSpec(
             data_container=Problem,
@@ -96,5 +108,5 @@ def problems(*statuses: int) -> dict[int, ResponseSpec]:
             media_type=PROBLEM_JSON,
             generate_examples=False,
         )
-        for status in (*statuses, 429, 500)
+        for status in sorted({*statuses, 401, 403, 429, 500})
     }

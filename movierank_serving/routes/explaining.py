@@ -12,6 +12,8 @@ from movierank_serving.routes.dependencies import known_row, model_of, problems,
 from movierank_serving.routes.ranking import options_of
 from movierank_serving.schemas.ranking import ExplainRequest, ExplainResponse, Verdict
 from movierank_serving.users.requester import Requester, resolve_requester, visitor_events
+from movierank_serving.web.access import caller_of, needs
+from movierank_serving.web.keys import Scope
 from movierank_serving.web.middleware import RequestContext, context_of
 from movierank_serving.web.problems import ranking_failed
 from movierank_serving.web.strict_json import StrictJson
@@ -27,12 +29,18 @@ from movierank_serving.worker.state import WorkerState
     tags=["ranking"],
     summary="Explain the rank of one movie",
     description="Takes the fields of `/rank` and a movie. A movie that is not in the ranking is scored as "
-    "one additional candidate.",
+    "one additional candidate. For a stored user it also needs the scope `users:read` or the user's token.",
     responses=problems(400, 404, 413, 415, 503),
+    **needs(Scope.RANK, tokens="body"),
 )
 async def explain(request: Request[Any, Any, Any], data: JSONBody[ExplainRequest]) -> ExplainResponse:
     context = context_of(request.scope)
     context.user_id = data.user_id
+    caller = caller_of(request)
+    caller.require(Scope.RANK, data.user_id)
+    if data.user_id is not None:
+        # An explanation tells whether this user has seen the movie.
+        caller.require(Scope.USERS_READ, data.user_id)
     visitor = visitor_events(data)
     model = await model_of(request, data.version)
     row = known_row(model.view, data.movie_id)

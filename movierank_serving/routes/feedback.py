@@ -11,7 +11,8 @@ from litestar.params import JSONBody
 from movierank_core.events.store import FeedbackEvent
 from movierank_serving.routes.dependencies import problems, state_of
 from movierank_serving.schemas.feedback import FeedbackRequest, FeedbackResponse
-from movierank_serving.web.auth import SECURITY, needs_key
+from movierank_serving.web.access import caller_of, needs
+from movierank_serving.web.keys import Scope
 from movierank_serving.web.middleware import context_of
 from movierank_serving.web.problems import events_late, invalid, unknown_movie
 from movierank_serving.web.strict_json import StrictJson
@@ -35,12 +36,12 @@ MAX_UNKNOWN: Final = 100
     summary="Record an event of a user with a movie",
     description="Answers 202 after the event is durable. The user's next ranking uses it. Needs no loaded "
     "version, and accepts movies that the served version does not know yet.",
-    guards=[needs_key],
-    security=SECURITY,
-    responses=problems(400, 401, 404, 409, 413, 415, 503),
+    responses=problems(400, 404, 409, 413, 415, 503),
+    **needs(Scope.FEEDBACK, tokens="body"),
 )
 async def feedback(request: Request[Any, Any, Any], data: JSONBody[FeedbackRequest]) -> FeedbackResponse:
     context_of(request.scope).user_id = data.user_id
+    caller_of(request).require(Scope.FEEDBACK, data.user_id)
     if (data.event_type == "rating") != (data.value is not None):
         raise invalid(
             "value",

@@ -7,11 +7,19 @@ from litestar.params import QueryParameter
 
 from movierank_serving.routes.dependencies import MovieInPath, known_row, model_of, problems
 from movierank_serving.schemas.movies import Movie, MovieList, SimilarMovie, SimilarMovies
+from movierank_serving.web.access import needs
+from movierank_serving.web.keys import Scope
 from movierank_serving.web.middleware import context_of
 from movierank_serving.web.problems import unknown_movie
 
 
-@get("/movie/{movie_id:int}", tags=["movies"], summary="One movie", responses=problems(400, 404, 503))
+@get(
+    "/movie/{movie_id:int}",
+    tags=["movies"],
+    summary="One movie",
+    responses=problems(400, 404, 503),
+    **needs(Scope.RANK, tokens="any"),
+)
 async def movie(request: Request[Any, Any, Any], movie_id: MovieInPath) -> Movie:
     view = (await model_of(request)).view
     return view.movie(known_row(view, movie_id))
@@ -22,6 +30,7 @@ async def movie(request: Request[Any, Any, Any], movie_id: MovieInPath) -> Movie
     tags=["movies"],
     summary="One movie, by its TMDB id",
     responses=problems(400, 404, 503),
+    **needs(Scope.RANK, tokens="any"),
 )
 async def movie_by_tmdb(request: Request[Any, Any, Any], tmdb_id: MovieInPath) -> Movie:
     view = (await model_of(request)).view
@@ -36,6 +45,7 @@ async def movie_by_tmdb(request: Request[Any, Any, Any], tmdb_id: MovieInPath) -
     tags=["movies"],
     summary="Movies similar to one",
     responses=problems(400, 404, 503),
+    **needs(Scope.RANK, tokens="any"),
 )
 async def similar(
     request: Request[Any, Any, Any],
@@ -55,7 +65,13 @@ async def similar(
     )
 
 
-@get("/movies", tags=["movies"], summary="Search by title", responses=problems(400, 503))
+@get(
+    "/movies",
+    tags=["movies"],
+    summary="Search by title",
+    responses=problems(400, 503),
+    **needs(Scope.RANK, tokens="any"),
+)
 async def search(
     request: Request[Any, Any, Any],
     title: Annotated[

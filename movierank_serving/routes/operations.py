@@ -29,7 +29,8 @@ from movierank_serving.schemas.operations import (
     SourceInfo,
 )
 from movierank_serving.settings import Settings
-from movierank_serving.web.auth import SECURITY, needs_key
+from movierank_serving.web.access import caller_of, needs, open_to_all
+from movierank_serving.web.keys import Scope
 from movierank_serving.web.problems import PROBLEM_JSON, no_model
 from movierank_serving.web.static_files import accepts_gzip
 from movierank_serving.worker.age import ages, old_parts
@@ -46,6 +47,7 @@ MODEL_ASSET: Final = "model_version"
     tags=["operations"],
     summary="The version that is served",
     responses=problems(503),
+    **needs(Scope.RANK, tokens="any"),
     middleware=[
         DefineMiddleware(CompressionMiddleware, config=CompressionConfig("gzip", gzip_compress_level=6))
     ],
@@ -83,7 +85,7 @@ async def model(request: Request[Any, Any, Any]) -> ModelInfo:
     )
 
 
-@get("/health/live", tags=["operations"], summary="Whether the process answers")
+@get("/health/live", tags=["operations"], summary="Whether the process answers", **open_to_all())
 async def live() -> Live:
     return Live()
 
@@ -100,13 +102,15 @@ async def live() -> Live:
             generate_examples=False,
         )
     },
+    **open_to_all(),
 )
 async def ready(request: Request[Any, Any, Any]) -> Response[Health | NotReady]:
     state = state_of(request)
-    health = _health(state)
+    is_operator = caller_of(request).may(Scope.OPERATE)
+    health = _health(state, is_operator=is_operator)
     if health.model is not None:
-        return Response(health, headers={"Cache-Control": "no-store"})
-    problem = no_model(why_no_model(state)).problem
+        return Response(health)
+    problem = no_model(why_no_model(state, is_operator=is_operator)).problem
     return Response(
         NotReady(
             type=problem.type,
@@ -117,7 +121,7 @@ async def ready(request: Request[Any, Any, Any]) -> Response[Health | NotReady]:
         ),
         status_code=503,
         media_type=PROBLEM_JSON,
-        headers={"Retry-After": "5", "Cache-Control": "no-store"},
+        headers={"Retry-After": "5"},
     )
 
 
@@ -126,9 +130,8 @@ async def ready(request: Request[Any, Any, Any]) -> Response[Health | NotReady]:
     tags=["operations"],
     summary="Metrics in the Prometheus text format",
     media_type="text/plain",
-    guards=[needs_key],
-    security=SECURITY,
-    responses=problems(401),
+    responses=problems(),
+    **needs(Scope.OPERATE),
 )
 async def metrics(request: Request[Any, Any, Any]) -> Response[bytes]:
     state = state_of(request)
@@ -144,18 +147,13 @@ def _metrics(state: WorkerState, *, is_gzipped: bool) -> bytes:
     return gzip.compress(text, compresslevel=1) if is_gzipped else text
 
 
-def _health(state: WorkerState) -> Health:
-    """What the worker's watchers found last. Reads memory only: a probe waits for nothing."""
+def _health(state: WorkerState, *, is_operator: bool) -> Health:
+    """What the worker's watchers found last. Reads memory only: a probe waits for nothing.
+
+    Only operators see causes, which may have paths, addresses and texts of drivers. The log has them too.
+    """
     loaded, histories, status = state.model, state.histories, state.sync_status
-    problems = list(state.refusals.values())
-    if state.events_error is not None:
-        problems.append(state.events_error)
-    if state.histories_of_other_data is not None:
-        problems.append(state.histories_of_other_data)
-    problems += _registry_problems(state)
-    if loaded is not None and histories is not None:
-        problems += _age_problems(histories, loaded.recommender.manifest)
-    problems += [str(part) for part in old_parts(state, datetime.now(UTC))]
+    found = _problems(state)
     return Health(
         status="not_ready" if loaded is None else "ready",
         model=_loaded_version(loaded),
@@ -166,12 +164,12 @@ def _health(state: WorkerState) -> Health:
         else "available"
         if status.registry_error is None
         else "unavailable",
-        problems=problems,
+        problems=[cause if is_operator else summary for summary, cause in found],
         refused_versions=[
             RefusedVersion(
                 model_version=entry.version,
                 run_id=entry.run_id,
-                error=entry.error,
+                error=entry.error if is_operator else _REFUSED,
                 refused_at=entry.refused_at,
             )
             for entry in (status.refused if status is not None else [])
@@ -179,22 +177,42 @@ def _health(state: WorkerState) -> Health:
     )
 
 
-def _registry_problems(state: WorkerState) -> list[str]:
+_REFUSED: Final = "The version is unusable. The log has the cause."
+_NOT_LOADED: Final = "The part `{part}` cannot be loaded. The log has the cause."
+_EVENTS_AWAY: Final = "The event store is unavailable. The log has the cause."
+_REGISTRY_AWAY: Final = "The registry is unavailable or has no usable version. The log has the cause."
+
+
+def _problems(state: WorkerState) -> list[tuple[str, str]]:
+    """Every problem as (summary for everybody, cause for operators)."""
+    found = [(_NOT_LOADED.format(part=part), cause) for part, cause in state.refusals.items()]
+    if state.events_error is not None:
+        found.append((_EVENTS_AWAY, state.events_error))
+    if state.histories_of_other_data is not None:
+        found.append(("The published histories are of another data set.", state.histories_of_other_data))
+    found += _registry_problems(state)
+    if state.model is not None and state.histories is not None:
+        found += _age_problems(state.histories, state.model.recommender.manifest)
+    return found + [("A part is too old.", str(part)) for part in old_parts(state, datetime.now(UTC))]
+
+
+def _registry_problems(state: WorkerState) -> list[tuple[str, str]]:
     status = state.sync_status
     if status is None:
-        return ["The registry has not been checked yet."]
-    problems = [] if status.registry_error is None else [status.registry_error]
+        return [("The registry has not been checked yet.",) * 2]
+    found = [] if status.registry_error is None else [(_REGISTRY_AWAY, status.registry_error)]
     max_age = timedelta(seconds=max(30.0, 10 * state.settings.registry_poll_seconds))
     if datetime.now(UTC) - datetime.fromisoformat(status.checked_at) > max_age:
-        problems.append(
+        text = (
             f"The registry was last checked at {status.checked_at}. Expected: every "
             f"{state.settings.registry_poll_seconds:g} s. Remedy: restart `movierank serve`."
         )
-    return problems
+        found.append((text, text))
+    return found
 
 
-def _age_problems(loaded: LoadedHistories, manifest: Manifest) -> list[str]:
-    """A problem text if the snapshot of histories ends before the model's data; it is used nevertheless."""
+def _age_problems(loaded: LoadedHistories, manifest: Manifest) -> list[tuple[str, str]]:
+    """A problem if the snapshot of histories ends before the model's data; it is used nevertheless."""
     data_as_of = loaded.histories.manifest.data_as_of
     fitted_before = datetime.fromisoformat(manifest.data_as_of)
     if data_as_of is not None and datetime.fromisoformat(data_as_of) >= fitted_before - timedelta(seconds=1):
@@ -203,7 +221,7 @@ def _age_problems(loaded: LoadedHistories, manifest: Manifest) -> list[str]:
         f"The histories end at {data_as_of}, earlier than the model's data ({manifest.data_as_of}). "
         "Remedy: run `movierank materialize`."
     )
-    return [text]
+    return [("The histories end earlier than the model's data.", text)]
 
 
 def _loaded_version(loaded: LoadedModel | None) -> LoadedVersion | None:

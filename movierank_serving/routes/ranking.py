@@ -10,9 +10,12 @@ from msgspec import UNSET
 from movierank_core.events.impressions import Shown
 from movierank_core.recommender.degradation import GracefulDegradation
 from movierank_core.recommender.ranking import RankOptions
+from movierank_core.recommender.reasons import without_movies
 from movierank_serving.routes.dependencies import model_of, problems, state_of
 from movierank_serving.schemas.ranking import LeftOut, RankRequest, RankResponse
 from movierank_serving.users.requester import Requester, resolve_requester, visitor_events
+from movierank_serving.web.access import Caller, caller_of, needs
+from movierank_serving.web.keys import Scope
 from movierank_serving.web.middleware import RequestContext, context_of
 from movierank_serving.web.problems import ranking_failed
 from movierank_serving.web.strict_json import StrictJson
@@ -27,11 +30,16 @@ from movierank_serving.worker.state import WorkerState
     status_code=200,
     tags=["ranking"],
     summary="Rank movies for a user or a visitor",
+    description="For a stored user, reasons that name a movie of the history are left out unless the caller "
+    "has the scope `users:read` or the user's token.",
     responses=problems(400, 404, 413, 415, 503),
+    **needs(Scope.RANK, tokens="body"),
 )
 async def rank(request: Request[Any, Any, Any], data: JSONBody[RankRequest]) -> RankResponse:
     context = context_of(request.scope)
     context.user_id = data.user_id
+    caller = caller_of(request)
+    caller.require(Scope.RANK, data.user_id)
     visitor = visitor_events(data)
     model = await model_of(request, data.version)
     state = state_of(request)
@@ -39,7 +47,7 @@ async def rank(request: Request[Any, Any, Any], data: JSONBody[RankRequest]) -> 
         requester = await resolve_requester(state, data, visitor, context)
         read_ms = context.elapsed_ms()
         async with state.rank_queue.turn():
-            return _answer(state, model, data, requester, read_ms, context)
+            return _answer(state, model, data, requester, read_ms, context, caller)
 
 
 def options_of(data: RankRequest) -> RankOptions:
@@ -61,6 +69,7 @@ def _answer(
     requester: Requester,
     read_ms: float,
     context: RequestContext,
+    caller: Caller,
 ) -> RankResponse:
     """Ranks on the event loop, not in a thread.
 
@@ -83,6 +92,8 @@ def _answer(
         raise ranking_failed() from error
     state.record_left_out(model, degradation.left_out)
     state.metrics.ranking(ranking.served_by, {"history": read_ms, "waiting": waited_ms, **ranking.stage_ms})
+    # A reason may name a movie of the stored history.
+    tells_history = data.user_id is None or caller.may(Scope.USERS_READ, data.user_id)
     view = model.view
     movie_ids = view.catalogue.movie_ids
     state.impressions.add(
@@ -99,7 +110,7 @@ def _answer(
             view.ranked(
                 movie.row,
                 movie.score,
-                movie.reasons,
+                movie.reasons if tells_history else without_movies(movie.reasons),
                 raw_score=movie.raw_score if data.explain else UNSET,
                 contributions=UNSET if movie.contributions is None else movie.contributions,
                 propensity=movie.propensity if data.explore > 0 else UNSET,

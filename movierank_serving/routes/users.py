@@ -19,12 +19,19 @@ from movierank_serving.users.history import (
     tastes,
     users_with_prefix,
 )
-from movierank_serving.web.auth import SECURITY, needs_key
+from movierank_serving.web.access import needs
+from movierank_serving.web.keys import Scope
 from movierank_serving.web.middleware import context_of
 from movierank_serving.web.problems import ServiceProblem
 
 
-@get("/users", tags=["users"], summary="Find users by the beginning of their id", responses=problems(400))
+@get(
+    "/users",
+    tags=["users"],
+    summary="Find users by the beginning of their id",
+    responses=problems(400),
+    **needs(Scope.USERS_READ),
+)
 async def users(
     request: Request[Any, Any, Any],
     prefix: Annotated[
@@ -47,6 +54,7 @@ async def users(
     tags=["users"],
     summary="A user's history and tastes",
     responses=problems(400, 404, 503),
+    **needs(Scope.USERS_READ, tokens="path"),
 )
 async def user(
     request: Request[Any, Any, Any],
@@ -81,6 +89,7 @@ async def user(
     description="The last event of each movie in the event store, without clicks and withdrawn events. "
     "`undo` takes its `event_id` as `undoes`. Empty for an unknown user.",
     responses=problems(400, 404, 503),
+    **needs(Scope.USERS_READ, tokens="path"),
 )
 async def verdicts(
     request: Request[Any, Any, Any],
@@ -114,9 +123,8 @@ async def verdicts(
     summary="Delete a user's data",
     description="Deletes the user's events. The published history is not used any more; the next snapshot "
     "and the next training leave the user out. Idempotent.",
-    guards=[needs_key],
-    security=SECURITY,
-    responses=problems(400, 401, 404, 503),
+    responses=problems(400, 404, 503),
+    **needs(Scope.USERS_DELETE, tokens="path"),
 )
 async def forget(request: Request[Any, Any, Any], user_id: UserInPath) -> Forgotten:
     context_of(request.scope).user_id = user_id

@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -16,6 +16,9 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from movierank_serving.settings import Settings
 from movierank_serving.web.problems import PROBLEM_JSON, Problem
 from movierank_serving.web.prometheus import Metrics
+
+if TYPE_CHECKING:
+    from movierank_serving.web.access import Caller
 
 _SCOPE_KEY: Final = "movierank"
 _UNMATCHED: Final = "unmatched"
@@ -32,13 +35,15 @@ _log = logging.getLogger("movierank.requests")
 
 @dataclass
 class RequestContext:
-    """Facts about the request that is being answered; handlers fill in user and version."""
+    """Facts about the request that is being answered; the guard fills in the caller, handlers the rest."""
 
     request_id: str
     started: float
     """`time.perf_counter()` at its arrival."""
     user_id: int | None = None
     model_version: str | None = None
+    caller: "Caller | None" = None
+    """None until the guard has run, and for routes outside the API."""
 
     def elapsed_ms(self) -> float:
         return round((time.perf_counter() - self.started) * 1000, 3)
@@ -123,6 +128,8 @@ class ObservabilityMiddleware:
             "latency_ms": round(seconds * 1000, 3),
             "model_version": context.model_version,
         }
+        if context.caller is not None and context.caller.name is not None:
+            line["key"] = context.caller.name
         if context.user_id is not None:
             line["user_id"] = context.user_id
         _log.info("request", extra=line)

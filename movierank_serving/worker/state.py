@@ -167,6 +167,8 @@ class WorkerState:
                 store.ping()
                 self._next_probe = time.monotonic() + PROBE_SECONDS
         except EventStoreError as error:
+            if self.events_error is None:
+                _log.warning("event store", extra={"error": str(error)})
             self.events_error = str(error)
         else:
             self.events_error = None

@@ -152,6 +152,7 @@ def settings_in(folder: Path, **changes: Any) -> Settings:
         registry_poll_seconds=0.1,
         log_requests=False,
         rank_deadline_ms=60_000,
+        open_scopes="all",
     )
     return msgspec.structs.replace(settings, **changes)
 
