@@ -18,9 +18,9 @@ from movierank_serving.model_sync.local_copies import load_bundle
 from movierank_serving.openapi import API_HANDLERS, SCHEMA_HANDLERS
 from movierank_serving.routes.pages import PAGE_HANDLERS
 from movierank_serving.settings import Settings
-from movierank_serving.web.access import Access, checks_access, limits_rate
+from movierank_serving.web.access import GUARDS, Access
 from movierank_serving.web.logs import set_up_logs
-from movierank_serving.web.middleware import ObservabilityMiddleware
+from movierank_serving.web.middleware import API_PREFIX, ObservabilityMiddleware
 from movierank_serving.web.problems import EXCEPTION_HANDLERS
 from movierank_serving.web.prometheus import Metrics, forget_dead_workers
 from movierank_serving.worker.loaded import ServedRecommender
@@ -62,7 +62,8 @@ def create_app(settings: Settings, load: Callable[[Path], ServedRecommender] = l
 
     app = Litestar(
         [
-            Router("/", route_handlers=API_HANDLERS, guards=[limits_rate, checks_access]),
+            # The paths without prefix are those of clients from before it.
+            *(Router(prefix, route_handlers=API_HANDLERS, guards=GUARDS) for prefix in (API_PREFIX, "/")),
             *SCHEMA_HANDLERS,
             *PAGE_HANDLERS,
         ],

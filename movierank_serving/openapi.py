@@ -6,17 +6,19 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from litestar import Litestar, Request, Response, get
+from litestar import Litestar, Request, Response, Router, get
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.params import FromPath
 
 from movierank_serving.routes import explaining, feedback, movies, operations, ranking, users
+from movierank_serving.schemas.examples import REQUESTS, RESPONSES
 from movierank_serving.schemas.feedback import FeedbackRequest, FeedbackResponse
 from movierank_serving.schemas.movies import Movie, MovieList, SimilarMovies
 from movierank_serving.schemas.operations import Health, Live, ModelInfo, NotReady
 from movierank_serving.schemas.ranking import ExplainRequest, ExplainResponse, RankRequest, RankResponse
 from movierank_serving.schemas.users import Forgotten, User, UserList, Verdicts
+from movierank_serving.web.middleware import API_PREFIX
 from movierank_serving.web.problems import Problem
 from movierank_serving.web.static_files import file_response
 
@@ -72,7 +74,7 @@ def openapi_json() -> bytes:
     below `/schema`, whose errors are HTML instead of problem documents.
     """
     described = Litestar(
-        API_HANDLERS,
+        [Router(API_PREFIX, route_handlers=API_HANDLERS)],
         openapi_config=OpenAPIConfig(
             title="movierank",
             version=version("movierank"),
@@ -84,7 +86,8 @@ def openapi_json() -> bytes:
                     "bearer": SecurityScheme(
                         type="http",
                         scheme="bearer",
-                        description="One of the keys in MOVIERANK_API_KEYS, if the operator has set keys.",
+                        description="A key of the operator, which needs the scope of the operation, or a "
+                        "user's token. Not needed for scopes that the operator has opened to all.",
                     )
                 }
             ),
@@ -96,7 +99,25 @@ def openapi_json() -> bytes:
     # msgspec is what validates requests.
     _, components = msgspec.json.schema_components(STRUCTS, ref_template="#/components/schemas/{name}")
     document["components"]["schemas"] = components
+    for path in document["paths"].values():
+        for operation in path.values():
+            _complete(operation)
     return msgspec.json.encode(document)
+
+
+def _complete(operation: dict[str, Any]) -> None:
+    """Adds the needed scope and the examples to an operation of the document."""
+    for requirement in operation.get("security", [])[:1]:
+        scope = f"Needs the scope `{requirement['bearer'][0]}`."
+        operation["description"] = " ".join(filter(None, (operation.get("description"), scope)))
+    found = (
+        (REQUESTS, operation.get("requestBody")),
+        (RESPONSES, next(answer for code, answer in operation["responses"].items() if code < "300")),
+    )
+    for examples, part in found:
+        if part is not None and (example := examples.get(operation["operationId"])) is not None:
+            [media] = part["content"].values()
+            media["example"] = example
 
 
 @get("/schema", include_in_schema=False)

@@ -26,6 +26,7 @@ from movierank_serving.worker.state import WorkerState
     dto=StrictJson[ExplainRequest],
     return_dto=None,
     status_code=200,
+    operation_id="explain",
     tags=["ranking"],
     summary="Explain the rank of one movie",
     description="Takes the fields of `/rank` and a movie. A movie that is not in the ranking is scored as "

@@ -32,6 +32,7 @@ MAX_UNKNOWN: Final = 100
     dto=StrictJson[FeedbackRequest],
     return_dto=None,
     status_code=202,
+    operation_id="send_feedback",
     tags=["feedback"],
     summary="Record an event of a user with a movie",
     description="Answers 202 after the event is durable. The user's next ranking uses it. Needs no loaded "

@@ -15,6 +15,7 @@ from movierank_serving.web.problems import unknown_movie
 
 @get(
     "/movie/{movie_id:int}",
+    operation_id="get_movie",
     tags=["movies"],
     summary="One movie",
     responses=problems(400, 404, 503),
@@ -27,6 +28,7 @@ async def movie(request: Request[Any, Any, Any], movie_id: MovieInPath) -> Movie
 
 @get(
     "/movie/tmdb/{tmdb_id:int}",
+    operation_id="get_movie_by_tmdb_id",
     tags=["movies"],
     summary="One movie, by its TMDB id",
     responses=problems(400, 404, 503),
@@ -42,6 +44,7 @@ async def movie_by_tmdb(request: Request[Any, Any, Any], tmdb_id: MovieInPath) -
 
 @get(
     "/movie/{movie_id:int}/similar",
+    operation_id="similar_movies",
     tags=["movies"],
     summary="Movies similar to one",
     responses=problems(400, 404, 503),
@@ -67,6 +70,7 @@ async def similar(
 
 @get(
     "/movies",
+    operation_id="search_movies",
     tags=["movies"],
     summary="Search by title",
     responses=problems(400, 503),

@@ -44,6 +44,7 @@ MODEL_ASSET: Final = "model_version"
 # The page asks every few seconds, and the descriptions are 30 kB.
 @get(
     "/model",
+    operation_id="get_model",
     tags=["operations"],
     summary="The version that is served",
     responses=problems(503),
@@ -85,13 +86,20 @@ async def model(request: Request[Any, Any, Any]) -> ModelInfo:
     )
 
 
-@get("/health/live", tags=["operations"], summary="Whether the process answers", **open_to_all())
+@get(
+    "/health/live",
+    operation_id="is_live",
+    tags=["operations"],
+    summary="Whether the process answers",
+    **open_to_all(),
+)
 async def live() -> Live:
     return Live()
 
 
 @get(
     "/health/ready",
+    operation_id="is_ready",
     tags=["operations"],
     summary="Whether requests can be answered, and all known problems",
     responses={
@@ -127,6 +135,7 @@ async def ready(request: Request[Any, Any, Any]) -> Response[Health | NotReady]:
 
 @get(
     "/metrics",
+    operation_id="get_metrics",
     tags=["operations"],
     summary="Metrics in the Prometheus text format",
     media_type="text/plain",

@@ -28,6 +28,7 @@ from movierank_serving.worker.state import WorkerState
     dto=StrictJson[RankRequest],
     return_dto=None,
     status_code=200,
+    operation_id="rank",
     tags=["ranking"],
     summary="Rank movies for a user or a visitor",
     description="For a stored user, reasons that name a movie of the history are left out unless the caller "

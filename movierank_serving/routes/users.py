@@ -27,6 +27,7 @@ from movierank_serving.web.problems import ServiceProblem
 
 @get(
     "/users",
+    operation_id="find_users",
     tags=["users"],
     summary="Find users by the beginning of their id",
     responses=problems(400),
@@ -51,6 +52,7 @@ async def users(
 
 @get(
     "/users/{user_id:int}",
+    operation_id="get_user",
     tags=["users"],
     summary="A user's history and tastes",
     responses=problems(400, 404, 503),
@@ -84,6 +86,7 @@ async def user(
 
 @get(
     "/users/{user_id:int}/verdicts",
+    operation_id="get_verdicts",
     tags=["users"],
     summary="What a user said about movies",
     description="The last event of each movie in the event store, without clicks and withdrawn events. "
@@ -119,6 +122,7 @@ async def verdicts(
 @delete(
     "/users/{user_id:int}",
     status_code=200,
+    operation_id="forget_user",
     tags=["users"],
     summary="Delete a user's data",
     description="Deletes the user's events. The published history is not used any more; the next snapshot "

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
+from litestar.types import Guard
 
 from movierank_serving.settings import Settings
 from movierank_serving.web.credentials import read_credentials
@@ -186,6 +187,10 @@ async def limits_rate(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRou
         return
     access: Access = connection.app.state.access
     access.require_rate(connection.client.host if connection.client is not None else "")
+
+
+GUARDS: Final[list[Guard]] = [limits_rate, checks_access]
+"""The guards of every route of the API, in their order: guesses of keys are limited too."""
 
 
 def _unauthorized(detail: str, *, is_invalid: bool = False) -> ServiceProblem:

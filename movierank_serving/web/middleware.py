@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 _SCOPE_KEY: Final = "movierank"
 _UNMATCHED: Final = "unmatched"
 """Route label of requests that match no route."""
-PROBES: Final = frozenset({"/health/live", "/health/ready", "/metrics"})
+API_PREFIX: Final = "/v1"
+"""Prefix of the routes of the API. The same routes also exist without it."""
+PROBES: Final = frozenset(
+    prefix + path for prefix in ("", API_PREFIX) for path in ("/health/live", "/health/ready", "/metrics")
+)
 """Routes that machines poll every few seconds. They are counted, but logged only if they answer 500."""
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 _PORT: Final = re.compile(r":\d+$")

@@ -21,6 +21,7 @@ from movierank_serving.routes.pages import PAGE_HANDLERS
 from movierank_serving.settings import Settings
 from movierank_serving.web.access import Access, access_of
 from movierank_serving.web.keys import Scope
+from movierank_serving.web.middleware import API_PREFIX
 from movierank_serving.web.rate_limit import RateLimiter
 from movierank_serving.web.user_tokens import UserTokens
 from tests.support.service import FakeRecommender, client_of, publish, serve_version, settings_in
@@ -66,7 +67,7 @@ def bearer(text: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {text}"}
 
 
-NEEDED: dict[tuple[str, str], set[Scope] | None] = {
+WITHOUT_PREFIX: dict[tuple[str, str], set[Scope] | None] = {
     ("POST", "/rank"): {Scope.RANK},
     ("POST", "/explain"): {Scope.RANK, Scope.USERS_READ},
     ("GET", "/movie/{movie_id:int}"): {Scope.RANK},
@@ -83,8 +84,13 @@ NEEDED: dict[tuple[str, str], set[Scope] | None] = {
     ("GET", "/health/live"): None,
     ("GET", "/health/ready"): None,
 }
+NEEDED = {
+    (method, prefix + path): scopes
+    for (method, path), scopes in WITHOUT_PREFIX.items()
+    for prefix in ("", API_PREFIX)
+}
 """The scopes that each route needs; None: it is open."""
-TOKEN_REFUSED = {("GET", "/users"), ("GET", "/metrics")}
+TOKEN_REFUSED = {("GET", prefix + path) for prefix in ("", API_PREFIX) for path in ("/users", "/metrics")}
 """Routes that no token opens."""
 FILES = {path for handler in (*PAGE_HANDLERS, *SCHEMA_HANDLERS) for path in handler.paths}
 """Routes of files that everybody may read."""
@@ -105,7 +111,7 @@ def routes_of(app: Litestar) -> list[tuple[str, str]]:
 def call(client: TestClient[Litestar], method: str, path: str, user_id: int, headers: dict[str, str]) -> Any:
     """Calls a route for the data of a user."""
     values = {"user_id": user_id, "movie_id": 550, "tmdb_id": 603}
-    body = BODIES.get(path)
+    body = BODIES.get(path.removeprefix(API_PREFIX))
     return client.request(
         method,
         re.sub(r"{(\w+):int}", lambda name: str(values[name[1]]), path),
@@ -166,7 +172,7 @@ def test_a_token_opens_the_routes_of_its_user_and_no_other(
     keyed: TestClient[Litestar], method: str, path: str
 ) -> None:
     headers = bearer(TOKENS.sign(OWN, 600))
-    concerns_a_user = "user_id" in path or path in BODIES
+    concerns_a_user = "user_id" in path or path.removeprefix(API_PREFIX) in BODIES
     assert is_open(call(keyed, method, path, OWN, headers)) == ((method, path) not in TOKEN_REFUSED)
     others = call(keyed, method, path, OTHER, headers)
     assert is_open(others) == ((method, path) not in TOKEN_REFUSED and not concerns_a_user)

@@ -16,7 +16,9 @@ from movierank_core.data.history import EVENT_TYPES, FEEDBACK_EVENT_TYPES
 from movierank_serving.openapi import API_HANDLERS, SCHEMA_HANDLERS, STRUCTS
 from movierank_serving.routes.pages import PAGE_HANDLERS
 from movierank_serving.schemas.common import FeedbackEventType, HistoryEventType
+from movierank_serving.schemas.examples import REQUESTS, RESPONSES
 from movierank_serving.web.logs import JsonFormatter
+from movierank_serving.web.middleware import API_PREFIX
 from tests.support.service import client_of, serve_version, settings_in
 
 
@@ -190,7 +192,7 @@ def test_the_document_describes_every_route(document: dict[str, Any]) -> None:
     assert document["openapi"].startswith("3.1")
     described = {(path, method) for path, methods in document["paths"].items() for method in methods}
     routes = {
-        (re.sub(r":\w+}", "}", path), method.lower())
+        (API_PREFIX + re.sub(r":\w+}", "}", path), method.lower())
         for handler in API_HANDLERS
         for path in handler.paths
         for method in handler.http_methods
@@ -198,6 +200,26 @@ def test_the_document_describes_every_route(document: dict[str, Any]) -> None:
     assert described == routes
     assert len(routes) == 15
     assert not any(handler.include_in_schema for handler in (*SCHEMA_HANDLERS, *PAGE_HANDLERS))
+
+
+OPERATIONS = [
+    "explain",
+    "find_users",
+    "forget_user",
+    "get_metrics",
+    "get_model",
+    "get_movie",
+    "get_movie_by_tmdb_id",
+    "get_user",
+    "get_verdicts",
+    "is_live",
+    "is_ready",
+    "rank",
+    "search_movies",
+    "send_feedback",
+    "similar_movies",
+]
+"""Names of functions in generated clients: they stay."""
 
 
 def test_every_operation_is_complete(document: dict[str, Any]) -> None:
@@ -212,7 +234,38 @@ def test_every_operation_is_complete(document: dict[str, Any]) -> None:
                 expected = "application/problem+json" if int(status) >= 400 else None
                 assert response["description"]
                 assert expected is None or list(response["content"]) == [expected]
-    assert len(ids) == len(set(ids))
+    assert sorted(ids) == OPERATIONS
+
+
+def test_every_example_is_valid_and_every_body_has_one(document: dict[str, Any]) -> None:
+    structs = {struct.__name__: struct for struct in STRUCTS}
+    with_request = set()
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            parts = [operation.get("requestBody", {}), *operation["responses"].values()]
+            for part in parts:
+                for media in part.get("content", {}).values():
+                    if "example" in media:
+                        struct = structs[media["schema"]["$ref"].rpartition("/")[2]]
+                        msgspec.convert(media["example"], struct)
+            if "requestBody" in operation:
+                with_request.add(operation["operationId"])
+                [media] = operation["requestBody"]["content"].values()
+                assert media["example"], operation["operationId"]
+    assert with_request == set(REQUESTS)
+    assert set(REQUESTS) | set(RESPONSES) <= set(OPERATIONS)
+
+
+def test_requests_of_the_examples_are_answered_at_both_paths(
+    client: TestClient[Litestar], document: dict[str, Any]
+) -> None:
+    for path in (f"{API_PREFIX}/rank", "/rank"):
+        answer = client.post(path, json=msgspec.to_builtins(REQUESTS["rank"]))
+        assert (answer.status_code, answer.json()["user_id"]) == (200, 123)
+    for path in ("/health/live", "/movie/550", "/movies?query=fight", "/users?query=1"):
+        old, new = client.get(path).json(), client.get(f"{API_PREFIX}{path}").json()
+        assert old | {"latency_ms": 0} == new | {"latency_ms": 0}
+    assert client.get(f"{API_PREFIX}/nothing").status_code == 404
 
 
 def test_every_reference_of_the_document_leads_somewhere(document: dict[str, Any]) -> None:

@@ -7,11 +7,6 @@ const make = (tag, attributes = {}, ...children) => {
   return element;
 };
 
-const EXAMPLES = {
-  "/rank": { user_id: 1, k: 10 },
-  "/feedback": { user_id: 1, movie_id: 1, event_type: "like" },
-};
-
 let components = {};
 const resolve = (schema) => (schema?.$ref ? components[schema.$ref.split("/").pop()] : schema) ?? {};
 
@@ -63,12 +58,13 @@ const shapes = (schema, shown = new Set()) => {
 };
 
 const schemaOf = (content) => Object.values(content ?? {})[0]?.schema;
+const exampleOf = (content) => Object.values(content ?? {})[0]?.example;
 
 const tryOut = (path, method, operation) => {
   const parameters = operation.parameters ?? [];
   const inputs = parameters.map((parameter) => [parameter, make("input", { name: parameter.name })]);
   const body = operation.requestBody && make("textarea", { rows: "5", spellcheck: "false" });
-  if (body) body.value = JSON.stringify(EXAMPLES[path] ?? {}, null, 2);
+  if (body) body.value = JSON.stringify(exampleOf(operation.requestBody.content) ?? {}, null, 2);
   const answer = make("pre", { role: "status", "aria-label": "Answer", tabindex: "0" });
   answer.hidden = true;
   const form = make("form", {},
