@@ -13,7 +13,12 @@ from litestar.params import FromPath
 
 from movierank_serving.routes import explaining, feedback, movies, operations, ranking, users
 from movierank_serving.schemas.examples import REQUESTS, RESPONSES
-from movierank_serving.schemas.feedback import FeedbackRequest, FeedbackResponse
+from movierank_serving.schemas.feedback import (
+    FeedbackRequest,
+    FeedbackResponse,
+    ImpressionsRequest,
+    ImpressionsResponse,
+)
 from movierank_serving.schemas.movies import Movie, MovieList, SimilarMovies
 from movierank_serving.schemas.operations import Health, Live, ModelInfo, NotReady
 from movierank_serving.schemas.ranking import ExplainRequest, ExplainResponse, RankRequest, RankResponse
@@ -37,6 +42,7 @@ API_HANDLERS: Final = (
     users.verdicts,
     users.forget,
     feedback.feedback,
+    feedback.impressions,
     operations.model,
     operations.live,
     operations.ready,
@@ -58,6 +64,8 @@ STRUCTS: Final = (
     Forgotten,
     FeedbackRequest,
     FeedbackResponse,
+    ImpressionsRequest,
+    ImpressionsResponse,
     ModelInfo,
     Health,
     NotReady,

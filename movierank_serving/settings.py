@@ -131,7 +131,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             ge=0,
             le=10**12,
-            description="Number of newest rankings whose impressions stay in the event store; 0 stores none.",
+            description="Number of newest rankings that stay in the event store, for impressions; 0: none.",
         ),
     ] = 100_000
     log_requests: Annotated[

@@ -15,8 +15,10 @@ import { t } from "./i18n.js";
  * @typedef {Schemas["FeedbackRequest"]["event_type"]} EventType
  * @typedef {Pick<Schemas["Problem"], "type" | "title" | "status" | "detail" | "remedy">} Problem
  * @typedef {"unreachable" | "no_model" | "unavailable" | "not_found" | "refused" | "broken"} Kind
- * @typedef {{ body?: object, signal?: AbortSignal, quiet?: boolean, read?: (text: string) => any }} Options
- *   `quiet` requests do not tell of the connection; `read` decodes the answer (default: as JSON).
+ * @typedef {{ body?: object, signal?: AbortSignal, quiet?: boolean, keepalive?: boolean,
+ *   read?: (text: string) => any }} Options
+ *   `quiet` requests do not tell of the connection; `keepalive` ones outlive the page; `read` decodes the answer
+ *   (default: as JSON).
  */
 
 /** Maximum time to wait for an answer, in milliseconds. */
@@ -77,7 +79,8 @@ const fail = (failure, quiet) => {
  * @param {string} path
  * @param {Options} options
  */
-const request = async (method, path, { body, signal, quiet = false, read = JSON.parse } = {}) => {
+const request = async (method, path, options = {}) => {
+  const { body, signal, quiet = false, keepalive = false, read = JSON.parse } = options;
   const limit = AbortSignal.timeout(TIMEOUT_MS);
   let response;
   let text;
@@ -87,6 +90,7 @@ const request = async (method, path, { body, signal, quiet = false, read = JSON.
       headers: body ? { "Content-Type": "application/json" } : {},
       body: body && JSON.stringify(body),
       signal: signal ? AbortSignal.any([signal, limit]) : limit,
+      keepalive,
     });
     text = await response.text();
   } catch (error) {
@@ -149,6 +153,8 @@ export const api = {
   forget: (id) => request("DELETE", `users/${id}`),
   /** @type {(body: object) => Promise<Schemas["FeedbackResponse"]>} */
   feedback: (body) => request("POST", "feedback", { body }),
+  /** @type {(body: Schemas["ImpressionsRequest"]) => Promise<Schemas["ImpressionsResponse"]>} */
+  shown: (body) => request("POST", "impressions", { body, quiet: true, keepalive: true }),
   /** @type {(signal?: AbortSignal) => Promise<Model>} */
   model: (signal) => request("GET", "model", { signal, quiet: true }),
   /** @type {(signal?: AbortSignal) => Promise<string>} */

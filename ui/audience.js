@@ -11,8 +11,8 @@ import { visitor } from "./visitor.js";
  * @typedef {Pick<Film, "movie_id" | "title">} Named
  * @typedef {{ movie: Named, event_type: EventType, rating?: number, event_id?: string }} Said A verdict on a
  *   film. `event_id` names a user's event, so that an undo withdraws this one and no other.
- * @typedef {{ requestId?: string, rating?: number, eventId?: string }} SayOptions
- *   `requestId`: the ranking that showed the film. `eventId`: for sending the same event again.
+ * @typedef {{ rankingId?: string, rating?: number, eventId?: string }} SayOptions
+ *   `rankingId`: the ranking that showed the film. `eventId`: for sending the same event again.
  * @typedef {User | Visitor} Audience
  */
 
@@ -134,14 +134,14 @@ class User extends EventTarget {
    * @param {EventType} eventType
    * @param {SayOptions} [options]
    */
-  async say({ movie_id, title }, eventType, { requestId, rating, eventId = newEventId() } = {}) {
+  async say({ movie_id, title }, eventType, { rankingId, rating, eventId = newEventId() } = {}) {
     const before = this.said.find(({ movie }) => movie.movie_id === movie_id)?.event_id;
     const event = {
       user_id: this.id,
       movie_id,
       event_type: eventType,
       event_id: eventId,
-      ...(requestId && { request_id: requestId }),
+      ...(rankingId && { ranking_id: rankingId }),
       ...(rating && { value: rating }),
       ...(eventType === "undo" && before && { undoes: before }),
     };

@@ -38,15 +38,17 @@ FEEDBACK = _schema(
         "event_type": pl.String,
         "value": pl.Float32,
         "request_id": pl.String,
+        "ranking_id": pl.String,
         "timestamp": TIMESTAMP,
     }
 )
-"""Events of the event store, oldest first. `value` is the rating of a `rating` event, else null."""
+"""Events of the event store, oldest first. `value` is the rating of a `rating` event, else null. `ranking_id`
+is the ranking that showed the movie, null if unknown."""
 
 IMPRESSIONS = _schema(
     {
         "shown_at": TIMESTAMP,
-        "request_id": pl.String,
+        "ranking_id": pl.String,
         "user_id": pl.Int64,
         "position": pl.Int32,
         "movie_id": pl.Int64,
@@ -57,8 +59,9 @@ IMPRESSIONS = _schema(
         "explore": pl.Float64,
     }
 )
-"""Movies that the service showed, one row per position (from 1). `user_id` is null for visitors. `propensity`
-is the probability of the movie at its position, given the movies above it: 1 unless `explore` is above 0."""
+"""Movies that clients said they showed, one row per position (from 1) of a ranking. `user_id` is null for
+visitors. `propensity` is the probability of the movie at its position, given the movies above it: 1 unless
+`explore` is above 0."""
 
 INTERACTIONS = _schema(
     {

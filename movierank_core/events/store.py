@@ -28,15 +28,19 @@ from movierank_core.events.databases import (
 )
 from movierank_core.events.impressions import (
     TABLES,
-    ShownRanking,
+    TO_FORMAT_3,
+    Impression,
+    ServedRanking,
     delete_rankings_of,
+    insert_impressions,
     insert_rankings,
     read_impressions,
     trim_rankings,
 )
 
-FORMAT_VERSION: Final = 2
-"""Version 2 has event ids per user, and `undoes`. A store of version 1 is converted when it is opened."""
+FORMAT_VERSION: Final = 3
+"""Version 2 has event ids per user, and `undoes`. Version 3 has ids of rankings, and impressions apart from
+served rankings. An older store is converted when it is opened."""
 _ROWS_PER_PART: Final = 50_000
 """Maximum number of events in memory as Python objects while a snapshot is read."""
 _T = TypeVar("_T")
@@ -56,6 +60,8 @@ class FeedbackEvent(msgspec.Struct, frozen=True, kw_only=True):
     value: float | None = None
     """The rating of a `rating` event, 0.5 to 5."""
     request_id: str | None = None
+    """An id of the caller, for tracing; None if unknown."""
+    ranking_id: str | None = None
     """The ranking that showed the movie; None if unknown."""
     undoes: str | None = None
     """Only of an `undo`: the `event_id` of the same user and movie that it withdraws.
@@ -261,19 +267,23 @@ class EventStore:
         """The sequence number of a watermark; 0 for None and for a watermark of another store."""
         return after.seq if after is not None and after.store_id == self.store_id else 0
 
-    def append_rankings(self, rankings: Sequence[ShownRanking]) -> None:
-        """Store shown rankings, except of users who were forgotten after they were shown."""
+    def append_rankings(
+        self, rankings: Sequence[ServedRanking], impressions: Sequence[Impression] = ()
+    ) -> None:
+        """Store served rankings and impressions, except of users who were forgotten after these."""
         with self._transaction("store impressions in") as connection:
             insert_rankings(connection, rankings)
+            insert_impressions(connection, impressions)
 
     def trim_rankings(self, keep: int) -> int:
-        """Delete all but the newest `keep` rankings, and return how many were deleted."""
+        """Delete all but the newest `keep` rankings, and old impressions. The number of deleted rankings."""
         with self._transaction("delete from") as connection:
             return trim_rankings(connection, keep)
 
     def impressions(self) -> pl.DataFrame:
         """All stored impressions as IMPRESSIONS, oldest ranking first, positions ascending."""
-        return self._read(read_impressions)
+        with self._transaction("read", is_read_only=True) as connection:
+            return read_impressions(connection)
 
     def count(self) -> int:
         """Number of stored events."""
@@ -340,8 +350,8 @@ _SELECT_VERDICTS: Final = f"""
     ORDER BY seq DESC LIMIT ?"""
 _SELECT_FORGOTTEN: Final = "SELECT user_id FROM forgotten_users WHERE seq > ? ORDER BY user_id"
 _SELECT_ALL: Final = f"""
-    SELECT event_id, user_id, movie_id, event_type, value, request_id, timestamp_us FROM feedback_events e
-    WHERE seq <= ? AND {_COUNTS.format(until=" AND u.seq <= ?")} ORDER BY seq"""
+    SELECT event_id, user_id, movie_id, event_type, value, request_id, ranking_id, timestamp_us
+    FROM feedback_events e WHERE seq <= ? AND {_COUNTS.format(until=" AND u.seq <= ?")} ORDER BY seq"""
 _SELECT_STORED: Final = """
     SELECT movie_id, event_type, value, undoes FROM feedback_events WHERE user_id = ? AND event_id = ?"""
 _SELECT_LAST_TIME: Final = """
@@ -349,15 +359,15 @@ _SELECT_LAST_TIME: Final = """
 _SELECT_NEWEST_TIME: Final = "SELECT timestamp_us FROM feedback_events ORDER BY seq DESC LIMIT 1"
 _INSERT: Final = """
     INSERT INTO feedback_events
-        (seq, event_id, user_id, movie_id, event_type, value, request_id, undoes, timestamp_us)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+        (seq, event_id, user_id, movie_id, event_type, value, request_id, ranking_id, undoes, timestamp_us)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _FORGET: Final = """
     INSERT INTO forgotten_users (user_id, seq, forgotten_us) VALUES (?, ?, ?)
     ON CONFLICT (user_id) DO UPDATE SET seq = excluded.seq, forgotten_us = excluded.forgotten_us"""
 _EVENTS_TABLE: Final = """CREATE TABLE IF NOT EXISTS feedback_events (
         seq BIGINT NOT NULL UNIQUE, event_id TEXT NOT NULL, user_id BIGINT NOT NULL,
         movie_id BIGINT NOT NULL, event_type TEXT NOT NULL, value DOUBLE PRECISION, request_id TEXT,
-        timestamp_us BIGINT NOT NULL, undoes TEXT, UNIQUE (user_id, event_id))"""
+        timestamp_us BIGINT NOT NULL, undoes TEXT, ranking_id TEXT, UNIQUE (user_id, event_id))"""
 _TABLES: Final = (
     _EVENTS_TABLE,
     "CREATE INDEX IF NOT EXISTS feedback_events_of_user ON feedback_events (user_id, seq)",
@@ -370,7 +380,7 @@ _TABLES: Final = (
     "INSERT INTO event_store_probe VALUES (1, 0) ON CONFLICT (id) DO NOTHING",
     *TABLES,
 )
-_TO_FORMAT_2: Final = (
+_EVENTS_FROM_1: Final = (
     "ALTER TABLE feedback_events RENAME TO feedback_events_1",
     "DROP INDEX IF EXISTS feedback_events_of_user",
     _EVENTS_TABLE,
@@ -379,9 +389,15 @@ _TO_FORMAT_2: Final = (
         SELECT seq, event_id, user_id, movie_id, event_type, value, request_id, timestamp_us
         FROM feedback_events_1""",
     "DROP TABLE feedback_events_1",
-    "UPDATE event_store SET format_version = 2",
 )
 """Copies the table: SQLite cannot drop the constraint that ids are unique over all users."""
+_EVENTS_FROM_2: Final = ("ALTER TABLE feedback_events ADD COLUMN ranking_id TEXT",)
+_CONVERSIONS: Final[dict[int, tuple[str, ...]]] = {
+    1: (*_EVENTS_FROM_1, *TO_FORMAT_3),
+    2: (*_EVENTS_FROM_2, *TO_FORMAT_3),
+    FORMAT_VERSION: (),
+}
+"""Statements that convert a store, by its format."""
 
 
 def _set_up(connection: Connection, database: Database) -> str:
@@ -402,8 +418,9 @@ def _set_up(connection: Connection, database: Database) -> str:
             expected=f"format {FORMAT_VERSION} or older",
             remedy="upgrade movierank",
         )
-    for statement in (*(_TO_FORMAT_2 if row[1] < FORMAT_VERSION else ()), *_TABLES):
+    for statement in (*_CONVERSIONS[row[1]], *_TABLES):
         connection.execute(statement)
+    connection.execute("UPDATE event_store SET format_version = ?", (FORMAT_VERSION,))
     return str(row[0])
 
 
@@ -491,6 +508,7 @@ def _row(event: FeedbackEvent) -> tuple[Any, ...]:
         event.event_type,
         event.value,
         event.request_id,
+        event.ranking_id,
         event.undoes,
     )
 

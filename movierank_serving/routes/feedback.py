@@ -1,4 +1,4 @@
-"""`POST /feedback`: stores an event durably, then acknowledges it."""
+"""`POST /feedback` stores an event, then acknowledges it; `POST /impressions` buffers what was shown."""
 
 import asyncio
 import uuid
@@ -10,11 +10,16 @@ from litestar.params import JSONBody
 
 from movierank_core.events.store import FeedbackEvent
 from movierank_serving.routes.dependencies import problems, state_of
-from movierank_serving.schemas.feedback import FeedbackRequest, FeedbackResponse
+from movierank_serving.schemas.feedback import (
+    FeedbackRequest,
+    FeedbackResponse,
+    ImpressionsRequest,
+    ImpressionsResponse,
+)
 from movierank_serving.web.access import caller_of, needs
 from movierank_serving.web.keys import Scope
 from movierank_serving.web.middleware import context_of
-from movierank_serving.web.problems import events_late, invalid, unknown_movie
+from movierank_serving.web.problems import busy, events_late, invalid, unknown_movie
 from movierank_serving.web.strict_json import StrictJson
 from movierank_serving.worker.state import WorkerState
 
@@ -64,6 +69,7 @@ async def feedback(request: Request[Any, Any, Any], data: JSONBody[FeedbackReque
         event_type=data.event_type,
         value=data.value,
         request_id=data.request_id,
+        ranking_id=data.ranking_id,
         undoes=data.undoes,
         timestamp=datetime.now(UTC),
     )
@@ -74,6 +80,31 @@ async def feedback(request: Request[Any, Any, Any], data: JSONBody[FeedbackReque
         raise events_late(event.event_id) from error
     state.metrics.feedback(data.event_type, duplicate=not is_new)
     return FeedbackResponse(event_id=event.event_id, duplicate=not is_new, known_movie=known_movie)
+
+
+@post(
+    "/impressions",
+    dto=StrictJson[ImpressionsRequest],
+    return_dto=None,
+    status_code=202,
+    operation_id="send_impressions",
+    tags=["feedback"],
+    summary="Say which movies of a ranking were shown",
+    description="A ranking alone is no impression: clients may show a part of it, or nothing. Impressions "
+    "are stored within about a second; a worker that is killed loses those of its last second.",
+    responses=problems(400, 413, 415, 503),
+    **needs(Scope.FEEDBACK, tokens="body"),
+)
+async def impressions(
+    request: Request[Any, Any, Any], data: JSONBody[ImpressionsRequest]
+) -> ImpressionsResponse:
+    context_of(request.scope).user_id = data.user_id
+    caller_of(request).require(Scope.FEEDBACK, data.user_id)
+    if not state_of(request).impressions.add_impression(
+        ranking_id=data.ranking_id, user_id=data.user_id, movie_ids=data.movie_ids
+    ):
+        raise busy("impressions")
+    return ImpressionsResponse(ranking_id=data.ranking_id)
 
 
 def _store(state: WorkerState, event: FeedbackEvent, *, known_movie: bool | None) -> bool:

@@ -7,7 +7,7 @@ from litestar import Request, post
 from litestar.params import JSONBody
 from msgspec import UNSET
 
-from movierank_core.events.impressions import Shown
+from movierank_core.events.impressions import ServedMovie
 from movierank_core.recommender.degradation import GracefulDegradation
 from movierank_core.recommender.ranking import RankOptions
 from movierank_core.recommender.reasons import without_movies
@@ -97,14 +97,21 @@ def _answer(
     tells_history = data.user_id is None or caller.may(Scope.USERS_READ, data.user_id)
     view = model.view
     movie_ids = view.catalogue.movie_ids
-    state.impressions.add(
-        request_id=context.request_id,
+    # Never from the request: two callers with the same id would merge their lists.
+    ranking_id = secrets.token_hex(12)
+    served = [
+        ServedMovie(int(movie_ids[movie.row]), movie.score, movie.propensity) for movie in ranking.results
+    ]
+    state.impressions.add_ranking(
+        ranking_id=ranking_id,
         user_id=data.user_id,
         model_version=model.version,
         served_by=ranking.served_by,
         explore=data.explore,
-        shown=[Shown(int(movie_ids[movie.row]), movie.score, movie.propensity) for movie in ranking.results],
+        movies=served,
     )
+    if shown := [movie.movie_id for movie in served[: data.shown]]:
+        state.impressions.add_impression(ranking_id=ranking_id, user_id=data.user_id, movie_ids=shown)
     return RankResponse(
         user_id=data.user_id,
         results=[
@@ -119,6 +126,7 @@ def _answer(
             for movie in ranking.results
         ],
         request_id=context.request_id,
+        ranking_id=ranking_id,
         model_version=model.version,
         data_as_of=model.recommender.manifest.data_as_of,
         known_user=requester.known.is_known,

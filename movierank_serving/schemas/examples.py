@@ -5,7 +5,12 @@ from typing import Final
 import msgspec
 
 from movierank_serving.schemas.common import MovieCard
-from movierank_serving.schemas.feedback import FeedbackRequest, FeedbackResponse
+from movierank_serving.schemas.feedback import (
+    FeedbackRequest,
+    FeedbackResponse,
+    ImpressionsRequest,
+    ImpressionsResponse,
+)
 from movierank_serving.schemas.movies import MovieList
 from movierank_serving.schemas.ranking import ExplainRequest, RankedResult, RankRequest, RankResponse
 from movierank_serving.schemas.users import Forgotten, UserEntry, UserList, Verdict, Verdicts
@@ -22,7 +27,10 @@ _CARD: Final = MovieCard(
 REQUESTS: Final[dict[str, msgspec.Struct]] = {
     "rank": RankRequest(user_id=123, k=25),
     "explain": ExplainRequest(user_id=123, movie_id=2959),
-    "send_feedback": FeedbackRequest(user_id=123, movie_id=2959, event_type="like", event_id="b3f1c2d4-0001"),
+    "send_feedback": FeedbackRequest(
+        user_id=123, movie_id=2959, event_type="like", event_id="b3f1c2d4-0001", ranking_id="2c26b46b68ffc68f"
+    ),
+    "send_impressions": ImpressionsRequest(ranking_id="2c26b46b68ffc68f", user_id=123, movie_ids=[2959]),
 }
 RESPONSES: Final[dict[str, msgspec.Struct]] = {
     "rank": RankResponse(
@@ -36,6 +44,7 @@ RESPONSES: Final[dict[str, msgspec.Struct]] = {
         ],
         latency_ms=4.7,
         request_id="9f86d081884c7d65",
+        ranking_id="2c26b46b68ffc68f",
         model_version="3",
         data_as_of="2018-09-24T14:27:31+00:00",
         known_user=True,
@@ -43,6 +52,7 @@ RESPONSES: Final[dict[str, msgspec.Struct]] = {
         served_by="model",
     ),
     "send_feedback": FeedbackResponse(event_id="b3f1c2d4-0001", duplicate=False, known_movie=True),
+    "send_impressions": ImpressionsResponse(ranking_id="2c26b46b68ffc68f"),
     "search_movies": MovieList(results=[_CARD], latency_ms=0.8),
     "find_users": UserList(results=[UserEntry(user_id=123, n_events=40)], n_users=610),
     "get_verdicts": Verdicts(

@@ -1,4 +1,4 @@
-"""Bodies of `POST /feedback`."""
+"""Bodies of `POST /feedback` and `POST /impressions`."""
 
 from typing import Annotated, Literal
 
@@ -24,7 +24,10 @@ class FeedbackRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True, k
         Stars | None, Meta(description="The rating in stars; required with `rating`, else not allowed.")
     ] = None
     request_id: Annotated[
-        Identifier | None, Meta(description="`request_id` of the ranking that showed the movie.")
+        Identifier | None, Meta(description="An id of the caller, stored with the event for tracing.")
+    ] = None
+    ranking_id: Annotated[
+        Identifier | None, Meta(description="`ranking_id` of the ranking that showed the movie.")
     ] = None
     event_id: Annotated[
         Identifier | None,
@@ -54,4 +57,29 @@ class FeedbackResponse(msgspec.Struct, frozen=True, kw_only=True):
             "of an unknown movie counts from the first version that knows it."
         ),
     ] = None
+    accepted: Literal[True] = True
+
+
+class ImpressionsRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """What a client showed of one ranking."""
+
+    ranking_id: Annotated[Identifier, Meta(description="`ranking_id` of the ranking.")]
+    user_id: Annotated[
+        UserId | None, Meta(description="The user of the ranking; null or absent for a visitor's.")
+    ] = None
+    movie_ids: Annotated[
+        list[MovieId],
+        Meta(
+            min_length=1,
+            max_length=500,
+            description="Movies of the ranking that were shown. Movies that it does not have are ignored, "
+            "and a movie counts once per ranking.",
+        ),
+    ]
+
+
+class ImpressionsResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """The impressions are about to be stored."""
+
+    ranking_id: str
     accepted: Literal[True] = True

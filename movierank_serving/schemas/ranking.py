@@ -63,6 +63,15 @@ class RankRequest(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_on
     ] = 0.0
     explain: Annotated[bool, Meta(description="Add raw scores and contributions.")] = False
     version: ServedVersion = "production"
+    shown: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=500,
+            description="Number of first results that the client shows in any case. They are impressions."
+            " `POST /impressions` tells of movies that are shown later, or perhaps.",
+        ),
+    ] = 0
 
 
 class RankedResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,8 +131,13 @@ class RankResponse(msgspec.Struct, frozen=True, kw_only=True):
     user_id: int | None
     results: list[RankedResult]
     latency_ms: float
-    request_id: Annotated[
-        str, Meta(description="Send it with feedback, so that feedback and ranking can be joined.")
+    request_id: Annotated[str, Meta(description="The id of this request in the log.")]
+    ranking_id: Annotated[
+        str,
+        Meta(
+            description="The id of this ranking. Send it with feedback and impressions, so that they can be "
+            "joined with it."
+        ),
     ]
     model_version: str
     data_as_of: Annotated[

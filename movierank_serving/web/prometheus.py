@@ -77,8 +77,8 @@ class Metrics:
         )
         self._impressions = Counter(
             "movierank_impressions",
-            "Shown rankings that were stored or dropped.",
-            ["outcome"],
+            "Served rankings and messages about impressions that were stored or dropped.",
+            ["kind", "outcome"],
             registry=self._registry,
         )
         self._swaps = Counter(
@@ -110,8 +110,9 @@ class Metrics:
     def shed(self) -> None:
         self._shed.inc()
 
-    def impressions(self, outcome: str, n: int) -> None:
-        self._impressions.labels(outcome).inc(n)
+    def impressions(self, kind: str, outcome: str, n: int) -> None:
+        """`kind`: ranking or impression; `outcome`: stored or dropped."""
+        self._impressions.labels(kind, outcome).inc(n)
 
     def feedback(self, event_type: str, *, duplicate: bool) -> None:
         self._feedback.labels(event_type, str(duplicate).lower()).inc()

@@ -1,6 +1,6 @@
-"""Stores shown rankings (impressions) from a background thread, so that no request waits for it.
+"""Stores served rankings and impressions from a background thread, so that no request waits for it.
 
-The buffer is bounded: rankings that do not fit are dropped and counted.
+The buffer is bounded: entries that do not fit are dropped and counted.
 """
 
 import contextlib
@@ -12,23 +12,23 @@ from collections.abc import Callable
 from typing import Final
 
 from movierank_core.errors import EventStoreError
-from movierank_core.events.impressions import Shown, ShownRanking
+from movierank_core.events.impressions import Impression, ServedMovie, ServedRanking
 from movierank_core.events.store import EventStore
 from movierank_serving.web.prometheus import Metrics
 
 MAX_BUFFERED: Final = 5_000
-"""Maximum number of rankings that wait to be stored, per worker."""
+"""Maximum number of rankings and impressions that wait to be stored, per worker."""
 _PAUSE_SECONDS: Final = 1.0
 """Time between two writes, in seconds."""
 _MAX_BATCH: Final = 1_000
-"""Maximum number of rankings in one write."""
+"""Maximum number of rankings and impressions in one write."""
 _TRIM_EVERY: Final = 1_000
-"""Number of rankings stored between two deletions of old rankings."""
+"""Number of entries stored between two deletions of old ones."""
 _log = logging.getLogger("movierank.service")
 
 
 class ImpressionLog:
-    """The impressions of one worker, written about once a second by a thread of its own.
+    """The rankings and impressions of one worker, written about once a second by a thread of its own.
 
     A batch that the store refuses is kept and tried again. A worker that is killed loses its buffer.
     """
@@ -45,8 +45,8 @@ class ImpressionLog:
         self._store = store
         self._n_kept = n_kept
         self._metrics = metrics
-        self._buffer: queue.Queue[ShownRanking] = queue.Queue(max_buffered)
-        self._batch: list[ShownRanking] = []
+        self._buffer: queue.Queue[ServedRanking | Impression] = queue.Queue(max_buffered)
+        self._batch: list[ServedRanking | Impression] = []
         self._stored_since_trim = _TRIM_EVERY
         self._is_store_away = False
         self._stop = threading.Event()
@@ -57,42 +57,66 @@ class ImpressionLog:
         if self._n_kept:
             self._thread.start()
 
-    def add(
+    def add_ranking(
         self,
         *,
-        request_id: str,
+        ranking_id: str,
         user_id: int | None,
         model_version: str,
         served_by: str,
         explore: float,
-        shown: list[Shown],
-    ) -> None:
-        """Buffers a ranking that is shown now. Drops and counts it if the buffer is full."""
-        if not self._n_kept:
-            return
-        ranking = ShownRanking(
-            shown_us=time.time_ns() // 1_000,
-            request_id=request_id,
-            user_id=user_id,
-            model_version=model_version,
-            served_by=served_by,
-            explore=explore,
-            shown=shown,
+        movies: list[ServedMovie],
+    ) -> bool:
+        """Buffers a ranking that is served now. False, and counted as dropped, if the buffer is full."""
+        return self._add(
+            ServedRanking(
+                served_us=time.time_ns() // 1_000,
+                ranking_id=ranking_id,
+                user_id=user_id,
+                model_version=model_version,
+                served_by=served_by,
+                explore=explore,
+                movies=movies,
+            )
         )
+
+    def add_impression(self, *, ranking_id: str, user_id: int | None, movie_ids: list[int]) -> bool:
+        """Buffers movies that a client showed. False, and counted as dropped, if the buffer is full."""
+        return self._add(
+            Impression(
+                shown_us=time.time_ns() // 1_000,
+                ranking_id=ranking_id,
+                user_id=user_id,
+                movie_ids=movie_ids,
+            )
+        )
+
+    def _add(self, entry: ServedRanking | Impression) -> bool:
+        if not self._n_kept:
+            return True
         try:
-            self._buffer.put_nowait(ranking)
+            self._buffer.put_nowait(entry)
         except queue.Full:
-            self._metrics.impressions("dropped", 1)
+            self._count("dropped", [entry])
+            return False
+        return True
+
+    def _count(self, outcome: str, entries: list[ServedRanking | Impression]) -> None:
+        n_rankings = sum(isinstance(entry, ServedRanking) for entry in entries)
+        self._metrics.impressions("ranking", outcome, n_rankings)
+        self._metrics.impressions("impression", outcome, len(entries) - n_rankings)
 
     def close(self, seconds: float | None = None) -> None:
-        """Tries once to store the buffer, for at most `seconds`; unstored rankings count as dropped.
+        """Tries once to store the buffer, for at most `seconds`; unstored entries count as dropped.
 
         None sets no limit.
         """
         if self._thread.is_alive():
             self._stop.set()
             self._thread.join(seconds)
-        self._metrics.impressions("dropped", len(self._batch) + self._buffer.qsize())
+        with self._buffer.mutex:
+            waiting = list(self._buffer.queue)
+        self._count("dropped", [*self._batch, *waiting])
 
     def _run(self) -> None:
         while not self._stop.wait(_PAUSE_SECONDS):
@@ -112,11 +136,11 @@ class ImpressionLog:
             except Exception:
                 # A defect must not end the thread. The batch is dropped, because it may raise again.
                 _log.exception("impressions failed")
-                self._metrics.impressions("dropped", len(self._batch))
+                self._count("dropped", self._batch)
                 self._batch = []
 
     def _fill_batch(self) -> bool:
-        """Moves rankings from the buffer to the batch; whether the batch has any."""
+        """Moves entries from the buffer to the batch; whether the batch has any."""
         with contextlib.suppress(queue.Empty):
             while len(self._batch) < _MAX_BATCH:
                 self._batch.append(self._buffer.get_nowait())
@@ -124,9 +148,12 @@ class ImpressionLog:
 
     def _store_batch(self) -> None:
         store = self._store()
-        store.append_rankings(self._batch)
+        store.append_rankings(
+            [entry for entry in self._batch if isinstance(entry, ServedRanking)],
+            [entry for entry in self._batch if isinstance(entry, Impression)],
+        )
         self._is_store_away = False
-        self._metrics.impressions("stored", len(self._batch))
+        self._count("stored", self._batch)
         self._stored_since_trim += len(self._batch)
         self._batch = []
         if self._stored_since_trim >= _TRIM_EVERY:

@@ -77,7 +77,7 @@ def test_a_like_is_sent_moves_the_list_and_says_so(open_page: OpenPage, service:
     expect(page.locator("#announcer")).to_contain_text(f"Liked {title}. List updated.")
     sent = service.bodies("/feedback")
     assert [(event["user_id"], event["event_type"]) for event in sent] == [(42, "like")]
-    assert [event["request_id"] for event in service.events(42)] == [sent[0]["request_id"]]
+    assert [event["ranking_id"] for event in service.events(42)] == [sent[0]["ranking_id"]]
     after = titles_of(page)
     assert after != before
     assert after[2] == title, "the film with a verdict stays in its place, with its undo button"
@@ -311,3 +311,46 @@ def test_real_ratings_are_not_called_simulated(open_page: OpenPage, service: Pag
     page = open_page("?user=42")
     expect(page.get_by_role("contentinfo")).to_contain_text("Ratings from ml-latest-small.")
     expect(page.get_by_text("simulated")).to_have_count(0)
+
+
+def shown_films(service: PageService) -> dict[str, set[int]]:
+    """The films that the page says it showed, by ranking."""
+    found: dict[str, set[int]] = {}
+    for body in service.bodies("/impressions"):
+        assert body["user_id"] == 42
+        found.setdefault(body["ranking_id"], set()).update(body["movie_ids"])
+    return found
+
+
+def test_films_in_view_are_told_and_no_others(open_page: OpenPage, service: PageService) -> None:
+    page = cards(open_page("?user=42"))
+    in_order = [film["movie_id"] for film in service.rank(user_id=42, k=24)]
+    [(ranking_id, first)] = wait_for(lambda: shown_films(service).items(), what="the films in view")
+    assert first < set(in_order), "the rest of the list is below the window"
+    assert in_order[0] in first
+    page.get_by_role("article").last.scroll_into_view_if_needed()
+    more = wait_for(
+        lambda: (films := shown_films(service).get(ranking_id, set())) > first and films, what="the others"
+    )
+    assert in_order[-1] in more
+    assert more <= set(in_order)
+    page.get_by_role("button", name=re.compile("^Like ")).first.click()
+    wait_for(lambda: len(service.events(42)) == 1, what="the verdict")
+    assert service.events(42)[0]["ranking_id"] == ranking_id
+
+
+def test_opening_a_film_and_comparing_show_nothing(open_page: OpenPage, service: PageService) -> None:
+    film = service.rank(user_id=42, k=1)[0]["movie_id"]
+    page = open_page(f"?user=42&movie={film}", wait=False)
+    expect(page.get_by_role("heading", name="Why this?")).to_be_visible()
+    wait_for(lambda: len(service.bodies("/rank")) >= 2, what="the list and the reasons of the film")
+    lists = wait_for(lambda: shown_films(service), what="the list behind the film")
+    assert len(lists) == 1
+    before = len(service.bodies("/impressions"))
+    compared = open_page("?user=42&view=compare&b-from=1980")
+    expect(compared.get_by_text(re.compile(r"of 20 films in both"))).to_be_visible()
+    for each in (page, compared):  # A page that ends tells what it has not told yet.
+        each.evaluate("dispatchEvent(new Event('pagehide'))")
+    cards(open_page("?user=42"))
+    wait_for(lambda: len(service.bodies("/impressions")) > before, what="the films of the next list")
+    assert len(shown_films(service)) == 2

@@ -76,6 +76,7 @@ WITHOUT_PREFIX: dict[tuple[str, str], set[Scope] | None] = {
     ("GET", "/movies"): {Scope.RANK},
     ("GET", "/model"): {Scope.RANK},
     ("POST", "/feedback"): {Scope.FEEDBACK},
+    ("POST", "/impressions"): {Scope.FEEDBACK},
     ("GET", "/users"): {Scope.USERS_READ},
     ("GET", "/users/{user_id:int}"): {Scope.USERS_READ},
     ("GET", "/users/{user_id:int}/verdicts"): {Scope.USERS_READ},
@@ -94,7 +95,12 @@ TOKEN_REFUSED = {("GET", prefix + path) for prefix in ("", API_PREFIX) for path 
 """Routes that no token opens."""
 FILES = {path for handler in (*PAGE_HANDLERS, *SCHEMA_HANDLERS) for path in handler.paths}
 """Routes of files that everybody may read."""
-BODIES: dict[str, dict[str, Any]] = {"/rank": {}, "/explain": {"movie_id": 550}, "/feedback": LIKE}
+BODIES: dict[str, dict[str, Any]] = {
+    "/rank": {},
+    "/explain": {"movie_id": 550},
+    "/feedback": LIKE,
+    "/impressions": {"ranking_id": "r", "movie_ids": [1]},
+}
 
 
 def routes_of(app: Litestar) -> list[tuple[str, str]]:

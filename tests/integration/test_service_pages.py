@@ -198,7 +198,7 @@ def test_the_document_describes_every_route(document: dict[str, Any]) -> None:
         for method in handler.http_methods
     }
     assert described == routes
-    assert len(routes) == 15
+    assert len(routes) == 16
     assert not any(handler.include_in_schema for handler in (*SCHEMA_HANDLERS, *PAGE_HANDLERS))
 
 
@@ -217,6 +217,7 @@ OPERATIONS = [
     "rank",
     "search_movies",
     "send_feedback",
+    "send_impressions",
     "similar_movies",
 ]
 """Names of functions in generated clients: they stay."""
@@ -273,11 +274,14 @@ def test_every_reference_of_the_document_leads_somewhere(document: dict[str, Any
     assert set(names) | {struct.__name__ for struct in STRUCTS} == set(document["components"]["schemas"])
 
 
+STRICT = ("RankRequest", "ExplainRequest", "FeedbackRequest", "ImpressionsRequest", "VisitorEvent", "Filters")
+
+
 def test_every_field_of_a_request_is_described(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     undescribed = [
         f"{name}.{field}"
-        for name in ("RankRequest", "ExplainRequest", "FeedbackRequest", "VisitorEvent", "Filters")
+        for name in STRICT
         for field, schema in schemas[name]["properties"].items()
         if not any("description" in part for part in (schema, *schema.get("anyOf", [])))
     ]
@@ -286,7 +290,7 @@ def test_every_field_of_a_request_is_described(document: dict[str, Any]) -> None
 
 def test_requests_of_the_document_are_strict(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
-    for name in ("RankRequest", "ExplainRequest", "FeedbackRequest", "VisitorEvent", "Filters"):
+    for name in STRICT:
         assert schemas[name]["additionalProperties"] is False
     k = schemas["RankRequest"]["properties"]["k"]
     assert (k["type"], k["minimum"], k["maximum"], k["default"]) == ("integer", 1, 500, 25)

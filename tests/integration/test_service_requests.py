@@ -65,6 +65,7 @@ def test_rank_answers_in_the_shape_that_applications_rely_on(client: TestClient[
     assert response.status_code == 200
     assert answer.pop("latency_ms") > 0
     assert answer.pop("request_id") == response.headers["x-request-id"]
+    assert len(answer.pop("ranking_id")) == 24
     assert answer == {
         "user_id": 7,
         "results": [

@@ -89,6 +89,7 @@ def test_fits_snapshots_and_single_histories_agree(stream: list[tuple[int, Event
                 event.event_type,
                 event.rating,
                 None,
+                None,
                 from_epoch(event.timestamp),
             )
             for row, (user, event) in enumerate(stream)

@@ -12,7 +12,7 @@ from movierank_core.data.history import Event, History
 from movierank_core.data.schema import FEEDBACK, IMPRESSIONS
 from movierank_core.errors import EventConflictError
 from movierank_core.events.databases import CONNECTIONS
-from movierank_core.events.impressions import Shown, ShownRanking
+from movierank_core.events.impressions import MESSAGES_PER_RANKING, Impression, ServedMovie, ServedRanking
 from movierank_core.events.store import EventStore, FeedbackEvent, Watermark, open_event_store
 from tests.support.waiting import join
 
@@ -34,17 +34,31 @@ def feedback(event_id: str, **fields: Any) -> FeedbackEvent:
     )
 
 
-def shown(request_id: str, moment: datetime, user_id: int | None = 7, explore: float = 0.0) -> ShownRanking:
+def served(ranking_id: str, moment: datetime, user_id: int | None = 7, explore: float = 0.0) -> ServedRanking:
     """A ranking of two movies."""
-    return ShownRanking(
-        shown_us=(moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1),
-        request_id=request_id,
+    return ServedRanking(
+        served_us=micros(moment),
+        ranking_id=ranking_id,
         user_id=user_id,
         model_version="3",
         served_by="model",
         explore=explore,
-        shown=[Shown(550, 0.9, 0.5), Shown(603, 0.7, 1.0)],
+        movies=[ServedMovie(550, 0.9, 0.5), ServedMovie(603, 0.7, 1.0)],
     )
+
+
+def shown(ranking_id: str, moment: datetime, *movie_ids: int, user_id: int | None = 7) -> Impression:
+    """An impression; without `movie_ids`, of both movies."""
+    return Impression(
+        shown_us=micros(moment),
+        ranking_id=ranking_id,
+        user_id=user_id,
+        movie_ids=list(movie_ids) or [550, 603],
+    )
+
+
+def micros(moment: datetime) -> int:
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 class EventStoreContract:
@@ -161,7 +175,8 @@ class EventStoreContract:
     def test_read_all_has_the_feedback_schema(self, store: EventStore) -> None:
         assert store.read_all().schema == FEEDBACK
         moment = NOON + timedelta(microseconds=123_456)
-        store.append([feedback("a", timestamp=moment, request_id="r1"), feedback("b", user_id=8)])
+        first = feedback("a", timestamp=moment, request_id="trace", ranking_id="r1")
+        store.append([first, feedback("b", user_id=8)])
         assert store.read_all().equals(
             pl.DataFrame(
                 {
@@ -170,7 +185,8 @@ class EventStoreContract:
                     "movie_id": [550, 550],
                     "event_type": ["like", "like"],
                     "value": [None, None],
-                    "request_id": ["r1", None],
+                    "request_id": ["trace", None],
+                    "ranking_id": ["r1", None],
                     "timestamp": [moment, NOON],
                 },
                 schema=FEEDBACK,
@@ -260,31 +276,65 @@ class EventStoreContract:
             after = store.events_of(7, Watermark.parse(snapshot.watermark))
             assert len(snapshot.feedback) + len(after) == 80
 
-    def test_rankings_are_read_back_as_impressions(self, store: EventStore) -> None:
+    def test_only_what_was_shown_of_a_ranking_is_read_back(self, store: EventStore) -> None:
         assert store.impressions().schema == IMPRESSIONS
-        moment = NOON + timedelta(microseconds=123_457)
-        store.append_rankings([shown("r2", moment), shown("r1", NOON, user_id=None, explore=0.25)])
+        moment, later = NOON + timedelta(microseconds=123_457), NOON + timedelta(seconds=9)
+        rankings = [served("r2", moment), served("r1", NOON, user_id=None, explore=0.25), served("r3", later)]
+        store.append_rankings(rankings)
+        assert store.impressions().is_empty()
+        store.append_rankings([], [shown("r2", later, 603), shown("r1", later, user_id=None)])
         assert store.impressions().rows() == [
-            (NOON, "r1", None, 1, 550, 0.9, 0.5, "3", "model", 0.25),
-            (NOON, "r1", None, 2, 603, 0.7, 1.0, "3", "model", 0.25),
-            (moment, "r2", 7, 1, 550, 0.9, 0.5, "3", "model", 0.0),
-            (moment, "r2", 7, 2, 603, 0.7, 1.0, "3", "model", 0.0),
+            (later, "r1", None, 1, 550, 0.9, 0.5, "3", "model", 0.25),
+            (later, "r1", None, 2, 603, 0.7, 1.0, "3", "model", 0.25),
+            (later, "r2", 7, 2, 603, 0.7, 1.0, "3", "model", 0.0),
         ]
 
+    def test_a_movie_counts_once_and_from_the_first_time(self, store: EventStore) -> None:
+        later = NOON + timedelta(seconds=9)
+        # The worker that heard of the impression may store it before the other stores the ranking.
+        store.append_rankings([], [shown("r1", later), shown("r1", NOON, 550), shown("r1", NOON, 1, 2)])
+        store.append_rankings([served("r1", NOON)])
+        assert store.impressions().select("movie_id", "shown_at").rows() == [(550, NOON), (603, later)]
+
+    def test_an_impression_of_another_user_does_not_count(self, store: EventStore) -> None:
+        store.append_rankings([served("r1", NOON), served("r2", NOON, user_id=None)])
+        store.append_rankings([], [shown("r1", NOON, user_id=8), shown("r1", NOON, user_id=None)])
+        store.append_rankings([], [shown("r2", NOON, user_id=7), shown("r3", NOON)])
+        assert store.impressions().is_empty()
+
     def test_only_the_newest_rankings_stay(self, store: EventStore) -> None:
-        store.append_rankings([shown(f"r{n}", NOON + timedelta(seconds=n)) for n in range(10)])
+        moments = [NOON + timedelta(seconds=n) for n in range(10)]
+        store.append_rankings(
+            [served(f"r{n}", moment) for n, moment in enumerate(moments)],
+            [shown(f"r{n}", moment) for n, moment in enumerate(moments)],
+        )
         assert store.trim_rankings(10) == 0
         assert store.trim_rankings(3) == 7
-        assert store.impressions()["request_id"].unique().sort().to_list() == ["r7", "r8", "r9"]
+        assert store.impressions()["ranking_id"].unique().sort().to_list() == ["r7", "r8", "r9"]
+
+    def test_the_messages_about_impressions_are_bounded(self, store: EventStore) -> None:
+        moments = [NOON + timedelta(seconds=n) for n in range(3 * MESSAGES_PER_RANKING)]
+        store.append_rankings([served("r", NOON)], [shown("r", moment) for moment in moments])
+        store.trim_rankings(2)
+        assert store.impressions()["shown_at"].min() == moments[MESSAGES_PER_RANKING]
 
     def test_what_a_forgotten_user_was_shown_is_gone_and_does_not_come_back(self, store: EventStore) -> None:
         before = datetime.now(UTC)
-        store.append_rankings([shown("r1", before), shown("r2", before, user_id=8)])
+        store.append_rankings(
+            [served("r1", before), served("r2", before, user_id=8)],
+            [shown("r1", before), shown("r2", before, user_id=8)],
+        )
         store.delete_user(7)
-        store.append_rankings([shown("late", before)])  # It waited in a worker.
+        store.append_rankings([served("late", before)], [shown("late", before)])  # It waited in a worker.
         after = datetime.now(UTC) + timedelta(seconds=1)
-        store.append_rankings([shown("new", after), shown("visitor", after, user_id=None)])
-        assert set(store.impressions()["request_id"]) == {"r2", "new", "visitor"}
+        store.append_rankings(
+            [served("new", after), served("visitor", after, user_id=None)],
+            [shown("new", after), shown("visitor", after, user_id=None)],
+        )
+        assert set(store.impressions()["ranking_id"]) == {"r2", "new", "visitor"}
+        with store._readers.use("read") as connection:
+            for table, n in (("rankings", 3), ("impressions", 3)):
+                assert connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] == n
 
     def test_ping_returns_where_events_can_be_stored(self, store: EventStore) -> None:
         store.ping()
@@ -304,6 +354,7 @@ class EventStoreContract:
                 """INSERT INTO feedback_events SELECT seq, event_id, user_id, movie_id, event_type, value,
                     request_id, timestamp_us FROM newer""",
                 "DROP TABLE newer",
+                "DROP TABLE rankings",
                 "UPDATE event_store SET format_version = 1",
             ):
                 connection.execute(statement)
@@ -313,3 +364,34 @@ class EventStoreContract:
         assert converted.store_id == store.store_id
         assert converted.append([feedback("a", user_id=8), feedback("b", movie_id=1)]) == [True, False]
         converted.close()
+
+    def test_rankings_of_format_2_become_served_ones_of_which_nothing_was_shown(
+        self, store: EventStore, url: str
+    ) -> None:
+        store.append([feedback("a")])
+        store.append_rankings([served("r1", NOON), served("r1", NOON, user_id=8)])
+        before = store.read_all()
+        with store._connections.use("age") as connection:
+            for statement in (
+                "ALTER TABLE feedback_events DROP COLUMN ranking_id",
+                "ALTER TABLE rankings RENAME TO shown_rankings",
+                "ALTER TABLE shown_rankings RENAME COLUMN served_us TO shown_us",
+                "ALTER TABLE shown_rankings RENAME COLUMN ranking_id TO request_id",
+                "ALTER TABLE shown_rankings RENAME COLUMN movies TO shown",
+                "DROP INDEX rankings_by_time",
+                "DROP INDEX rankings_of_user",
+                "CREATE INDEX shown_rankings_by_time ON shown_rankings (shown_us)",
+                "DROP TABLE impressions",
+                "UPDATE event_store SET format_version = 2",
+            ):
+                connection.execute(statement)
+        store.close()
+        converted = open_event_store(url)
+        assert converted.read_all().equals(before)
+        assert converted.impressions().is_empty()
+        converted.append_rankings([], [shown("r1", NOON, 550)])
+        assert converted.impressions()["user_id"].to_list() == [7]
+        assert converted.append([feedback("b", ranking_id="r1")]) == [True]
+        assert converted.read_all()["ranking_id"].to_list() == [None, "r1"]
+        converted.close()
+        open_event_store(url).close()

@@ -237,7 +237,7 @@ class PageService:
 
     def events(self, user_id: int) -> list[Json]:
         """What the event store holds of a user, in order of arrival, with withdrawn events."""
-        names = ("event_id", "movie_id", "event_type", "value", "request_id", "undoes")
+        names = ("event_id", "movie_id", "event_type", "value", "ranking_id", "undoes")
         statement = f"SELECT {', '.join(names)} FROM feedback_events WHERE user_id = ? ORDER BY seq"
         store = open_event_store(self.settings.events_url)
         try:

@@ -112,11 +112,11 @@ def test_a_path_below_a_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_newer_format_is_refused(url: str, store: EventStore) -> None:
     with sqlite3.connect(url.removeprefix("sqlite:///")) as database:
-        database.execute("UPDATE event_store SET format_version = 3")
+        database.execute("UPDATE event_store SET format_version = 4")
     with pytest.raises(EventStoreError) as refusal:
         open_event_store(url)
     assert str(refusal.value) == (
-        f"The event store {url} has format 3. Expected: format 2 or older. Remedy: upgrade movierank."
+        f"The event store {url} has format 4. Expected: format 3 or older. Remedy: upgrade movierank."
     )
 
 

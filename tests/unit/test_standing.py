@@ -28,7 +28,7 @@ def arrays(rows: list[Row], n_movies: int = 3) -> InteractionArrays:
 def interactions(rows: list[Row], ratings: pl.DataFrame | None = None) -> pl.DataFrame:
     feedback = pl.DataFrame(
         [
-            (f"{number}", user, movie, kind, rating, None, from_epoch(time))
+            (f"{number}", user, movie, kind, rating, None, None, from_epoch(time))
             for number, (user, movie, kind, rating, time) in enumerate(rows)
         ],
         schema=FEEDBACK,

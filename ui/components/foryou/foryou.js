@@ -192,7 +192,7 @@ export class ForYou extends HTMLElement {
     remember(answer.results);
     this.querySelector("mr-notice")?.remove();
     this.shelf.hidden = false;
-    const counts = this.shelf.show(answer.results, { keep: this.#kept });
+    const counts = this.shelf.show(answer.results, { keep: this.#kept, ranking: answer });
     if (known || said) announce([said, tellChange(counts, answer.results)].filter(Boolean).join(" "));
     this.#hint(answer);
     if (answer.feedback) this.#again = setTimeout(() => this.#load({ calm: true }), AGAIN_MS);
@@ -292,7 +292,7 @@ export class ForYou extends HTMLElement {
     this.#kept.add(movie.movie_id);
     card.verdict = { type };
     try {
-      await this.audience.say(movie, type, { requestId: this.#answer?.request_id, eventId });
+      await this.audience.say(movie, type, { rankingId: this.#answer?.ranking_id, eventId });
       this.#unsent.delete(movie.movie_id);
       await this.#load({ calm: true, said: t(`said.${type}`, { title: movie.title }) });
     } catch (error) {
@@ -317,7 +317,7 @@ export class ForYou extends HTMLElement {
 
   /** @param {Film} movie */
   #opened(movie) {
-    this.audience.say(movie, "click", { requestId: this.#answer?.request_id }).catch(() => {});
+    this.audience.say(movie, "click", { rankingId: this.#answer?.ranking_id }).catch(() => {});
   }
 
   /** Loads the list again after a verdict in the film view. @param {string} [said] A sentence about it. */

@@ -5,11 +5,13 @@ import { learn, remember, titleOf } from "../../films.js";
 import { fill, find, html } from "../../html.js";
 import { icons } from "../../icons.js";
 import { t } from "../../i18n.js";
+import { tellWhatIsShown } from "../../impressions.js";
 import { href } from "../../route.js";
 import { factsOf } from "../card/facts.js";
 import "../poster/poster.js";
 
 /**
+ * @import { Ranking } from "../../api.js"
  * @import { Audience } from "../../audience.js"
  * @import { Film } from "../../films.js"
  * @import { Knobs } from "../../route.js"
@@ -18,7 +20,7 @@ import "../poster/poster.js";
  * @property {Knobs} knobs
  * @property {string} asOf The end of the model's data, as ISO time.
  * @property {number[]} shown The movie ids of the list.
- * @typedef {{ title: string, hint?: string, films: Film[] }} Row
+ * @typedef {{ title: string, hint?: string, films: Film[], ranking?: Ranking }} Row
  */
 
 /** Maximum number of films in a row. */
@@ -118,21 +120,23 @@ const ROWS = [
   async ({ audience, knobs, asOf, shown, signal }) => {
     const from = new Date(asOf).getUTCFullYear() - 4;
     if (Number.isNaN(from) || knobs.to || knobs.from) return null;
-    const { results } = await api.rank(audience.body({ ...knobs, from, k: LENGTH + 12 }), signal);
+    const ranking = await api.rank(audience.body({ ...knobs, from, k: LENGTH + 12 }), signal);
     return {
       title: t("row.fresh"),
-      films: results.filter(({ movie_id }) => !shown.slice(0, 12).includes(movie_id)),
+      ranking,
+      films: ranking.results.filter(({ movie_id }) => !shown.slice(0, 12).includes(movie_id)),
     };
   },
   async ({ audience, knobs, shown, signal }) => {
     const { n_users } = await api.model(signal);
     const body = audience.body({ ...knobs, k: LENGTH + shown.length });
     const filters = { ...body.filters, max_votes: Math.max(5, Math.round(FEW_OF_PEOPLE * n_users)) };
-    const { results } = await api.rank({ ...body, filters }, signal);
+    const ranking = await api.rank({ ...body, filters }, signal);
     return {
       title: t("row.tail"),
       hint: t("row.tail.hint"),
-      films: results.filter(({ movie_id }) => !shown.includes(movie_id)),
+      ranking,
+      films: ranking.results.filter(({ movie_id }) => !shown.includes(movie_id)),
     };
   },
 ];
@@ -187,6 +191,12 @@ export class Rows extends HTMLElement {
       place.dataset.key = key;
       fill(place, found && films.length >= SHORTEST ? filmRow(found.title, films, found.hint) : html``);
       wakeRows(place, films);
+      const links = /** @type {HTMLElement[]} */ ([...place.querySelectorAll("[data-movie]")]);
+      if (found?.ranking)
+        tellWhatIsShown(
+          found.ranking,
+          links.map((link) => [link, Number(link.dataset.movie)]),
+        );
     } catch (error) {
       // A row is an extra. The main list reports failures.
       if (!isAbort(error)) fill(place, html``);

@@ -2,11 +2,12 @@
 // <mr-shelf>: an ordered list of cards. When the order changes, the cards move and are counted.
 import { fill, find, html } from "../../html.js";
 import { t } from "../../i18n.js";
+import { tellWhatIsShown } from "../../impressions.js";
 import "../card/card.js";
 
 const CALM = matchMedia("(prefers-reduced-motion: reduce)");
 /**
- * @import { RankedFilm } from "../../api.js"
+ * @import { RankedFilm, Ranking } from "../../api.js"
  * @typedef {HTMLElementTagNameMap["mr-card"]} Card
  * @typedef {{ moved: number, fresh: number }} Counts How many films have another rank, and how many are new.
  */
@@ -61,10 +62,11 @@ export class Shelf extends HTMLElement {
    * Shows these results, best first. Cards of `keep` stay where they are, and the others move around them.
    *
    * @param {RankedFilm[]} results
-   * @param {{ keep?: Set<number> }} [options]
+   * @param {{ keep?: Set<number>, ranking?: Ranking }} [options] `ranking`: what the results are of, to tell
+   *   the service which films are shown.
    * @returns {Counts}
    */
-  show(results, { keep = new Set() } = {}) {
+  show(results, { keep = new Set(), ranking } = {}) {
     const before = [...this.#items.keys()];
     const isFirst = before.length === 0;
     if (isFirst) fill(this.list, html``);
@@ -76,6 +78,7 @@ export class Shelf extends HTMLElement {
     const index = [...this.list.children].findIndex((item) => item.contains(focused));
     const counts = this.#arrange(films, before, isFirst);
     if (boxes) this.#glide(boxes);
+    if (ranking) tellWhatIsShown(ranking, this.#elements());
     if (focused && document.activeElement !== focused) this.#refocus(focused, index);
     return counts;
   }
@@ -130,6 +133,11 @@ export class Shelf extends HTMLElement {
     });
     this.#items = items;
     return counts;
+  }
+
+  /** The items with their movie ids. @returns {[Element, number][]} */
+  #elements() {
+    return [...this.#items].map(([id, item]) => [item, id]);
   }
 
   #made() {

@@ -6,6 +6,7 @@ import { remember } from "../../films.js";
 import { closest, fill, find, html } from "../../html.js";
 import { icons } from "../../icons.js";
 import { t } from "../../i18n.js";
+import { tellWhatIsShown } from "../../impressions.js";
 import { href, NO_KNOBS } from "../../route.js";
 import { audienceOf } from "../../audience.js";
 import { visitor } from "../../visitor.js";
@@ -17,7 +18,7 @@ import { filmSearch, userSearch } from "../combobox/sources.js";
 import { anyUser } from "../who/who.js";
 
 /**
- * @import { RankedFilm } from "../../api.js"
+ * @import { Ranking } from "../../api.js"
  * @import { VerdictDetail } from "../card/card.js"
  */
 
@@ -36,12 +37,17 @@ export class Start extends HTMLElement {
   #changes = new AbortController();
   /** @type {AbortController | null} */
   #abort = null;
-  /** The films to pick from. @type {RankedFilm[]} */
-  #pool = [];
+  /** The ranking of the films to pick from. @type {Ranking | null} */
+  #ranking = null;
   /** The index of the first film that is shown. */
   #from = 0;
   /** @type {HTMLElementTagNameMap["mr-shelf"]} */
   shelf;
+
+  /** The films to pick from. */
+  get #pool() {
+    return this.#ranking?.results ?? [];
+  }
 
   connectedCallback() {
     if (this.shelf) return;
@@ -195,9 +201,8 @@ export class Start extends HTMLElement {
     );
     this.querySelector("mr-notice")?.remove();
     try {
-      const { results } = await api.rank({ history: [], k: GRID });
-      remember(results);
-      this.#pool = results;
+      this.#ranking = await api.rank({ history: [], k: GRID });
+      remember(this.#pool);
       place.removeAttribute("aria-busy");
       this.#grid();
     } catch (error) {
@@ -213,7 +218,7 @@ export class Start extends HTMLElement {
   async #offerOthers() {
     if (this.#pool.length <= GRID) {
       try {
-        this.#pool = (await api.rank({ history: [], k: POOL })).results;
+        this.#ranking = await api.rank({ history: [], k: POOL });
       } catch {
         // The films that are there are shown again.
       }
@@ -243,6 +248,11 @@ export class Start extends HTMLElement {
       )}`,
     );
     place.querySelectorAll("mr-poster").forEach((poster, n) => (poster.movie = films[n]));
+    if (this.#ranking)
+      tellWhatIsShown(
+        this.#ranking,
+        [...place.children].map((item, n) => [item, films[n].movie_id]),
+      );
     this.#marks();
   }
 
@@ -267,7 +277,7 @@ export class Start extends HTMLElement {
       const [answer] = await Promise.all([asking, connection.namesKnown()]);
       if (signal.aborted) return;
       remember(answer.results);
-      announce(tellChange(this.shelf.show(answer.results), answer.results));
+      announce(tellChange(this.shelf.show(answer.results, { ranking: answer }), answer.results));
     } catch (error) {
       // The films to pick from report failures.
       if (!isAbort(error)) section.hidden = true;
