@@ -38,7 +38,7 @@ from movierank_core.paths import Paths
 from movierank_core.ranker.score_calibration import ScoreCalibration
 from movierank_core.recommender.model import candidate_rows
 from movierank_core.recommender.state import RankingState
-from movierank_core.retrieval.registry import SOURCES
+from movierank_core.retrieval import registry
 from movierank_core.retrieval.source import Source
 from movierank_core.retrieval.sources.als import ImplicitALS
 from movierank_core.retrieval.sources.item_to_item import ItemToItem
@@ -128,7 +128,7 @@ def sources_of(rng: np.random.Generator, weight: NDArray[np.float64], size: Size
         return rows, movies
 
     made: dict[type[Source], Source] = {}
-    for source in SOURCES:
+    for source in registry.sources_of(config):
         if issubclass(source, HazardMarkov):
             rows, movies = neighbours(source)
             log_hazard = np.log(2 + counts[movies])
@@ -347,7 +347,7 @@ def _write_version(
         min_movie_events=CONFIG.min_movie_events,
         n_little_known=CONFIG.n_little_known,
     )
-    features = feature_list()
+    features = feature_list(sources=state.sources)
     users = rng.choice(size.n_users, size.n_training_requests, replace=False)
     X = np.concatenate(
         [candidate_rows(state, catalogue, data.history(user), as_of, features).matrix for user in users]

@@ -162,6 +162,15 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
         float, Meta(gt=0, le=36_500, description="Time in which the drop of a dislike halves, in days.")
     ] = 7.0
 
+    missing_events: Annotated[
+        bool,
+        Meta(
+            description="Whether requests ask for events that are missing within the history, as in a random"
+            " split, instead of later ones. It adds the source `watched_between`, which takes a millisecond"
+            " per hundred events of a history. `movierank benchmark` sets it by the form of the split.",
+        ),
+    ] = False
+
     min_movie_events: Annotated[
         int,
         Meta(

@@ -3,6 +3,7 @@
 The order of blocks, and of features within a block, is the order of matrix columns and of docs/features.md.
 """
 
+from collections.abc import Collection
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from movierank_core.features.blocks.genre import Genre
 from movierank_core.features.blocks.language import Language
 from movierank_core.features.blocks.movie import Movie
 from movierank_core.features.blocks.people import People
+from movierank_core.features.blocks.position import Position
 from movierank_core.features.blocks.sources import Sources
 from movierank_core.features.blocks.tmdb_snapshot import TmdbSnapshot
 from movierank_core.features.blocks.user import User
@@ -28,6 +30,7 @@ BLOCKS: Final[tuple[type[Block], ...]] = (
     Language,
     People,
     TmdbSnapshot,
+    Position,
 )
 """Every feature block. A new block is one more line here."""
 
@@ -48,12 +51,19 @@ def all_features() -> tuple[Feature, ...]:
     return tuple(feature for block in BLOCKS for feature in block.features())
 
 
-def feature_list(without: tuple[str, ...] = DEFAULT_WITHOUT) -> tuple[Feature, ...]:
-    """The features of a model in matrix order, less the groups and sources (`source:als`) in `without`."""
+def feature_list(
+    without: tuple[str, ...] = DEFAULT_WITHOUT, sources: Collection[str] | None = None
+) -> tuple[Feature, ...]:
+    """The features of a model in matrix order, less the groups and sources (`source:als`) in `without`.
+
+    `sources` are the names of the sources that the model has; None stands for every registered one.
+    """
     return tuple(
         feature
         for feature in all_features()
-        if feature.group not in without and f"{SOURCE_PREFIX}{feature.source}" not in without
+        if feature.group not in without
+        and f"{SOURCE_PREFIX}{feature.source}" not in without
+        and (not feature.source or sources is None or feature.source in sources)
     )
 
 

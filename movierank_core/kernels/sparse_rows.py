@@ -51,6 +51,21 @@ class SparseRows:
         _accumulate(self.offsets, self.indices, self.values, rows, weights, out)
         return out
 
+    def at(self, rows: NDArray[np.int64], columns: NDArray[np.int32], n_columns: int) -> NDArray[np.float32]:
+        """[len(rows), len(columns)] the stored values, 0 where none is stored.
+
+        `columns` are distinct and below `n_columns`; those below 0 are no column and give 0.
+        """
+        out = np.zeros((len(rows), len(columns)), np.float32)
+        _take(self.offsets, self.indices, self.values, rows, columns, n_columns, out)
+        return out
+
+    def column(self, rows: NDArray[np.int64], column: int) -> NDArray[np.float32]:
+        """[len(rows)] the stored values of one column, 0 where none is stored; a column below 0 has none."""
+        out = np.zeros(len(rows), np.float32)
+        _take_column(self.offsets, self.indices, self.values, rows, column, out)
+        return out
+
     def row(self, row: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """The columns and the values of one row."""
         part = slice(int(self.offsets[row]), int(self.offsets[row + 1]))
@@ -66,6 +81,40 @@ def _accumulate(offsets, indices, values, rows, weights, out):  # type: ignore[n
         # Unsigned indices: numba would test signed ones for being negative, entry by entry.
         for entry in range(np.uint64(offsets[rows[i]]), np.uint64(offsets[rows[i] + 1])):
             out[np.uint64(np.uint32(indices[entry]))] += weight * values[entry]
+
+
+@njit(cache=True, nogil=True)
+def _take(offsets, indices, values, rows, columns, n_columns, out):  # type: ignore[no-untyped-def]  # numba
+    index_of_column = np.full(n_columns, -1, np.int32)
+    for k in range(len(columns)):
+        if columns[k] >= 0:
+            index_of_column[columns[k]] = k
+    for i in range(len(rows)):
+        for entry in range(offsets[rows[i]], offsets[rows[i] + 1]):
+            k = index_of_column[indices[entry]]
+            if k >= 0:
+                out[i, k] = values[entry]
+
+
+@njit(cache=True, nogil=True)
+def _take_column(offsets, indices, values, rows, column, out):  # type: ignore[no-untyped-def]  # numba
+    for i in range(len(rows)):
+        entry = find_entry(indices, offsets[rows[i]], offsets[rows[i] + 1], column)
+        if entry >= 0:
+            out[i] = values[entry]
+
+
+@njit(cache=True, nogil=True)
+def find_entry(indices, start, stop, column):  # type: ignore[no-untyped-def]  # numba
+    """The entry of `column` among the ascending `indices[start:stop]`, by bisection; -1 without one."""
+    low, high = start, stop
+    while low < high:
+        middle = (low + high) // 2
+        if indices[middle] < column:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < stop and indices[low] == column else -1
 
 
 def strongest_per_row(

@@ -25,6 +25,7 @@ PER_MOVIE: Final = (
     "language",
     "tmdb_vote_average_snapshot",
     "tmdb_vote_count_snapshot",
+    "mean_log_position",
 )
 """Arrays of movie states with one entry per catalogue row."""
 SPARSE_ROWS: Final = ("", "far_")
@@ -51,8 +52,9 @@ def check_source(name: str, arrays: Arrays, n_movies: int) -> None:
         )
     if "factors" in arrays and len(arrays["factors"]) != n_columns:
         raise ValueError(f"{name}.factors has {len(arrays['factors'])} rows for {n_columns} movies")
-    if "log_hazard" in arrays and len(arrays["log_hazard"]) != n_columns:
-        raise ValueError(f"{name}.log_hazard has {len(arrays['log_hazard'])} entries for {n_columns} movies")
+    for key, n in (("log_hazard", n_columns), ("log_share", n_columns), ("log_base", n_movies)):
+        if key in arrays and len(arrays[key]) != n:
+            raise ValueError(f"{name}.{key} has {len(arrays[key])} entries for {n} movies")
     for prefix in SPARSE_ROWS:
         if f"{prefix}offsets" in arrays:
             offsets, indices, values = (

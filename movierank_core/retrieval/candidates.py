@@ -46,6 +46,8 @@ class Candidates:
     """Indices in `rows` of the little-known movies, the most similar to the history first."""
     scores: dict[str, NDArray[np.float32]]
     """By source one score per candidate, whether or not the source proposes it."""
+    details: dict[str, NDArray[np.float32]]
+    """By source with details [n_details, n_candidates], as `Source.describe` gives them."""
     n_sources: NDArray[np.float32]
     """Number of sources that propose each candidate."""
 
@@ -90,5 +92,6 @@ def find_candidates(
         n_fused=len(fused.rows),
         cold_items=indices,
         scores={name: sources[name].support.at(of_source, rows) for name, of_source in scores.items()},
+        details={name: source.describe(query, rows) for name, source in sources.items() if source.details},
         n_sources=np.concatenate([fused.n_sources, n_sources]),
     )

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from typing import Final
 
+from movierank_core.config import ModelConfig
 from movierank_core.retrieval.fit_context import FitContext
 from movierank_core.retrieval.source import Source
 from movierank_core.retrieval.sources.als import ImplicitALS
+from movierank_core.retrieval.sources.between import WatchedBetween
 from movierank_core.retrieval.sources.content import Content
 from movierank_core.retrieval.sources.ease import EaseLikes, EasePresence, EaseRecent
 from movierank_core.retrieval.sources.neighbours import ItemNeighbours, UserNeighbours
@@ -26,6 +28,7 @@ SOURCES: Final[tuple[type[Source], ...]] = (
     HazardMarkov,
     ContextNeighbours,
     NextItem,
+    WatchedBetween,
     ImplicitALS,
     Content,
     Popularity,
@@ -36,15 +39,20 @@ SOURCES: Final[tuple[type[Source], ...]] = (
 """Every candidate source, in the order of feature columns and reports. A new source is one more line here."""
 
 
+def sources_of(config: ModelConfig) -> tuple[type[Source], ...]:
+    """The sources of a model with this configuration, in the order of `SOURCES`."""
+    return tuple(source for source in SOURCES if source.is_used(config))
+
+
 def source_types() -> dict[str, type[Source]]:
     """Every source of `SOURCES` by name, in the same order."""
     return {source.name: source for source in SOURCES}
 
 
 def fit_sources(context: FitContext, progress: Callable[[str], None] | None = None) -> dict[str, Source]:
-    """Every source by name, fitted on the events of `context`."""
+    """The sources of the configuration by name, fitted on the events of `context`."""
     sources: dict[str, Source] = {}
-    for source in SOURCES:
+    for source in sources_of(context.config):
         if progress is not None:
             progress(f"fitting {source.name}")
         sources[source.name] = context.fitted(source)

@@ -2,12 +2,13 @@
 
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from movierank_core.config import ModelConfig
 from movierank_core.retrieval.query import Query
 
 if TYPE_CHECKING:
@@ -64,6 +65,16 @@ def _take(scores, columns, rows, out):  # type: ignore[no-untyped-def]  # numba
         out[k] = scores[column] if column >= 0 else np.float32(0)
 
 
+class Detail(NamedTuple):
+    """A figure of a source about a candidate, besides its score. It becomes a feature of the ranker."""
+
+    name: str
+    """The feature is called `<source>_<name>`."""
+    unit: str
+    meaning: str
+    """One sentence, shown in docs/features.md."""
+
+
 class Source(ABC):
     """Proposes movies for a query.
 
@@ -90,8 +101,16 @@ class Source(ABC):
     is_similarity: ClassVar[bool] = False
     """Whether `similar_to` counts for `GET /movie/{movie_id}/similar`; its values are then at most 1."""
 
+    details: ClassVar[tuple[Detail, ...]] = ()
+    """What `describe` returns, in its order."""
+
     support: Support
     """The rows that can score above 0: ascending, or by descending score if the order never changes."""
+
+    @classmethod
+    def is_used(cls, config: ModelConfig) -> bool:
+        """Whether models with this configuration have the source."""
+        return True
 
     @classmethod
     @abstractmethod
@@ -104,6 +123,10 @@ class Source(ABC):
 
         Rows outside the support score 0.
         """
+
+    def describe(self, query: Query, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """[len(details), len(rows)] figures about distinct catalogue `rows`; NaN where one is unknown."""
+        return np.empty((0, len(rows)), np.float32)
 
     @abstractmethod
     def arrays(self) -> Arrays:

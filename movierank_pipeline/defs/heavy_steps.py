@@ -1,4 +1,4 @@
-"""Steps that hold a fitted state or the training rows: one of them runs at a time.
+"""Steps that hold a fitted state or the training rows: one such step runs at a time.
 
 Dagster runs as many steps of a run at once as there are cores, and two states fitted side by side need twice
 the memory. The executor keeps heavy steps apart. Runs do not overlap (`one_run`), so a limit within the run

@@ -14,7 +14,7 @@ from movierank_core.config import ModelConfig
 from movierank_core.errors import ConfigError
 from movierank_core.features.feature import DEFAULT_WITHOUT, SOURCE_PREFIX
 from movierank_core.features.registry import all_features, feature_list
-from movierank_core.retrieval.registry import source_types
+from movierank_core.retrieval.registry import sources_of
 from movierank_pipeline.evaluation.bootstrap import Difference, holm
 from movierank_pipeline.evaluation.compare import (
     HEADLINE,
@@ -41,8 +41,8 @@ def feature_groups(without: Sequence[str] = ()) -> list[str]:
 
 
 def source_parts(without: Sequence[str] = ()) -> list[str]:
-    """The candidate sources as `without` names them (`source:als`), except those in `without`."""
-    parts = [f"{SOURCE_PREFIX}{name}" for name in source_types()]
+    """The sources of a service as `without` names them (`source:als`), except those in `without`."""
+    parts = [f"{SOURCE_PREFIX}{source.name}" for source in sources_of(ModelConfig())]
     return [part for part in parts if part not in without]
 
 

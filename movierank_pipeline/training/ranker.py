@@ -38,12 +38,13 @@ def train_ranker(
     `n_trees`, with the highest validation nDCG@10. The score calibration is fitted on the validation rows
     that their user rated later. No tree saw a validation row.
 
-    The groups `off_by_default` are left out too. The rows must have been made without the same sources.
+    The groups `off_by_default` are left out too, and the features of sources that the states of the rows do
+    not have. The rows must have been made without the same sources.
     Raises DataError below MIN_REQUESTS training requests.
     """
     import lightgbm
 
-    features = feature_list(without=(*off_by_default, *without))
+    features = feature_list((*off_by_default, *without), training_set.fusion)
     names = [feature.name for feature in features]
     train = _Rows.of(training_set.frame, "train")
     validation = _Rows.of(training_set.frame, "validation")

@@ -23,6 +23,7 @@ CONFIG = ModelConfig(
     training_moments=3,
     moments=3,
     n_threads=1,
+    missing_events=True,
 )
 
 

@@ -26,7 +26,7 @@ def test_every_number_of_the_model_and_the_gate_has_a_bound_on_both_sides() -> N
     for struct in (ModelConfig, GateLimits):
         for field in msgspec.structs.fields(struct):
             assert description_of(struct, field.name).endswith("."), field.name
-            if not isinstance(field.default, tuple):
+            if not isinstance(field.default, tuple | bool):
                 bounds = bounds_of(struct, field.name)
                 assert len(bounds) == 2, field.name
     assert msgspec.convert(msgspec.to_builtins(ModelConfig()), ModelConfig) == ModelConfig()

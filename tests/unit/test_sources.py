@@ -261,6 +261,17 @@ class TestSourceContract:
         if source_type.family in BECAUSE_FAMILIES:
             assert (items >= 0).any()
 
+    def test_it_describes_any_row_of_the_catalogue(
+        self, source_type: type[Source], state: RankingState, simulated: SimulatedRatings
+    ) -> None:
+        source = state.sources[source_type.name]
+        rows = np.arange(len(simulated.catalogue))[::-1]
+        for history in (THRILLERS, History.empty()):
+            found = source.describe(state.query(history, simulated.catalogue, 10), rows)
+            assert found.shape == (len(source.details), len(rows))
+            assert found.dtype == np.float32
+            assert not np.isinf(found).any()
+
     def test_similar_movies_are_rows_of_the_catalogue(
         self, source_type: type[Source], state: RankingState, simulated: SimulatedRatings
     ) -> None:

@@ -51,9 +51,10 @@ def test_a_source_without_weight_is_as_if_it_were_not_there(
 
 
 @pytest.mark.parametrize("name", source_types())
-def test_the_features_of_a_source_are_its_score_and_its_rank(name: str) -> None:
+def test_the_features_of_a_source_are_its_score_its_rank_and_its_details(name: str) -> None:
     gone = set(feature_list()) - set(feature_list(("tmdb_snapshot", f"source:{name}")))
-    assert {feature.name for feature in gone} == {f"{name}_z", f"{name}_log_rank"}
+    details = {f"{name}_{detail.name}" for detail in source_types()[name].details}
+    assert {feature.name for feature in gone} == {f"{name}_z", f"{name}_log_rank", *details}
 
 
 def test_training_rows_without_a_source_hold_what_the_others_propose(simulated: SimulatedRatings) -> None:

@@ -1,4 +1,4 @@
-"""How each candidate source scores and ranks a candidate among the candidates of the request."""
+"""How each candidate source scores, ranks and describes a candidate of the request."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -28,7 +28,7 @@ FUSED: Final = (
 
 
 class Sources(Block):
-    """Two features per registered source, and two of the fused list.
+    """Two features per registered source, two of the fused list, and the details that sources give.
 
     Scores are compared with the fused candidates alone. A candidate that comes after them, at a reserved
     rank or added by an explanation, does not change the features of the others.
@@ -45,11 +45,12 @@ class Sources(Block):
         n = len(candidates.rows)
         n_fused = candidates.n_fused or n
         log_ranks = np.log(np.minimum(np.arange(1, n + 1), n_fused + 1)).astype(np.float32)
-        out[-2] = log_ranks
-        out[-1] = candidates.n_sources
         first_features = _first_features(registry.SOURCES)
         if len(candidates.scores) < len(first_features):
-            out[:-2] = np.nan  # A source that the model has not gives no value.
+            out[:] = np.nan  # A source that the model has not gives no value.
+        of_all = 2 * len(first_features)
+        out[of_all] = log_ranks
+        out[of_all + 1] = candidates.n_sources
         if not candidates.scores:
             return
         scores = np.array(list(candidates.scores.values()), np.float32)
@@ -60,6 +61,10 @@ class Sources(Block):
         fill_log_ranks(keys, log_ranks, features, out)
         if n > n_fused:
             fill_added_log_ranks(scores, n_fused, features, out)
+        for name, first in _first_details(registry.SOURCES).items():
+            if name in candidates.details:
+                of_source = candidates.details[name]
+                out[first : first + len(of_source)] = of_source
 
 
 @lru_cache(maxsize=8)
@@ -86,7 +91,25 @@ def _features_of(sources: tuple[type[Source], ...]) -> tuple[Feature, ...]:
             ),
         )
     ]
-    return (*of_sources, *FUSED)
+    details = [
+        Feature(
+            f"{source.name}_{detail.name}", RETRIEVAL, source.family, detail.unit, detail.meaning, source.name
+        )
+        for source in sources
+        for detail in source.details
+    ]
+    return (*of_sources, *FUSED, *details)
+
+
+@lru_cache(maxsize=8)
+def _first_details(sources: tuple[type[Source], ...]) -> Mapping[str, int]:
+    """By source with details the index of its first one in the block."""
+    first, indices = 2 * len(sources) + len(FUSED), {}
+    for source in sources:
+        if source.details:
+            indices[source.name] = first
+            first += len(source.details)
+    return indices
 
 
 @lru_cache(maxsize=8)

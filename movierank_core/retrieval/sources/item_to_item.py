@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from movierank_core.config import ModelConfig
 from movierank_core.errors import ConfigError
-from movierank_core.kernels.sparse_rows import SparseRows, strongest_per_row
+from movierank_core.kernels.sparse_rows import SparseRows, find_entry, strongest_per_row
 from movierank_core.retrieval.fit_context import FitContext
 from movierank_core.retrieval.query import Query
 from movierank_core.retrieval.source import Arrays, Source, Support
@@ -224,17 +224,9 @@ def _attribute(offsets, indices, values, rows, weights, columns, items):  # type
         for result in range(len(columns)):
             if not is_open[result] or columns[result] < 0:
                 continue
-            # 1. The first entry of the row whose index is not below the column.
-            low, high = first, end
-            while low < high:
-                middle = (low + high) // 2
-                if indices[middle] < columns[result]:
-                    low = middle + 1
-                else:
-                    high = middle
-            # 2. Keep the largest addition per result.
-            if low < end and indices[low] == columns[result]:
-                added = weights[item] * values[low]
+            entry = find_entry(indices, first, end, columns[result])
+            if entry >= 0:
+                added = weights[item] * values[entry]
                 if added > most[result]:
                     most[result] = added
                     items[result] = item

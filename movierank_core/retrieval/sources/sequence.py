@@ -11,7 +11,7 @@ from movierank_core.kernels.sparse_rows import SparseRows, strongest_per_row
 from movierank_core.kernels.square import divide_by_roots
 from movierank_core.retrieval.fit_context import FitContext
 from movierank_core.retrieval.query import Query
-from movierank_core.retrieval.source import Arrays
+from movierank_core.retrieval.source import Arrays, Detail
 from movierank_core.retrieval.sources.item_to_item import (
     ItemToItem,
     RecencyWeighted,
@@ -21,9 +21,9 @@ from movierank_core.retrieval.sources.item_to_item import (
 )
 
 N_LATEST: Final = 5
-"""Number of latest history movies whose log odds are features."""
-EXACT_LAGS: Final = 3
-"""Number of lags whose transitions are also counted one by one."""
+"""Number of latest history movies whose log odds are details of `hazard_markov`."""
+N_COMPARED: Final = 10
+"""Number of latest history movies whose largest log odds are a detail. Others hardly count in the score."""
 
 
 class HazardMarkov(ItemToItem):
@@ -49,6 +49,27 @@ class HazardMarkov(ItemToItem):
     label = "What followed what"
     family = "watched_next"
     meaning = "what tends to follow the latest movies of the history"
+    details = (
+        *(
+            Detail(
+                f"after_{back}",
+                "log odds",
+                f"M of hazard_markov from movie {back} of the history, counted back, to the candidate;"
+                " NaN in a shorter history, or if the source does not have the candidate.",
+            )
+            for back in range(1, N_LATEST + 1)
+        ),
+        Detail(
+            "after_any",
+            "log odds",
+            f"Largest such M of the latest {N_COMPARED} movies; NaN as after_1.",
+        ),
+        Detail(
+            "before",
+            "log odds",
+            "M of hazard_markov from the candidate to the history's latest movie; NaN as after_1.",
+        ),
+    )
 
     def __init__(
         self,
@@ -100,6 +121,18 @@ class HazardMarkov(ItemToItem):
         if not weights.any():
             return np.zeros(len(self.support), np.float32)
         return self.log_hazard + self.neighbours.weighted_sum(query.rows, weights, len(self.support))
+
+    def describe(self, query: Query, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        latest = query.rows[query.is_presence][: -N_COMPARED - 1 : -1]
+        columns = self.support.columns[rows]
+        out = np.full((N_LATEST + 2, len(rows)), np.nan, np.float32)
+        if len(latest):
+            after = self.neighbours.at(latest, columns, len(self.support))
+            out[: min(len(latest), N_LATEST)] = after[:N_LATEST]
+            out[N_LATEST] = after.max(axis=0)
+            out[N_LATEST + 1] = self.neighbours.column(rows, int(self.support.columns[latest[0]]))
+        out[:, columns < 0] = np.nan
+        return out
 
     def arrays(self) -> Arrays:
         return {**super().arrays(), "log_hazard": self.log_hazard, "decay": np.array([self.decay])}

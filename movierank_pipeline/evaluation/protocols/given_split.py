@@ -11,6 +11,7 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 import polars as pl
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from movierank_core.config import ModelConfig
@@ -69,6 +70,7 @@ def given_split_protocol(
     data = InteractionArrays.from_frame(train, catalogue)
     as_of = int(data.timestamps.max(initial=0)) + 1
     form = form_of(train, test)
+    config = replace(config, missing_events=form == "random")
 
     def holdout(progress: Progress) -> HoldOut:
         if progress is not None:

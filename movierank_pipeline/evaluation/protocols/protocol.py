@@ -86,7 +86,7 @@ class Drawn(NamedTuple):
 
     requests: pl.DataFrame
     n_possible: int | None
-    """Requests of all users; None where all of them are kept."""
+    """Requests of all users; None where every user is kept."""
 
 
 def draw_users(requests: pl.DataFrame, config: ModelConfig) -> Drawn:
