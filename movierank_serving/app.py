@@ -23,6 +23,7 @@ from movierank_serving.web.logs import set_up_logs
 from movierank_serving.web.middleware import API_PREFIX, ObservabilityMiddleware
 from movierank_serving.web.problems import EXCEPTION_HANDLERS
 from movierank_serving.web.prometheus import Metrics, forget_dead_workers
+from movierank_serving.web.slow_clients import PatientProtocol
 from movierank_serving.worker.loaded import ServedRecommender
 from movierank_serving.worker.state import WorkerState
 from movierank_serving.worker.watcher import Watcher
@@ -100,7 +101,9 @@ def worker() -> Litestar:
     _stop_with_parent()
     # While a version loads, its thread must release the interpreter lock after 1 ms, not the default 5 ms.
     sys.setswitchinterval(0.001)
-    return create_app(Settings.from_environment())
+    settings = Settings.from_environment()
+    PatientProtocol.receive_seconds = settings.receive_seconds
+    return create_app(settings)
 
 
 def _stop_with_parent() -> None:

@@ -87,6 +87,7 @@ def run_service(
                 access_log=False,
                 server_header=False,
                 lifespan="on",
+                http="movierank_serving.web.slow_clients:PatientProtocol",
                 # Trusted proxies are named explicitly. uvicorn's default trusts every local process.
                 proxy_headers="FORWARDED_ALLOW_IPS" in os.environ,
                 timeout_graceful_shutdown=max(1, round(settings.shutdown_seconds)),

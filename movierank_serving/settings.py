@@ -108,6 +108,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             description="Maximum size of a request body, in bytes. A larger one is refused with 413.",
         ),
     ] = 65_536
+    receive_seconds: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=86_400,
+            description="Maximum time from the opening of a connection, or the first byte of a request, to"
+            " its last byte, in seconds.",
+        ),
+    ] = 20.0
     rank_deadline_ms: Annotated[
         float,
         Meta(

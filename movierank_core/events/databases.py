@@ -15,9 +15,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote
 
 from movierank_core.errors import EventStoreError
+from movierank_core.urls import without_password, without_password_of
 
 BUSY_SECONDS: Final = 5.0
 """Maximum time that a statement waits for the write of another process, in seconds."""
@@ -75,10 +76,14 @@ class Connection(ABC):
 class Database(ABC):
     """One database that opens connections."""
 
-    shown_url: str
-    """The URL without its password."""
+    url: str
     errors: tuple[type[Exception], ...]
     """Exceptions that the driver raises for failures of the database."""
+
+    @property
+    def shown_url(self) -> str:
+        """The URL without its password."""
+        return without_password(self.url)
 
     @abstractmethod
     def connect(self, *, is_read_only: bool = False) -> Connection:
@@ -96,21 +101,6 @@ def database_of(url: str) -> Database:
         expected="sqlite:///<path> or postgresql://<user>:<password>@<host>/<database>",
         remedy="set MOVIERANK_EVENTS_URL",
     )
-
-
-def without_password(url: str) -> str:
-    """The URL with `***` for its passwords: that of its user, and those of its query parameters."""
-    parts = urlsplit(url)
-    if parts.password is not None:
-        host = parts.netloc.rpartition("@")[2]
-        parts = parts._replace(netloc=f"{parts.username or ''}:***@{host}")
-    parameters = parse_qsl(parts.query, keep_blank_values=True)
-    if any("password" in name.lower() for name, _ in parameters):
-        hidden = [(name, "***" if "password" in name.lower() else value) for name, value in parameters]
-        parts = parts._replace(query=urlencode(hidden, safe="*/"))
-    elif parts.password is None:
-        return url
-    return urlunsplit(parts)
 
 
 class Connections:
@@ -177,7 +167,8 @@ class Connections:
         self.close()
 
     def _trouble(self, purpose: str, error: Exception) -> EventStoreError:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = without_password_of(self._database.url, " ".join(str(error).split()))
+        reason = reason or type(error).__name__
         return EventStoreError(
             f"Could not {purpose} the event store {self._database.shown_url}: {reason}",
             expected="a database that can be reached and written",
@@ -300,7 +291,7 @@ class _SqliteDatabase(Database):
     errors = (sqlite3.Error, OSError)
 
     def __init__(self, url: str) -> None:
-        self.shown_url = url
+        self.url = url
         path = url.removeprefix(_SQLITE)
         if not path or path.startswith(":memory:"):
             raise EventStoreError(
@@ -364,15 +355,14 @@ class _PostgresDatabase(Database):
                 remedy="pip install 'movierank[postgres]', or set MOVIERANK_EVENTS_URL to sqlite:///<path>",
             ) from error
         self._psycopg = psycopg
-        self._url = url
-        self.shown_url = without_password(url)
+        self.url = url
         self.errors = (psycopg.Error, OSError)
 
     def connect(self, *, is_read_only: bool = False) -> Connection:
         milliseconds = int(BUSY_SECONDS * 1000)
         return _PostgresConnection(
             self._psycopg.connect(
-                self._url,
+                self.url,
                 autocommit=True,
                 connect_timeout=CONNECT_SECONDS,
                 application_name="movierank",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from movierank_core.errors import MovierankError
 from movierank_core.mlflow_store import EXPERIMENT_NAME, follow_move, is_embedded, tracking_uri
 from movierank_core.paths import Paths
+from movierank_core.urls import without_password, without_password_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -67,19 +68,14 @@ def _forget_artifact_folders() -> None:
 
 def _require_reachable(client: "MlflowClient", uri: str) -> None:
     from mlflow.exceptions import MlflowException
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         client.search_registered_models(max_results=1)
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        try:
-            shown = make_url(uri).render_as_string(hide_password=True)
-        except ArgumentError:
-            shown = uri
-        reason = str(error).replace(uri, shown).strip().splitlines()[0]
+        reason = without_password_of(uri, str(error)).strip().splitlines()[0]
         raise StoreError(
-            f"The MLflow store {shown} cannot be used: {reason}",
+            f"The MLflow store {without_password(uri)} cannot be used: {reason}",
             expected="a reachable MLflow server or database in MLFLOW_TRACKING_URI",
             remedy="start it, or unset MLFLOW_TRACKING_URI for the embedded store",
         ) from error

@@ -6,7 +6,6 @@ a registry that hangs must not block a worker. No other module of the service im
 
 import logging
 import os
-import re
 import shutil
 import signal
 import threading
@@ -20,6 +19,7 @@ from movierank_core.background import throttled
 from movierank_core.errors import BundleError, MovierankError
 from movierank_core.manifest import MANIFEST
 from movierank_core.mlflow_store import BUNDLE_IN_MODEL, CHALLENGER, READY, STATE_TAG, follow_move
+from movierank_core.urls import without_password, without_password_of
 from movierank_serving.model_sync.local_copies import (
     CopiedVersion,
     ModelCopies,
@@ -278,8 +278,8 @@ def _unavailable(
     error: Exception,
     kind: type[RegistryUnavailable] = RegistryUnavailable,
 ) -> RegistryUnavailable:
-    text = re.sub(r"://[^/@\s]+@", "://***@", " ".join(str(error).split()))[:400]
-    address = re.sub(r"://[^/@\s]+@", "://***@", settings.tracking_uri)
+    text = without_password_of(settings.tracking_uri, " ".join(str(error).split()))[:400]
+    address = without_password(settings.tracking_uri)
     return kind(
         f"No version {settings.model_name}@{wanted} from the registry {address}: {text}",
         remedy="run `movierank materialize` if there is none yet; else check MLFLOW_TRACKING_URI",

@@ -1,8 +1,9 @@
 """Routes for movies: by id, similar movies, search by title."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from litestar import Request, get
+from litestar.datastructures import CacheControlHeader
 from litestar.params import QueryParameter
 
 from movierank_serving.routes.dependencies import MovieInPath, known_row, model_of, problems
@@ -12,6 +13,9 @@ from movierank_serving.web.keys import Scope
 from movierank_serving.web.middleware import context_of
 from movierank_serving.web.problems import unknown_movie
 
+CATALOGUE_CACHING: Final = CacheControlHeader(private=True, max_age=60)
+"""Facts of movies change with a version. A browser may show those of a minute ago."""
+
 
 @get(
     "/movie/{movie_id:int}",
@@ -19,6 +23,7 @@ from movierank_serving.web.problems import unknown_movie
     tags=["movies"],
     summary="One movie",
     responses=problems(400, 404, 503),
+    cache_control=CATALOGUE_CACHING,
     **needs(Scope.RANK, tokens="any"),
 )
 async def movie(request: Request[Any, Any, Any], movie_id: MovieInPath) -> Movie:
@@ -32,6 +37,7 @@ async def movie(request: Request[Any, Any, Any], movie_id: MovieInPath) -> Movie
     tags=["movies"],
     summary="One movie, by its TMDB id",
     responses=problems(400, 404, 503),
+    cache_control=CATALOGUE_CACHING,
     **needs(Scope.RANK, tokens="any"),
 )
 async def movie_by_tmdb(request: Request[Any, Any, Any], tmdb_id: MovieInPath) -> Movie:
@@ -48,6 +54,7 @@ async def movie_by_tmdb(request: Request[Any, Any, Any], tmdb_id: MovieInPath) -
     tags=["movies"],
     summary="Movies similar to one",
     responses=problems(400, 404, 503),
+    cache_control=CATALOGUE_CACHING,
     **needs(Scope.RANK, tokens="any"),
 )
 async def similar(
@@ -74,6 +81,7 @@ async def similar(
     tags=["movies"],
     summary="Search by title",
     responses=problems(400, 503),
+    cache_control=CATALOGUE_CACHING,
     **needs(Scope.RANK, tokens="any"),
 )
 async def search(

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, cast
 
-from litestar import Request, Response, delete, get
+from litestar import Request, delete, get
 from litestar.params import QueryParameter
 from msgspec import UNSET
 
@@ -64,14 +64,14 @@ async def user(
     limit: Annotated[
         int, QueryParameter(ge=0, le=1000, description="Maximum number of movies of the history.")
     ] = 100,
-) -> Response[User]:
+) -> User:
     context_of(request.scope).user_id = user_id
     state, view = state_of(request), (await model_of(request)).view
     known = await state.reading.run(history_of, state, user_id)
     if not known.is_known:
         raise ServiceProblem(404, "unknown-user", f"No events of user {user_id} are stored.")
     genres, decades = tastes(known.history, view)
-    found = User(
+    return User(
         user_id=user_id,
         n_events=len(known.history),
         n_likes=n_likes(known.history),
@@ -81,7 +81,6 @@ async def user(
         decades=decades,
         feedback=UNSET if known.has_feedback else "unavailable",
     )
-    return Response(found, headers={"Cache-Control": "no-store"})
 
 
 @get(
@@ -98,7 +97,7 @@ async def verdicts(
     request: Request[Any, Any, Any],
     user_id: UserInPath,
     limit: Annotated[int, QueryParameter(ge=1, le=1000, description="Maximum number of movies.")] = 100,
-) -> Response[Verdicts]:
+) -> Verdicts:
     context_of(request.scope).user_id = user_id
     state = state_of(request)
     found = await state.reading.run(lambda: state.store().verdicts_of(user_id, limit))
@@ -116,7 +115,7 @@ async def verdicts(
         for verdict, row in zip(found, rows, strict=True)
         if verdict.event_type != UNDO
     ]
-    return Response(Verdicts(user_id=user_id, results=results), headers={"Cache-Control": "no-store"})
+    return Verdicts(user_id=user_id, results=results)
 
 
 @delete(

@@ -34,6 +34,8 @@ _PORT: Final = re.compile(r":\d+$")
 _SUBRESOURCES: Final = (b"text/css", b"text/javascript")
 _SUBRESOURCE_HEADERS: Final = [(b"x-content-type-options", b"nosniff")]
 """Styles and scripts need no headers for documents, and the page loads about fifty such files."""
+_NO_STORE: Final = ((b"cache-control", b"no-store"),)
+"""For every response that does not say otherwise: most are about a person, or about this moment."""
 _log = logging.getLogger("movierank.requests")
 
 
@@ -98,7 +100,8 @@ class ObservabilityMiddleware:
                 status = message["status"]
                 sent = list(message["headers"])
                 own = _SUBRESOURCE_HEADERS if _is_subresource(sent) else document_headers
-                message["headers"] = [*sent, request_id, *own]
+                caching = () if any(name.lower() == b"cache-control" for name, _ in sent) else _NO_STORE
+                message["headers"] = [*sent, request_id, *own, *caching]
             elif is_head and message["type"] == "http.response.body":
                 message["body"] = b""  # HEAD: status and headers of GET, with the length of its body.
             await send(message)

@@ -185,6 +185,22 @@ def test_a_token_opens_the_routes_of_its_user_and_no_other(
     assert others.status_code != 401
 
 
+CACHED = {"/movie/{movie_id:int}", "/movie/tmdb/{tmdb_id:int}", "/movie/{movie_id:int}/similar", "/movies"}
+"""Routes whose answers concern no user and change with a version only."""
+
+
+@pytest.mark.parametrize(("method", "path"), NEEDED)
+def test_every_answer_says_who_may_keep_it(keyed: TestClient[Litestar], method: str, path: str) -> None:
+    expected = "max-age=60, private" if path.removeprefix(API_PREFIX) in CACHED else "no-store"
+    token = TOKENS.sign(OTHER, 600)
+    answer = call(keyed, method, path, OTHER, bearer(token))
+    assert answer.headers.get_list("cache-control") == [expected if answer.status_code < 400 else "no-store"]
+    refused = call(keyed, method, path, OTHER, bearer("wrong" * 5))
+    assert refused.headers.get_list("cache-control") == [
+        expected if refused.status_code < 400 else "no-store"
+    ]
+
+
 def test_what_is_refused_changes_nothing(keyed: TestClient[Litestar]) -> None:
     before = keyed.app.state.worker.store().count()
     for headers in ({}, bearer(KEYS[Scope.RANK]), bearer(TOKENS.sign(OTHER, 600))):

@@ -254,7 +254,9 @@ def test_an_unreachable_registry_is_reported_soon_and_without_its_password(
     assert 1 <= len(failing.seen) <= 3, "it is asked again twice at most: the pipeline in this process sets 2"
     away = msgspec.structs.replace(settings, tracking_uri="http://me:secret@127.0.0.1:1")
     error = str(sync_once(away).registry_error)
-    assert error.startswith("No version movie-ranker@production from the registry http://***@127.0.0.1:1: ")
+    assert error.startswith(
+        "No version movie-ranker@production from the registry http://me:***@127.0.0.1:1: "
+    )
     assert error.endswith(
         "Remedy: run `movierank materialize` if there is none yet; else check MLFLOW_TRACKING_URI."
     )

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from movierank_core.errors import EventStoreError
-from movierank_core.events.databases import without_password
 from movierank_core.events.store import EventStore, Watermark, open_event_store
+from movierank_core.urls import without_password, without_password_of
 from tests.support.event_store_contract import EventStoreContract, feedback
 from tests.support.waiting import join, wait_for
 
@@ -149,8 +149,34 @@ def test_no_watermark_parses_to_none() -> None:
             "postgresql://me:a@host/db?sslpassword=b&sslmode=require",
             "postgresql://me:***@host/db?sslpassword=***&sslmode=require",
         ),
+        ("mysql://me:secret@host/db?passwd=other&Token=x", "mysql://me:***@host/db?passwd=***&Token=***"),
+        ("postgresql://me:se/c?r#e@t@host/db", "postgresql://me:***@host/db"),
+        ("postgresql://me:secret@[::1/db", "postgresql://me:***@[::1/db"),
+        ("postgresql://me@host:5432/db?sslmode=require", "postgresql://me@host:5432/db?sslmode=require"),
         ("sqlite:////home/me/events.db", "sqlite:////home/me/events.db"),
     ],
 )
 def test_no_password_of_a_url_is_shown(url: str, shown: str) -> None:
     assert without_password(url) == shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:%zzsecret@127.0.0.1:1/db",
+        "postgresql://me@127.0.0.1:1/db?password=%zzsecret",
+        "postgresql://me:with secret@127.0.0.1:1/db",
+        "postgresql://me:se/secret@127.0.0.1:1/db",
+        "postgresql://me@127.0.0.1:1/db?passwd=thesecret",
+    ],
+)
+def test_no_error_of_the_driver_shows_the_password(url: str) -> None:
+    """psycopg quotes what it cannot parse, and passwords are what it cannot parse most often."""
+    pytest.importorskip("psycopg")
+    with pytest.raises(EventStoreError) as refusal:
+        open_event_store(url)
+    assert "secret" not in str(refusal.value)
+
+
+def test_a_short_password_leaves_other_words_alone() -> None:
+    assert without_password_of("postgresql://me:a@host/db", "a failure at host") == "a failure at host"

@@ -46,6 +46,7 @@ def test_every_setting_can_be_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         "MOVIERANK_MLFLOW_URL": "https://mlflow.example",
         "MOVIERANK_DAGSTER_URL": "https://dagster.example",
         "MOVIERANK_MAX_BODY_BYTES": "1000",
+        "MOVIERANK_RECEIVE_SECONDS": "5",
         "MOVIERANK_RANK_DEADLINE_MS": "250",
         "MOVIERANK_RANK_QUEUE": "16",
         "MOVIERANK_API_KEYS": "shop rank 0123456789abcdef",
