@@ -8,8 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from movierank_cli.evaluate import evaluate
+from movierank_core.config import ModelConfig
 from movierank_core.errors import ConfigError
-from movierank_core.retrieval.registry import source_types
+from movierank_core.retrieval.registry import sources_of
 from movierank_pipeline.ingest.movielens.reader import read_ratings_csv
 from tests.support.tiny_pipeline import environment, write_tiny_ratings
 
@@ -38,7 +39,7 @@ def test_ablation_shows_what_each_group_of_features_and_each_source_is_worth(tin
     printed, report, page = run(tiny, "--ablate")
     assert report["protocol"] == "temporal"
     assert set(report["ablations"]) == {"retrieval", "user", "movie", "cross"}
-    assert set(report["source_ablations"]) == set(source_types())
+    assert set(report["source_ablations"]) == {source.name for source in sources_of(ModelConfig())}
     for part in (*report["ablations"].values(), *report["source_ablations"].values()):
         whole, without = report["systems"]["movierank"], part["metrics"]
         for metric in ("ndcg@10", "recall@100"):
@@ -136,7 +137,10 @@ def test_strong_generalisation_without_groups_of_features(tiny: Path) -> None:
     [
         (["users"], "There is no group of features 'users'. Expected: one of retrieval, user, movie, cross"),
         (["source:user"], "There is no candidate source 'user'. Expected: one of source:ease_likes, source:"),
-        ([f"source:{name}" for name in source_types()], "Without these sources nothing is proposed"),
+        (
+            [f"source:{source.name}" for source in sources_of(ModelConfig())],
+            "Without these sources nothing is proposed",
+        ),
         (["retrieval", "user", "movie", "cross"], "Without these groups the ranker has no feature left"),
     ],
 )
