@@ -82,10 +82,12 @@ def source_views(
     return views
 
 
-def with_candidate(candidates: Candidates, row: int, views: list[SourceView]) -> Candidates:
+def with_candidate(
+    state: RankingState, query: Query, candidates: Candidates, row: int, views: list[SourceView]
+) -> Candidates:
     """The candidates with `row` appended after the fused ones, whose features stay the same.
 
-    Unchanged if `row` is a candidate already.
+    `views` are the sources' views on the row. Unchanged if `row` is a candidate already.
     """
     if row in candidates.rows:
         return candidates
@@ -94,5 +96,9 @@ def with_candidate(candidates: Candidates, row: int, views: list[SourceView]) ->
         rows=np.append(candidates.rows, row),
         fused=np.append(candidates.fused, np.float32(0)),
         scores={view.name: np.append(candidates.scores[view.name], np.float32(view.score)) for view in views},
+        details={
+            name: np.append(details, state.sources[name].describe(query, np.array([row])), axis=1)
+            for name, details in candidates.details.items()
+        },
         n_sources=np.append(candidates.n_sources, np.float32(sum(view.proposes for view in views))),
     )

@@ -125,7 +125,7 @@ class Recommender:
         if len(query):
             candidates = model.state.candidates(query, mask)
             is_candidate = row in candidates.rows
-            scored = model.rank_candidates(query, with_candidate(candidates, row, views))
+            scored = model.rank_candidates(query, with_candidate(model.state, query, candidates, row, views))
         else:
             scored = model.by_popularity(query, mask)
             is_candidate = row in scored.rows
