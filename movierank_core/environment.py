@@ -7,6 +7,7 @@ and `found`, where the value must not be shown.
 
 import math
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -81,9 +82,15 @@ def expectation(kind: inspect.Type) -> str:
 
 
 def _field(struct: type[msgspec.Struct], name: str) -> inspect.Field:
+    return _fields(struct)[name]
+
+
+@cache
+def _fields(struct: type[msgspec.Struct]) -> dict[str, inspect.Field]:
+    """The fields by name. Inspection takes milliseconds, and there is a call for each setting."""
     described = inspect.type_info(struct)
     assert isinstance(described, inspect.StructType)
-    return next(field for field in described.fields if field.name == name)
+    return {field.name: field for field in described.fields}
 
 
 def _annotation(struct: type[msgspec.Struct], name: str) -> Any:
