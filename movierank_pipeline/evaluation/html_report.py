@@ -60,12 +60,18 @@ _MEANINGS: Final = {
 }
 
 
-def render_html(report: Mapping[str, Any], title: str = "movierank: evaluation") -> str:
-    """One self-contained HTML page of `report`, in the shape described above."""
+def render_html(
+    report: Mapping[str, Any],
+    title: str = "movierank: evaluation",
+    plots: Mapping[str, bytes] | None = None,
+) -> str:
+    """One self-contained HTML page of `report`, in the shape described above.
+
+    `plots`: those of `plots_of`, if they are drawn already.
+    """
     systems: Systems = report["systems"]
     slices: Mapping[str, Any] = report.get("slices") or {}
     differences: Mapping[str, Interval] = report.get("differences") or {}
-    baselines = [report[key] for key in ("best_source", "recent_popularity") if report.get(key)]
     every_metric = list(dict.fromkeys(metric for figures in systems.values() for metric in figures))
     metrics = [metric for metric in every_metric if not metric.startswith(PREFIX)]
     debiased = [metric for metric in metrics if f"{PREFIX}{metric}" in every_metric]
@@ -97,11 +103,11 @@ def render_html(report: Mapping[str, Any], title: str = "movierank: evaluation")
             recall_differences=report.get("recall_differences") or {},
             slices=slices,
             slice_names=list(dict.fromkeys(name for part in slices.values() for name in part["systems"])),
-            baselines=list(dict.fromkeys(baselines)),
+            baselines=list(dict.fromkeys(_baselines(report))),
             ablations=_largest_first(report.get("ablations") or {}),
             source_ablations=_largest_first(report.get("source_ablations") or {}),
             calibration=report.get("calibration") or [],
-            plots=_plots(report, baselines),
+            plots=plots_of(report) if plots is None else plots,
         )
     )
 
@@ -117,8 +123,8 @@ def _environment() -> Environment:
     return environment
 
 
-def _plots(report: Mapping[str, Any], baselines: list[str]) -> dict[str, bytes]:
-    """The plots that `report` has the figures for, as PNG."""
+def plots_of(report: Mapping[str, Any]) -> dict[str, bytes]:
+    """The plots that `report` has the figures for, as PNG by name."""
     plots = {}
     systems, slices = report["systems"], report.get("slices")
     if any(HEADLINE in metrics for metrics in systems.values()):
@@ -127,12 +133,17 @@ def _plots(report: Mapping[str, Any], baselines: list[str]) -> dict[str, bytes]:
         plots["differences"] = differences_plot(report["differences"], HEADLINE)
     if slices:
         by_slice = {label: part["systems"] for label, part in slices.items()}
-        plots["slices"] = slices_plot(by_slice, HEADLINE, always=baselines)
+        plots["ndcg_by_history_length"] = slices_plot(by_slice, HEADLINE, always=_baselines(report))
     if report.get("calibration"):
         plots["reliability"] = reliability_plot(report["calibration"])
     if report.get("importance"):
         plots["importance"] = importance_plot(report["importance"])
     return plots
+
+
+def _baselines(report: Mapping[str, Any]) -> list[str]:
+    """The systems that slices are compared with."""
+    return [report[key] for key in ("best_source", "recent_popularity") if report.get(key)]
 
 
 def _facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -8,14 +8,7 @@ import msgspec
 import polars as pl
 
 from movierank_core.recommender.state import RankingState
-from movierank_pipeline.evaluation.html_report import render_html
-from movierank_pipeline.evaluation.plots import (
-    differences_plot,
-    importance_plot,
-    reliability_plot,
-    slices_plot,
-    systems_plot,
-)
+from movierank_pipeline.evaluation.html_report import plots_of, render_html
 from movierank_pipeline.evaluation.report import Report
 
 
@@ -41,23 +34,9 @@ class StoredEvaluation:
         state: RankingState,
     ) -> Self:
         """Draws plots and page. `importance` is each feature's share of the ranker's gain."""
-        plain = msgspec.json.decode(report.to_json())
-        return cls(
-            report,
-            {
-                "importance": importance_plot(importance),
-                "reliability": reliability_plot(plain["calibration"]),
-                "systems": systems_plot(plain["systems"]),
-                "differences": differences_plot(plain["differences"]),
-                "ndcg_by_history_length": slices_plot(
-                    {label: part["systems"] for label, part in plain["slices"].items()},
-                    always=(report.best_source,),
-                ),
-            },
-            render_html({**plain, "importance": importance}),
-            requests,
-            state,
-        )
+        plain = {**msgspec.json.decode(report.to_json()), "importance": importance}
+        plots = plots_of(plain)
+        return cls(report, plots, render_html(plain, plots=plots), requests, state)
 
     def save(self, folder: Path) -> None:
         (folder / "plots").mkdir(parents=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from movierank_pipeline.evaluation.html_report import render_html
+from movierank_pipeline.evaluation.html_report import plots_of, render_html
 from movierank_pipeline.evaluation.plots import (
     differences_plot,
     importance_plot,
@@ -220,6 +220,15 @@ def test_systems_alone_make_a_page() -> None:
     page = render_html({"systems": {"movierank": {"mrr": interval(0.5)}}})
     assert "0.5000" in page
     assert [tag for tag, _ in tags_of(page)].count("img") == 0
+
+
+def test_the_page_shows_plots_that_are_drawn_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    plots = plots_of(REPORT)
+    page = render_html(REPORT)
+    monkeypatch.setattr(
+        "movierank_pipeline.evaluation.html_report.plots_of", lambda report: pytest.fail("drawn again")
+    )
+    assert render_html(REPORT, plots=plots) == page
 
 
 def test_equal_reports_are_equal_pages() -> None:
