@@ -6,12 +6,9 @@ from typing import Any
 
 import msgspec
 import pytest
-import schemathesis
 import uvicorn
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import InvalidArgument, Unsatisfiable
-from schemathesis import GenerationMode
-from schemathesis.checks import CHECKS, load_all_checks
 
 from movierank_core.bundle import read_bundle
 from movierank_core.data.history_snapshot import publish_histories
@@ -54,6 +51,10 @@ def url(
 
 @pytest.fixture(scope="module")
 def schema(url: str) -> Any:
+    # Schemathesis takes seconds to import; processes that run other files need not wait for it.
+    import schemathesis
+    from schemathesis.checks import load_all_checks
+
     load_all_checks()
     return schemathesis.openapi.from_url(f"{url}/schema/openapi.json")
 
@@ -77,11 +78,14 @@ def require_problem_document(response: Any) -> None:
 
 
 @pytest.mark.parametrize("n_examples", [FEW, pytest.param(MANY, marks=pytest.mark.heavy)])
-@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
+@pytest.mark.parametrize("mode", ["positive", "negative"])
 @pytest.mark.parametrize(("method", "path"), operations())
 def test_every_answer_is_as_the_document_says(
-    schema: Any, method: str, path: str, mode: GenerationMode, n_examples: int
+    schema: Any, method: str, path: str, mode: str, n_examples: int
 ) -> None:
+    from schemathesis import GenerationMode
+    from schemathesis.checks import CHECKS
+
     operation = schema[path][method]
     n_asked = 0
 
@@ -93,7 +97,7 @@ def test_every_answer_is_as_the_document_says(
         phases=[Phase.explicit, Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
     )
-    @given(case=operation.as_strategy(generation_mode=mode))
+    @given(case=operation.as_strategy(generation_mode=GenerationMode(mode)))
     def ask(case: Any) -> None:
         nonlocal n_asked
         n_asked += 1
@@ -112,7 +116,7 @@ def test_every_answer_is_as_the_document_says(
         ask()
     except (Unsatisfiable, InvalidArgument):
         # Nothing that a route without parameters is asked can be wrong.
-        assert mode is GenerationMode.NEGATIVE
+        assert mode == "negative"
         assert not operation.body
     else:
         assert n_asked > 0
