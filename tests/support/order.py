@@ -1,17 +1,21 @@
 """Long test files first, so that no worker is left alone with one at the end of a run.
 
 How long a file takes is known from the last run; else files with slow tests come first, unit tests last.
-Files of the same length take turns by folder: those of one folder often wait for the same trained model.
+First of all come a file of the browser tests, one that needs a finished run, and one that needs no training.
+The workers that start with them make both worlds at the same time; with two files of one world, the second
+would only wait.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import pytest
 
 _CACHE_KEY: Final = "movierank/seconds_by_file"
 _WORKER_KEY: Final = "seconds_by_file"
+_TRAINING: Final = ("finished", "release")
+"""Fixtures that train in a fresh clone. All files in the folder `browser` need one trained model as well."""
 _GUESSES: Final = {"slow": 60.0, "integration": 20.0, "browser": 10.0}
 """Seconds of a file that was not timed yet: with slow tests, or in a folder."""
 
@@ -36,9 +40,10 @@ class Timed:
         for item in items:
             by_file[_file_of(item.nodeid)].append(item)
         seconds = {file: self._known.get(file, _guess(file, of_file)) for file, of_file in by_file.items()}
-        turns = _turns(by_file)
-        longest_first = sorted(by_file, key=lambda file: (-seconds[file], turns[file], file))
-        items[:] = [item for file in longest_first for item in by_file[file]]
+        longest_first = sorted(by_file, key=lambda file: (-seconds[file], file))
+        firsts = _first_of_each_world(longest_first, by_file)
+        others = [file for file in longest_first if file not in firsts]
+        items[:] = [item for file in (*firsts, *others) for item in by_file[file]]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self._measured[_file_of(report.nodeid)] += report.duration
@@ -55,15 +60,21 @@ def _file_of(nodeid: str) -> str:
     return nodeid.split("::")[0]
 
 
-def _turns(files: Iterable[str]) -> dict[str, int]:
-    """Per file, how many files of its folder come before it."""
-    n_before = Counter[str]()
-    turns = {}
-    for file in sorted(files):
-        folder = file.rpartition("/")[0]
-        turns[file] = n_before[folder]
-        n_before[folder] += 1
-    return turns
+def _first_of_each_world(files: Iterable[str], by_file: Mapping[str, list[pytest.Item]]) -> list[str]:
+    """The first file that needs each world, and the first that needs none."""
+    firsts: dict[str, str] = {}
+    for file in files:
+        firsts.setdefault(_world(file, by_file[file]), file)
+    firsts.pop("release", None)  # It waits for the kernels, which the other two compile.
+    return list(firsts.values())
+
+
+def _world(file: str, items: list[pytest.Item]) -> str:
+    """The world that a file needs; empty if none."""
+    if "/browser/" in file:
+        return "browser"
+    used = {name for item in items for name in getattr(item, "fixturenames", ())}
+    return next((name for name in _TRAINING if name in used), "")
 
 
 def _guess(file: str, items: list[pytest.Item]) -> float:

@@ -74,6 +74,22 @@ def test_files_run_longest_first_and_keep_the_order_of_their_tests() -> None:
     ]
 
 
+def test_the_first_files_make_different_worlds_and_one_needs_none() -> None:
+    browser = "tests/browser/c.py"
+    seconds = {"a.py": 9.0, "b.py": 8.0, browser: 7.0, "d.py": 6.0, "e.py": 5.0, "f.py": 4.0}
+    fixtures = {"a.py": ["finished"], "b.py": ["finished"], "d.py": ["release"]}
+    config: Any = SimpleNamespace(workerinput={"seconds_by_file": seconds})
+    items: list[Any] = [
+        SimpleNamespace(
+            nodeid=f"{file}::1", fixturenames=fixtures.get(file, []), get_closest_marker=lambda mark: None
+        )
+        for file in seconds
+    ]
+    Timed(config).pytest_collection_modifyitems(items)
+    files = [item.nodeid.partition("::")[0] for item in items]
+    assert files == ["a.py", browser, "e.py", "b.py", "d.py", "f.py"]
+
+
 def test_tests_without_a_tool_are_one_line() -> None:
     def skipped(reason: str) -> Any:
         return SimpleNamespace(longrepr=("test.py", 1, f"Skipped: {reason}"))
