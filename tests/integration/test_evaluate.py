@@ -11,6 +11,7 @@ from movierank_cli.evaluate import evaluate
 from movierank_core.config import ModelConfig
 from movierank_core.errors import ConfigError
 from movierank_core.retrieval.registry import sources_of
+from movierank_pipeline.evaluation import ablation
 from movierank_pipeline.ingest.movielens.reader import read_ratings_csv
 from tests.support.tiny_pipeline import environment, write_tiny_ratings
 
@@ -35,11 +36,25 @@ def run(tiny: Path, *arguments: str) -> tuple[str, dict, str]:
     return done.output, json.loads(json_file.read_text()), html_file.read_text()
 
 
-def test_ablation_shows_what_each_group_of_features_and_each_source_is_worth(tiny: Path) -> None:
+TWO_SOURCES = ("ease_likes", "popularity_365d")
+EVERY_SOURCE = tuple(source.name for source in sources_of(ModelConfig()))
+
+
+@pytest.mark.parametrize(
+    "sources", [TWO_SOURCES, pytest.param(EVERY_SOURCE, marks=pytest.mark.heavy)]
+)
+def test_ablation_shows_the_contribution_of_each_group_of_features_and_each_source(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, sources: tuple[str, ...]
+) -> None:
+    """`sources` are left out in turn; the ranker itself always has all of them."""
+    parts = [f"source:{name}" for name in sources]
+    monkeypatch.setattr(
+        ablation, "source_parts", lambda without=(): [part for part in parts if part not in without]
+    )
     printed, report, page = run(tiny, "--ablate")
     assert report["protocol"] == "temporal"
     assert set(report["ablations"]) == {"retrieval", "user", "movie", "cross"}
-    assert set(report["source_ablations"]) == {source.name for source in sources_of(ModelConfig())}
+    assert set(report["source_ablations"]) == set(sources)
     for part in (*report["ablations"].values(), *report["source_ablations"].values()):
         whole, without = report["systems"]["movierank"], part["metrics"]
         for metric in ("ndcg@10", "recall@100"):

@@ -30,7 +30,7 @@ class Size(NamedTuple):
     n_kills: int
 
 
-SMALL, LARGE = Size(2_400, 2), Size(20_000, 5)
+SMALL, LARGE = Size(1_200, 1), Size(20_000, 5)
 TYPES = ("like", "click", "seen", "dislike")
 MOVIES_EACH = 80
 """Maximum number of events of one user, each about another movie; then the client goes on as another user."""
