@@ -126,6 +126,14 @@ def test_the_strip_of_undo_buttons_outlives_a_reload(open_page: OpenPage) -> Non
     expect(strip.get_by_role("button", name=f"Undo: {title}")).to_be_visible()
 
 
+def test_verdicts_that_arrive_after_the_list_are_shown(open_page: OpenPage, service: PageService) -> None:
+    service.ask("/feedback", {"user_id": 42, "movie_id": 550, "event_type": "like"})
+    with service.holding("/users/42/verdicts"):
+        page = cards(open_page("?user=42"))
+    strip = page.get_by_role("region", name="Just now")
+    expect(strip.get_by_role("button", name="Undo: Fight Club")).to_be_visible()
+
+
 def test_knobs_filter_the_list_and_live_in_the_address(open_page: OpenPage, service: PageService) -> None:
     page = cards(open_page("?user=42"))
     page.locator("summary", has_text="Tune the list").click()

@@ -130,7 +130,14 @@ export class ForYou extends HTMLElement {
     this.knobsView = find(this, "mr-knobs");
     this.recent = find(this, "mr-recent");
     this.querySelector("[data-share]")?.addEventListener("click", () => this.#share());
-    this.recent.show(this.audience);
+    const { audience } = this;
+    audience.addEventListener(
+      "change",
+      // The verdicts may arrive after the list.
+      () => audience === this.audience && this.recent.show(audience),
+      { signal: this.#changes.signal },
+    );
+    this.recent.show(audience);
     this.#describe();
   }
 
