@@ -13,6 +13,8 @@ import pytest
 from movierank_cli.exit_codes import VERSION_REFUSED
 from movierank_cli.service_process import environment_without_settings
 from movierank_core.paths import Paths
+from movierank_pipeline.release.mlflow_client import connect
+from movierank_pipeline.release.registry import Registry
 from tests.support.service_process import PROGRAM, Service, serving
 from tests.support.tiny_pipeline import environment, make_tiny_root
 from tests.support.tmdb_server import TOKEN, V3_KEY, Behaviour, tmdb_server
@@ -37,11 +39,12 @@ def enriched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Paths, str]:
         access = {"TMDB_API_KEY": V3_KEY, "MOVIERANK_TMDB_URL": server.url}
         made_with = {**kept, **environment(root), **access}
         said = run([*PROGRAM, "materialize"], made_with, codes=(0, VERSION_REFUSED))
-        said += run(
-            [*PROGRAM, "promote", "1", "--overrule", "to be looked at"], {**kept, **environment(root)}
-        )
         assert len(server.report().served) == N_MOVIES
-    return Paths(root=root, home=root / ".movierank"), said
+    paths = Paths(root=root, home=root / ".movierank")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        Registry(connect(paths)).promote(1, by="a person", overrule="to be looked at")
+    return paths, said
 
 
 @pytest.fixture(scope="module")
