@@ -5,14 +5,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
 
 from tests.support.browser import Watched, chromium
 from tests.support.page_service import PageService
 from tests.support.trained_service import A_FEW_USERS, Service, Trained, service_of, train_once
 
-DESKTOP = {"width": 1100, "height": 760}
-PHONE = {"width": 360, "height": 740}
+DESKTOP: ViewportSize = {"width": 1100, "height": 760}
+PHONE: ViewportSize = {"width": 360, "height": 740}
 
 OpenPage = Callable[..., Page]
 
@@ -64,22 +64,41 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     opened.close()
 
 
+@pytest.fixture(scope="package")
+def kept_page(context: BrowserContext) -> Page:
+    """The first page of each test: a new one would start a process and compile the page's code again."""
+    return context.new_page()
+
+
 @pytest.fixture
 def open_page(
-    browser: Browser, context: BrowserContext, service: PageService, allowed: list[str]
+    browser: Browser, context: BrowserContext, kept_page: Page, service: PageService, allowed: list[str]
 ) -> Iterator[OpenPage]:
-    """Opens an address of the service; keywords make a context of its own (viewport, colour scheme, …)."""
+    """Opens an address of the service, the first one in `kept_page`.
+
+    `media` has values of `emulate_media`. With other keywords, the page has a context of its own, with an
+    empty cache.
+    """
     watched: list[Watched] = []
     own: list[BrowserContext] = []
 
-    def open_(path: str = "", wait: bool = True, **options: Any) -> Page:
-        chosen = context
+    def page_with(options: dict[str, Any]) -> Page:
         if options:
-            chosen = browser.new_context(
-                **({"viewport": DESKTOP, "locale": "en-GB", "reduced_motion": "reduce"} | options)
-            )
-            own.append(chosen)
-        page = chosen.new_page()
+            own.append(browser.new_context(**options))
+            return own[-1].new_page()
+        is_kept_free = all(each.page is not kept_page for each in watched)
+        return kept_page if is_kept_free else context.new_page()
+
+    def open_(
+        path: str = "",
+        wait: bool = True,
+        viewport: ViewportSize = DESKTOP,
+        media: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> Page:
+        page = page_with(options)
+        page.set_viewport_size(viewport)
+        page.emulate_media(**({"color_scheme": "light", "reduced_motion": "reduce"} | (media or {})))
         watched.append(Watched(page, urlsplit(service.url).netloc))
         page.goto(service.url + path)
         if wait:
@@ -90,8 +109,19 @@ def open_page(
     for each in own:
         each.close()
     for page in context.pages:
-        page.evaluate("localStorage.clear()")
-        page.close()
+        if page is not kept_page:
+            page.close()
+    for each_page in watched:
+        each_page.stop()
+    _clear(kept_page, service.url)
     for each_page in watched:
         each_page.expected = tuple(allowed)
         each_page.check()
+
+
+def _clear(page: Page, url: str) -> None:
+    """Leaves nothing of a test in a page: neither storage, nor requests, routes or the place of the mouse."""
+    page.unroute_all()
+    page.goto(f"{url}icon.svg")  # Of the same origin, so that the page stays in its process.
+    page.evaluate("localStorage.clear(); sessionStorage.clear()")
+    page.mouse.move(0, 0)

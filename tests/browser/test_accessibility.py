@@ -39,7 +39,7 @@ def test_no_view_has_a_serious_violation(
     service.start_afresh(serve_challenger=True, mlflow_url="http://box:5000/", dagster_url="http://box:3000/")
     service.release("4", as_challenger=True)
     wait_for(lambda: service.ask("/model")["challenger"], "the challenger")
-    page = open_page(VIEWS["list"], viewport=window, color_scheme=theme)
+    page = open_page(VIEWS["list"], viewport=window, media={"color_scheme": theme})
     found = {}
     for name, path in VIEWS.items():
         page.goto(page.url.partition("?")[0] + path)
@@ -61,7 +61,7 @@ def test_no_state_has_a_serious_violation(
     open_page: OpenPage, service: PageService, allowed: list[str], theme: str
 ) -> None:
     allowed.append("Failed to load resource")
-    page = open_page("?user=42", color_scheme=theme)
+    page = open_page("?user=42", media={"color_scheme": theme})
     page.get_by_role("article").first.wait_for()
     open_everything(page)
     assert serious_violations(page) == []

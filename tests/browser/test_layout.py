@@ -113,7 +113,7 @@ def test_the_tools_stay_where_they_are_when_they_open(open_page: OpenPage) -> No
 
 
 def test_the_theme_follows_the_system_until_it_is_chosen(open_page: OpenPage) -> None:
-    page = open_page("?view=behind", color_scheme="dark")
+    page = open_page("?view=behind", media={"color_scheme": "dark"})
     ground = "getComputedStyle(document.body).backgroundColor"
     dark = page.evaluate(ground)
     page.get_by_role("button", name="Switch to light theme").click()
@@ -160,7 +160,7 @@ def test_a_whole_visit_by_keyboard_alone(open_page: OpenPage, service: PageServi
 
 
 def test_motion_is_reduced_where_that_is_asked_for(open_page: OpenPage) -> None:
-    moving = settled(open_page("?user=42", reduced_motion="no-preference"))
+    moving = settled(open_page("?user=42", media={"reduced_motion": "no-preference"}))
     still = settled(open_page("?user=7"))
     for page in (moving, still):
         page.evaluate(
@@ -189,7 +189,7 @@ def test_first_paint_layout_shift_and_weight(open_page: OpenPage, path: str) -> 
 
 
 def test_many_clicks_leave_nothing_behind(open_page: OpenPage) -> None:
-    page = settled(open_page("?user=42"))
+    page = settled(open_page("?user=42", locale="en-GB"))  # Not in a page that has old documents to free.
     session = page.context.new_cdp_session(page)
     session.send("Performance.enable")
 

@@ -111,7 +111,7 @@ def test_pictures_come_from_tmdb_and_cover_the_drawing(open_page: OpenPage, serv
 def test_without_pictures_every_film_has_a_drawn_poster_and_asking_stops(
     open_page: OpenPage, service: PageService, allowed: list[str]
 ) -> None:
-    allowed.append("net::ERR_FAILED")
+    allowed.append("net::ERR_NAME_NOT_RESOLVED")
     service.start_afresh(has_posters=True)
     page = open_page("?user=42")
     expect(page.locator("mr-shelf .poster .drawn svg")).to_have_count(24)

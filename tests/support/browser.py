@@ -2,9 +2,10 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
@@ -12,7 +13,11 @@ from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 from tests.support.missing import skip_without
 from tests.support.waiting import PATIENCE_MS
 
+POSTER_HOST = "image.tmdb.org"
 ARGUMENTS = (
+    # Pictures fail at once. An interception in Playwright would do the same, but it turns the cache off.
+    f"--host-resolver-rules=MAP {POSTER_HOST} ~NOTFOUND",
+    "--no-proxy-server",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-background-networking",
@@ -21,7 +26,6 @@ ARGUMENTS = (
     "--no-first-run",
 )
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-POSTER_HOST = "image.tmdb.org"
 
 
 def chromium_path() -> str:
@@ -61,10 +65,18 @@ class Watched:
 
     def __post_init__(self) -> None:
         self.page.set_default_timeout(PATIENCE_MS)
-        self.page.on("console", lambda message: self._complain(message.type, message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("request", self._request)
-        self.page.route(f"https://{POSTER_HOST}/**", lambda route: route.abort())
+        self._listeners: dict[Any, Callable[..., None]] = {
+            "console": lambda message: self._complain(message.type, message.text),
+            "pageerror": lambda error: self.complaints.append(str(error)),
+            "request": self._request,
+        }
+        for event, listener in self._listeners.items():
+            self.page.on(event, listener)
+
+    def stop(self) -> None:
+        """Notices nothing more."""
+        for event, listener in self._listeners.items():
+            self.page.remove_listener(event, listener)
 
     def _complain(self, kind: str, text: str) -> None:
         if kind in ("error", "warning"):
