@@ -75,7 +75,15 @@ def look_at(label: str, url: str) -> RealService:
     return RealService(label, url.rstrip("/") + "/", user_id, ask(url, "/model"))
 
 
-@pytest.fixture(params=[(window, theme) for window in WINDOWS for theme in ("light", "dark")], ids="-".join)
+@pytest.fixture(
+    params=[
+        ("desktop", "light"),
+        ("phone", "dark"),
+        pytest.param(("desktop", "dark"), marks=pytest.mark.heavy),
+        pytest.param(("phone", "light"), marks=pytest.mark.heavy),
+    ],
+    ids="-".join,
+)
 def watched(request: pytest.FixtureRequest, browser: Browser, real_service: RealService) -> Iterator[Watched]:
     window, theme = request.param
     context = browser.new_context(

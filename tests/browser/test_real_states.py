@@ -201,7 +201,7 @@ def test_what_is_said_in_one_tab_moves_the_list_in_the_other(
     expect(one.get_by_role("article", name=second, exact=True)).to_have_count(0)
 
 
-@pytest.mark.parametrize("n_likes", [100, pytest.param(1000, marks=pytest.mark.heavy)])
+@pytest.mark.parametrize("n_likes", [60, pytest.param(1000, marks=pytest.mark.heavy)])
 def test_many_likes_leave_nothing_behind(
     tab: OpenTab, sample_service: Service, user_ids: list[int], n_likes: int
 ) -> None:
