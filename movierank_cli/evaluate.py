@@ -70,14 +70,16 @@ terminal."""
     "--without",
     multiple=True,
     metavar="PART",
-    help="Train without this group of features (docs/features.md) or this source, written `source:als`."
+    help="Train without this group of features (docs/features.md), this block, written `block:genre`, or this"
+    " source, written `source:als`."
     " Repeat the option for several parts.",
 )
 @click.option(
     "--ablate",
     "with_ablations",
     is_flag=True,
-    help="Also train without each group of features, and without each source; show the contributions.",
+    help="Also train without each group and block of features, and without each source; show the"
+    " contributions.",
 )
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write all figures here.")
 @click.option("--html", "html_file", type=click.Path(path_type=Path), help="Write a page with plots here.")
@@ -124,6 +126,7 @@ def evaluate(
     console.width = max(console.width, TABLE_WIDTH)
     _print(console, stored.report)
     _print_ablations(console, stored.report.ablations, "the group")
+    _print_ablations(console, stored.report.block_ablations, "the block")
     _print_ablations(console, stored.report.source_ablations, "the source")
 
 

@@ -18,6 +18,8 @@ TMDB_SNAPSHOT: Final = "tmdb_snapshot"
 DEFAULT_WITHOUT: Final = (TMDB_SNAPSHOT,)
 """Groups that a model leaves out by default: for past requests their values come from the future."""
 
+BLOCK_PREFIX: Final = "block:"
+"""Prefix of a feature block's name where it stands among groups, as in `block:genre`."""
 SOURCE_PREFIX: Final = "source:"
 """Prefix of a candidate source's name where it stands among groups, as in `source:als`."""
 

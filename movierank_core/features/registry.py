@@ -19,7 +19,7 @@ from movierank_core.features.blocks.position import Position
 from movierank_core.features.blocks.sources import Sources
 from movierank_core.features.blocks.tmdb_snapshot import TmdbSnapshot
 from movierank_core.features.blocks.user import User
-from movierank_core.features.feature import DEFAULT_WITHOUT, SOURCE_PREFIX, Feature
+from movierank_core.features.feature import BLOCK_PREFIX, DEFAULT_WITHOUT, SOURCE_PREFIX, Feature
 
 BLOCKS: Final[tuple[type[Block], ...]] = (
     Sources,
@@ -54,14 +54,17 @@ def all_features() -> tuple[Feature, ...]:
 def feature_list(
     without: tuple[str, ...] = DEFAULT_WITHOUT, sources: Collection[str] | None = None
 ) -> tuple[Feature, ...]:
-    """The features of a model in matrix order, less the groups and sources (`source:als`) in `without`.
+    """The features of a model in matrix order, less the parts in `without`.
 
-    `sources` are the names of the sources that the model has; None stands for every registered one.
+    A part is a group, a block (`block:genre`) or a source (`source:als`). `sources` are the names of the
+    sources that the model has; None stands for every registered one.
     """
     return tuple(
         feature
-        for feature in all_features()
-        if feature.group not in without
+        for block in BLOCKS
+        for feature in block.features()
+        if f"{BLOCK_PREFIX}{block.NAME}" not in without
+        and feature.group not in without
         and f"{SOURCE_PREFIX}{feature.source}" not in without
         and (not feature.source or sources is None or feature.source in sources)
     )

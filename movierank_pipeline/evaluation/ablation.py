@@ -1,8 +1,8 @@
 """How much each part contributes: the ranker is trained again without it and answers the same requests.
 
-A part is a group of features, or a candidate source, written `source:als`. Without a group the candidates
-stay the same, and the ranker has fewer features. Without a source that source proposes nothing either, so the
-candidates and the training rows differ.
+A part is a group of features, a block of features, written `block:genre`, or a candidate source, written
+`source:als`. Without a group or block the candidates stay the same, and the ranker has fewer features.
+Without a source that source proposes nothing either, so the candidates and the training rows differ.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,8 +12,8 @@ import numpy as np
 
 from movierank_core.config import ModelConfig
 from movierank_core.errors import ConfigError
-from movierank_core.features.feature import DEFAULT_WITHOUT, SOURCE_PREFIX
-from movierank_core.features.registry import all_features, feature_list
+from movierank_core.features.feature import BLOCK_PREFIX, DEFAULT_WITHOUT, SOURCE_PREFIX
+from movierank_core.features.registry import BLOCKS, all_features, feature_list
 from movierank_core.retrieval.registry import sources_of
 from movierank_pipeline.evaluation.bootstrap import Difference, holm
 from movierank_pipeline.evaluation.compare import (
@@ -40,6 +40,21 @@ def feature_groups(without: Sequence[str] = ()) -> list[str]:
     return list(dict.fromkeys(feature.group for feature in feature_list((*DEFAULT_WITHOUT, *without))))
 
 
+def feature_blocks(without: Sequence[str] = ()) -> list[str]:
+    """The blocks that hold only a part of a group, as `without` names them (`block:genre`), in their order.
+
+    Blocks without a feature of the ranker are left out. A block that is a whole group is the group.
+    """
+    read = set(feature_list((*DEFAULT_WITHOUT, *without)))
+    found = []
+    for block in BLOCKS:
+        features = read & set(block.features())
+        groups = {feature.group for feature in features}
+        if features and features != {feature for feature in read if feature.group in groups}:
+            found.append(f"{BLOCK_PREFIX}{block.NAME}")
+    return found
+
+
 def source_parts(without: Sequence[str] = ()) -> list[str]:
     """The sources of a service as `without` names them (`source:als`), except those in `without`."""
     parts = [f"{SOURCE_PREFIX}{source.name}" for source in sources_of(ModelConfig())]
@@ -50,40 +65,55 @@ def require_parts(without: Sequence[str]) -> tuple[str, ...]:
     """`without` unchanged. Raises ConfigError for an unknown part, and where no feature or source is left."""
     groups = list(dict.fromkeys(feature.group for feature in all_features()))
     sources = source_parts()
+    blocks = [f"{BLOCK_PREFIX}{block.NAME}" for block in BLOCKS]
     for part in without:
+        if part.startswith(BLOCK_PREFIX) and part not in blocks:
+            raise ConfigError(
+                f"There is no block of features {part.removeprefix(BLOCK_PREFIX)!r}",
+                expected=f"one of {', '.join(blocks)}",
+                remedy="look at docs/features.md",
+            )
         if part.startswith(SOURCE_PREFIX) and part not in sources:
             raise ConfigError(
                 f"There is no candidate source {part.removeprefix(SOURCE_PREFIX)!r}",
                 expected=f"one of {', '.join(sources)}",
                 remedy="look at docs/features.md",
             )
-        if not part.startswith(SOURCE_PREFIX) and part not in groups:
+        if not part.startswith((BLOCK_PREFIX, SOURCE_PREFIX)) and part not in groups:
             raise ConfigError(
                 f"There is no group of features {part!r}",
-                expected=f"one of {', '.join(groups)}, or {SOURCE_PREFIX} and the name of a source",
+                expected=f"one of {', '.join(groups)}, or {BLOCK_PREFIX} and the name of a block, or"
+                f" {SOURCE_PREFIX} and the name of a source",
                 remedy="look at docs/features.md",
             )
     if not feature_groups(without):
-        raise ConfigError("Without these groups the ranker has no feature left", remedy="leave one in")
+        raise ConfigError("Without these parts the ranker has no feature left", remedy="leave one in")
     if not source_parts(without):
         raise ConfigError("Without these sources nothing is proposed", remedy="leave one in")
     return tuple(without)
 
 
-def ablate_groups(
-    whole: Experiment, config: ModelConfig, stage: Stage, *, without: tuple[str, ...] = ()
+def ablate_features(
+    parts: Sequence[str],
+    whole: Experiment,
+    config: ModelConfig,
+    stage: Stage,
+    *,
+    without: tuple[str, ...] = (),
 ) -> dict[str, Ablation]:
-    """For each feature group, a ranker without it beside the ranker of `whole`, on the same training rows.
+    """For each of `parts` (groups or blocks), a ranker without it beside that of `whole`, on the same rows.
 
-    `whole` was trained without `without`. A group without which no feature is left is skipped.
+    Keys have no prefix. `whole` was trained without `without`. A part without which no feature is left is
+    skipped.
     """
     found = {}
-    for group in feature_groups(without):
-        if not feature_groups((*without, group)):
+    for part in parts:
+        if not feature_groups((*without, part)):
             continue
-        with stage(f"without {group}") as progress:
-            ranker = train_ranker(whole.rows, config, progress, without=(*without, group))
-            found[group] = _ablation(group, ranker, whole, config, progress)
+        name = part.removeprefix(BLOCK_PREFIX)
+        with stage(f"without {name}") as progress:
+            ranker = train_ranker(whole.rows, config, progress, without=(*without, part))
+            found[name] = _ablation(name, ranker, whole, config, progress)
     return found
 
 
@@ -112,22 +142,21 @@ def ablate_sources(
     return found
 
 
-def holm_corrected_ablations(
-    groups: dict[str, Ablation], sources: dict[str, Ablation]
-) -> tuple[dict[str, Ablation], dict[str, Ablation]]:
-    """Both tables with `p_holm` of each metric, corrected for the parts of both together."""
-    parts = {("group", name): part for name, part in groups.items()}
-    parts |= {("source", name): part for name, part in sources.items()}
+def holm_corrected_ablations(*tables: dict[str, Ablation]) -> tuple[dict[str, Ablation], ...]:
+    """The tables with `p_holm` of each metric, corrected for the parts of all tables together."""
+    parts = {(table, name): part for table, of_table in enumerate(tables) for name, part in of_table.items()}
     metrics = list(dict.fromkeys(metric for part in parts.values() for metric in part.differences))
-    corrected: dict[tuple[str, str], dict[str, Difference]] = {key: {} for key in parts}
+    corrected: dict[tuple[int, str], dict[str, Difference]] = {key: {} for key in parts}
     for metric in metrics:
         p_holm = holm(np.array([part.differences[metric].p_value for part in parts.values()]))
         for (key, part), p in zip(parts.items(), p_holm, strict=True):
             corrected[key][metric] = msgspec.structs.replace(part.differences[metric], p_holm=float(p))
-    found = {key: msgspec.structs.replace(part, differences=corrected[key]) for key, part in parts.items()}
-    return (
-        {name: found["group", name] for name in groups},
-        {name: found["source", name] for name in sources},
+    return tuple(
+        {
+            name: msgspec.structs.replace(part, differences=corrected[table, name])
+            for name, part in of_table.items()
+        }
+        for table, of_table in enumerate(tables)
     )
 
 

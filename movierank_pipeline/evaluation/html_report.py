@@ -14,7 +14,8 @@ The input is the JSON of `Report.to_json` as plain data, so files that were writ
 - `best_source`, `recent_popularity`: the systems that slices are compared with
 - `calibration`: the rows of a reliability table
 - `importance`: {feature: share of the gain}
-- `ablations`, `source_ablations`: {part: {"n_features", "metrics": {metric: …}, "differences": {metric: …}}}
+- `ablations`, `block_ablations`, `source_ablations`: {part: {"n_features", "metrics": {metric: …},
+  "differences": {metric: …}}}
 - `without`, `refits`: lists of texts
 - every other number, text or truth value is shown as a fact about the run.
 
@@ -105,6 +106,7 @@ def render_html(
             slice_names=list(dict.fromkeys(name for part in slices.values() for name in part["systems"])),
             baselines=list(dict.fromkeys(_baselines(report))),
             ablations=_largest_first(report.get("ablations") or {}),
+            block_ablations=_largest_first(report.get("block_ablations") or {}),
             source_ablations=_largest_first(report.get("source_ablations") or {}),
             calibration=report.get("calibration") or [],
             plots=plots_of(report) if plots is None else plots,

@@ -128,6 +128,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     expected_calibration_error: float = math.nan
     ablations: dict[str, Ablation] = {}
     """By the group of features that was left out; empty unless requested."""
+    block_ablations: dict[str, Ablation] = {}
+    """By the block of features that was left out, for blocks that are a part of a group; as above."""
     source_ablations: dict[str, Ablation] = {}
     """By the candidate source that was left out; empty unless requested."""
 

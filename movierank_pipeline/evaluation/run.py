@@ -16,8 +16,10 @@ from movierank_core.errors import ConfigError
 from movierank_core.paths import Paths
 from movierank_pipeline.datasets import dataset_folder, metadata_settings
 from movierank_pipeline.evaluation.ablation import (
-    ablate_groups,
+    ablate_features,
     ablate_sources,
+    feature_blocks,
+    feature_groups,
     holm_corrected_ablations,
     require_parts,
 )
@@ -60,14 +62,14 @@ def evaluate_dataset(
 
     `facts` and `targets` decide what requests of the temporal and the rolling protocol see and have to find;
     `n_refits` is for the rolling one (default N_REFITS). `qrels` is a file of judgments, which replaces the
-    protocol. With `with_ablations`, further rankers are trained without each other group of features, and
-    without each other source. Feedback is left out, so the same folder always gives the same figures. Raises
-    ConfigError for an unknown part and for options that contradict each other, and DataError where the data
-    are too few.
+    protocol. With `with_ablations`, further rankers are trained without each other group and block of
+    features, and without each other source. Feedback is left out, so the same folder always gives the same
+    figures. Raises ConfigError for an unknown part and for options that contradict each other, and DataError
+    where the data are too few.
     """
     config = settings.model_parameters
     require_parts(without)
-    _require_consistent(protocol, facts, targets, n_refits, qrels)
+    _require_consistent(protocol, targets, n_refits, qrels)
     judgments = None if qrels is None else read_qrels(qrels)
     with stage("reading") as progress:
         interactions, catalogue = read_events(settings, paths, progress)
@@ -92,7 +94,8 @@ def evaluate_dataset(
         report = whole.report
         if with_ablations:
             chosen = whole.ranker.config(config)
-            groups = ablate_groups(whole, chosen, stage, without=without)
+            groups = ablate_features(feature_groups(without), whole, chosen, stage, without=without)
+            blocks = ablate_features(feature_blocks(without), whole, chosen, stage, without=without)
             sources = ablate_sources(
                 lambda less, progress: rows_of(plan, progress, without=less, states=states),
                 whole,
@@ -100,19 +103,17 @@ def evaluate_dataset(
                 stage,
                 without=without,
             )
-            groups, sources = holm_corrected_ablations(groups, sources)
-            report = msgspec.structs.replace(report, ablations=groups, source_ablations=sources)
+            groups, blocks, sources = holm_corrected_ablations(groups, blocks, sources)
+            report = msgspec.structs.replace(
+                report, ablations=groups, block_ablations=blocks, source_ablations=sources
+            )
     return StoredEvaluation.of(
         report, whole.ranker.importance, scored_requests(whole.holdout, whole.answers), whole.holdout.state
     )
 
 
 def _require_consistent(
-    protocol: ProtocolName | None,
-    facts: FactsMode,
-    targets: TargetsMode,
-    n_refits: int | None,
-    qrels: Path | None,
+    protocol: ProtocolName | None, targets: TargetsMode, n_refits: int | None, qrels: Path | None
 ) -> None:
     """Raises ConfigError for options that contradict each other. They are named as on the command line."""
     name = "judged" if qrels is not None else protocol or "temporal"
@@ -120,7 +121,6 @@ def _require_consistent(
         (qrels is not None and protocol is not None, f"--protocol {protocol}", "no `--protocol`"),
         (n_refits is not None and name != "rolling", "--refits", "`--protocol rolling`"),
         (targets != "all" and name in ("strong", "judged"), f"--targets {targets}", "`--targets all`"),
-        (facts != "day" and name == "rolling", f"--facts {facts}", "`--facts day`"),
     )
     for is_wrong, option, expected in contradictions:
         if is_wrong:

@@ -12,6 +12,7 @@ from movierank_core.config import ModelConfig
 from movierank_core.errors import ConfigError
 from movierank_core.retrieval.registry import sources_of
 from movierank_pipeline.evaluation import ablation
+from movierank_pipeline.evaluation.ablation import feature_blocks
 from movierank_pipeline.ingest.movielens.reader import read_ratings_csv
 from tests.support.tiny_pipeline import environment, write_tiny_ratings
 
@@ -41,21 +42,28 @@ EVERY_SOURCE = tuple(source.name for source in sources_of(ModelConfig()))
 
 
 @pytest.mark.parametrize(
-    "sources", [TWO_SOURCES, pytest.param(EVERY_SOURCE, marks=pytest.mark.heavy)]
+    ("sources", "blocks"),
+    [
+        (TWO_SOURCES, ["block:genre"]),
+        pytest.param(EVERY_SOURCE, feature_blocks(), marks=pytest.mark.heavy),
+    ],
 )
 def test_ablation_shows_the_contribution_of_each_group_of_features_and_each_source(
-    tiny: Path, monkeypatch: pytest.MonkeyPatch, sources: tuple[str, ...]
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, sources: tuple[str, ...], blocks: list[str]
 ) -> None:
-    """`sources` are left out in turn; the ranker itself always has all of them."""
+    """`sources` and `blocks` are left out in turn; the ranker itself always has every one."""
     parts = [f"source:{name}" for name in sources]
     monkeypatch.setattr(
         ablation, "source_parts", lambda without=(): [part for part in parts if part not in without]
     )
+    monkeypatch.setattr(ablation, "feature_blocks", lambda without=(): blocks)
     printed, report, page = run(tiny, "--ablate")
     assert report["protocol"] == "temporal"
     assert set(report["ablations"]) == {"retrieval", "user", "movie", "cross"}
+    assert set(report["block_ablations"]) == {part.removeprefix("block:") for part in blocks}
     assert set(report["source_ablations"]) == set(sources)
-    for part in (*report["ablations"].values(), *report["source_ablations"].values()):
+    parts = (*report["ablations"].values(), *report["block_ablations"].values())
+    for part in (*parts, *report["source_ablations"].values()):
         whole, without = report["systems"]["movierank"], part["metrics"]
         for metric in ("ndcg@10", "recall@100"):
             difference = part["differences"][metric]
@@ -65,8 +73,10 @@ def test_ablation_shows_the_contribution_of_each_group_of_features_and_each_sour
     assert max(means, key=means.__getitem__) == "retrieval"
     assert means["retrieval"] > 0
     assert "contribution of the group" in printed
+    assert "contribution of the block" in printed
     assert "contribution of the source" in printed
     assert "<h2>Contribution of each group of features</h2>" in page
+    assert "<h2>Contribution of each block of features</h2>" in page
     assert "<h2>Contribution of each candidate source</h2>" in page
     assert not list((tiny.parent / ".movierank").glob(".states-*"))
 
@@ -125,7 +135,6 @@ def test_judgments_replace_the_protocol(tiny: Path) -> None:
         (["--qrels=a", "--protocol=strong"], "`--protocol strong` was given for the judged protocol"),
         (["--refits=2"], "`--refits` was given for the temporal protocol. Expected: `--protocol rolling`"),
         (["--protocol=strong", "--targets=last"], "`--targets last` was given for the strong protocol"),
-        (["--protocol=rolling", "--facts=origin"], "`--facts origin` was given for the rolling protocol"),
     ],
 )
 def test_options_that_contradict_each_other_are_refused_before_anything_is_read(
@@ -156,7 +165,11 @@ def test_strong_generalisation_without_groups_of_features(tiny: Path) -> None:
             [f"source:{source.name}" for source in sources_of(ModelConfig())],
             "Without these sources nothing is proposed",
         ),
-        (["retrieval", "user", "movie", "cross"], "Without these groups the ranker has no feature left"),
+        (
+            ["block:user", "block:actors"],
+            "There is no block of features 'actors'. Expected: one of block:sour",
+        ),
+        (["retrieval", "user", "movie", "cross"], "Without these parts the ranker has no feature left"),
     ],
 )
 def test_parts_that_cannot_be_left_out_are_refused_before_anything_is_read(

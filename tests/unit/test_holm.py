@@ -55,7 +55,7 @@ def test_differences_are_corrected_for_the_number_of_systems() -> None:
     assert [each.p_holm for each in found.values()] == expected.tolist()
 
 
-def test_groups_and_sources_are_corrected_together() -> None:
+def test_groups_blocks_and_sources_are_corrected_together() -> None:
     parts = [Ablation(n_features=1, metrics={}, differences={"ndcg@10": difference(p)}) for p in (0.02, 0.03)]
     groups, sources = holm_corrected_ablations({"user": parts[0]}, {"user": parts[1]})
     verdicts = [table["user"].differences["ndcg@10"] for table in (groups, sources)]
