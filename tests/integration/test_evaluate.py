@@ -12,6 +12,7 @@ from movierank_core.config import ModelConfig
 from movierank_core.errors import ConfigError
 from movierank_core.retrieval.registry import sources_of
 from movierank_pipeline.evaluation import ablation
+from movierank_pipeline.evaluation import run as evaluation_run
 from movierank_pipeline.evaluation.ablation import feature_blocks
 from movierank_pipeline.ingest.movielens.reader import read_ratings_csv
 from tests.support.tiny_pipeline import environment, write_tiny_ratings
@@ -56,7 +57,7 @@ def test_ablation_shows_the_contribution_of_each_group_of_features_and_each_sour
     monkeypatch.setattr(
         ablation, "source_parts", lambda without=(): [part for part in parts if part not in without]
     )
-    monkeypatch.setattr(ablation, "feature_blocks", lambda without=(): blocks)
+    monkeypatch.setattr(evaluation_run, "feature_blocks", lambda without=(): blocks)
     printed, report, page = run(tiny, "--ablate")
     assert report["protocol"] == "temporal"
     assert set(report["ablations"]) == {"retrieval", "user", "movie", "cross"}
