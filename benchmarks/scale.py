@@ -11,6 +11,7 @@ log seconds over log events: 1 is linear growth.
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -113,6 +114,12 @@ def exponent(events: Sequence[float], seconds: Sequence[float]) -> float:
     return float(np.polyfit(np.log(events), np.log(seconds), 1)[0])
 
 
+def growth_text(events: Sequence[float], values: Sequence[float]) -> str:
+    """The exponent as text; a dash where it is unknown."""
+    found = exponent(events, values)
+    return "–" if math.isnan(found) else f"{found:.2f}"
+
+
 def train(data: Path, root: Path) -> dict[str, Any]:
     """The figures of one training on `data` below `root`, in this process."""
     from movierank_core.paths import Paths
@@ -170,12 +177,12 @@ def table(reports: Sequence[Mapping[str, Any]]) -> str:
             + (f" / {one['peak_mb']:,.0f} MB" if "peak_mb" in one else "")
             for one in found
         ]
-        growth = [exponent(events, [one[kind] for one in found]) for kind in ("wall", "processor")]
-        lines.append(f"| {step} | {' | '.join(cells)} | {growth[0]:.2f}, {growth[1]:.2f} |")
+        growth = [growth_text(events, [one[kind] for one in found]) for kind in ("wall", "processor")]
+        lines.append(f"| {step} | {' | '.join(cells)} | {', '.join(growth)} |")
     for name, key in (("data on disk", "data_mb"), ("results on disk", "disk_mb")):
         sizes = [report[key] for report in reports]
         cells = [f"{size:,.0f} MB" for size in sizes]
-        lines.append(f"| {name} | {' | '.join(cells)} | {exponent(events, sizes):.2f} |")
+        lines.append(f"| {name} | {' | '.join(cells)} | {growth_text(events, sizes)} |")
     for system in reports[-1]["systems"]:
         cells = [
             " / ".join(f"{report['systems'][system][metric]:.3f}" for metric in METRICS) for report in reports

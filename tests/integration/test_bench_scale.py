@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.scale import ALL, DATA, exponent, folder_megabytes, main
+from benchmarks.scale import ALL, DATA, exponent, folder_megabytes, main, table
 from tests.support.tiny_pipeline import MODEL
 
 
@@ -15,6 +15,18 @@ def test_the_exponent_of_growth_is_the_slope_of_the_logarithms() -> None:
     assert exponent([1e6, 2e6, 4e6], [1.0, 4.0, 16.0]) == pytest.approx(2.0)
     assert math.isnan(exponent([1e6], [3.0]))
     assert math.isnan(exponent([1e6, 1e7], [0.0, 3.0]))
+
+
+def test_one_size_has_no_exponent() -> None:
+    step = {"wall": 2.0, "processor": 1.0, "peak_mb": 1234.5}
+    systems = {"random": {"ndcg@10": 0.05, "recall@100": 0.4}}
+    report = {"events": 100_000, "steps": {ALL: step}, "data_mb": 3.0, "disk_mb": 115.0, "systems": systems}
+    assert table([report]).splitlines()[2:] == [
+        "| all steps | 2.0 s / 1.0 s / 1,234 MB | –, – |",
+        "| data on disk | 3 MB | – |",
+        "| results on disk | 115 MB | – |",
+        "| random: ndcg@10 / recall@100 | 0.050 / 0.400 | |",
+    ]
 
 
 def test_a_file_with_two_names_counts_once(tmp_path: Path) -> None:
