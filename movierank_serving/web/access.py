@@ -172,13 +172,21 @@ async def checks_access(connection: ASGIConnection[Any, Any, Any, Any], handler:
     find: Callable[[str | None], Caller] = (
         access.caller_of_open_route if declared.scope is None else access.caller_of
     )
-    caller = find(connection.headers.get("authorization"))
+    caller = find(_authorization(connection))
     context_of(connection.scope).caller = caller
     if declared.scope is None or declared.scope in caller.scopes:
         return
     if caller.user_id is None or declared.tokens == "refused":
         raise caller.refusal(declared.scope)
     caller.require(declared.scope, connection.path_params["user_id"] if declared.tokens == "path" else None)
+
+
+def _authorization(connection: ASGIConnection[Any, Any, Any, Any]) -> str | None:
+    """The `Authorization` header. Litestar would parse all headers again for a guard."""
+    for name, value in connection.scope["headers"]:
+        if name == b"authorization":
+            return value.decode("latin-1")
+    return None
 
 
 async def limits_rate(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:

@@ -1,12 +1,14 @@
 """`movierank serve` without a model: what it needs to start, and what every worker then refuses."""
 
 import http.client
+import socket
 import subprocess
 from pathlib import Path
 
 from movierank_cli.service_process import environment_without_settings
 from movierank_core.paths import Paths
 from tests.support.service_process import PROGRAM, Service
+from tests.support.waiting import PATIENCE_SECONDS, wait_for
 
 KEY = "0123456789abcdef"
 
@@ -42,6 +44,21 @@ def test_workers_have_the_keys_of_the_file(tmp_path: Path) -> None:
         assert [status_of(service, "/metrics", key) for key in (None, KEY, f"{KEY}x")] == [401, 200, 401]
         assert status_of(service, "/health/live") == 200
         assert KEY not in service.log()
+
+
+def test_a_request_that_does_not_arrive_is_cut_off(tmp_path: Path) -> None:
+    paths = Paths(root=tmp_path, home=tmp_path / "home")
+    with Service(paths, workers=1, MOVIERANK_RECEIVE_SECONDS="0.5") as service:
+        service.start()
+
+        def asked() -> bytes:
+            """Empty if the service closed the connection before a byte arrived: the machine is busy."""
+            with socket.create_connection((service.host, service.port), timeout=PATIENCE_SECONDS) as client:
+                client.sendall(b"GET /health/live HTTP/1.1\r\nX: begun")
+                return client.recv(65_536)
+
+        answer = wait_for(asked, what="an answer")
+        assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
 
 
 def test_on_loopback_everything_is_open_without_keys(tmp_path: Path) -> None:
