@@ -134,6 +134,12 @@ class Settings(dg.ConfigurableResource):
         gt=0,
         description="Maximum median duration of a bundle's golden requests, in milliseconds.",
     )
+    gate_calibration_error: float = Field(
+        GateLimits().calibration_error,
+        ge=0,
+        le=1,
+        description="Maximum expected calibration error of a version that passes the gate.",
+    )
     recommendations_k: int = Field(
         25, ge=1, le=500, description="Movies per user in the asset `recommendations`."
     )
@@ -203,6 +209,7 @@ class Settings(dg.ConfigurableResource):
             production_margin=self.gate_margin,
             megabytes=self.gate_megabytes,
             latency_ms=self.gate_latency_ms,
+            calibration_error=self.gate_calibration_error,
         )
 
     @property

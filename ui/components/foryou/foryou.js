@@ -130,14 +130,9 @@ export class ForYou extends HTMLElement {
     this.knobsView = find(this, "mr-knobs");
     this.recent = find(this, "mr-recent");
     this.querySelector("[data-share]")?.addEventListener("click", () => this.#share());
-    const { audience } = this;
-    audience.addEventListener(
-      "change",
-      // The verdicts may arrive after the list.
-      () => audience === this.audience && this.recent.show(audience),
-      { signal: this.#changes.signal },
-    );
-    this.recent.show(audience);
+    const showRecent = () => this.recent.show(this.audience); // The verdicts may arrive after the list.
+    this.audience.addEventListener("change", showRecent, { signal: this.#changes.signal });
+    showRecent();
     this.#describe();
   }
 
@@ -204,7 +199,6 @@ export class ForYou extends HTMLElement {
     this.#hint(answer);
     if (answer.feedback) this.#again = setTimeout(() => this.#load({ calm: true }), AGAIN_MS);
     this.knobsView.show(this.knobs, genresSeen());
-    this.recent.show(this.audience);
     if (this.audience.isVisitor) this.#describe();
     if (!answer.results.length && !this.#kept.size) this.#empty();
     const shown = answer.results.map(({ movie_id }) => movie_id);
