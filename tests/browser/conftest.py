@@ -77,7 +77,7 @@ def open_page(
     """Opens an address of the service, the first one in `kept_page`.
 
     `media` has values of `emulate_media`. With other keywords, the page has a context of its own, with an
-    empty cache.
+    empty cache; so it has with `changed_films`, where films have other facts than in earlier tests.
     """
     watched: list[Watched] = []
     own: list[BrowserContext] = []
@@ -94,9 +94,10 @@ def open_page(
         wait: bool = True,
         viewport: ViewportSize = DESKTOP,
         media: dict[str, Any] | None = None,
+        changed_films: bool = False,
         **options: Any,
     ) -> Page:
-        page = page_with(options)
+        page = page_with(options | ({"locale": "en-GB"} if changed_films else {}))
         page.set_viewport_size(viewport)
         page.emulate_media(**({"color_scheme": "light", "reduced_motion": "reduce"} | (media or {})))
         watched.append(Watched(page, urlsplit(service.url).netloc))

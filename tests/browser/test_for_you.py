@@ -160,7 +160,7 @@ def test_a_list_that_arrives_while_somebody_types_leaves_what_was_typed(
     crime = service.rank(user_id=42, k=24, filters={"genres_any": ["Crime"]})
     new = next(film["movie_id"] for film in crime if film["movie_id"] not in first)
     service.start_afresh(films={new: {"genres": ["Crime", "Heist"]}})
-    page = cards(open_page("?user=42"))
+    page = cards(open_page("?user=42", changed_films=True))
     page.locator("summary", has_text="Tune the list").click()
     with service.holding("/rank"):
         page.get_by_role("checkbox", name="Crime").check()

@@ -53,7 +53,7 @@ def awkward(service: PageService) -> list[int]:
 @pytest.mark.usefixtures("awkward")
 @pytest.mark.parametrize("path", ["?user=42", "?view=start", "?user=42&view=compare"])
 def test_titles_with_markup_quotes_emoji_and_arabic_are_only_text(open_page: OpenPage, path: str) -> None:
-    page = open_page(path, viewport=PHONE)
+    page = open_page(path, viewport=PHONE, changed_films=True)
     for film in AWKWARD_FILMS:
         expect(page.get_by_text(film["title"], exact=True).first).to_be_visible()
     assert page.evaluate("window.__xss") is None
@@ -64,7 +64,7 @@ def test_titles_with_markup_quotes_emoji_and_arabic_are_only_text(open_page: Ope
 @pytest.mark.parametrize("place", range(4), ids=["markup", "arabic", "emoji", "no spaces"])
 def test_an_awkward_film_opens_like_any_other(open_page: OpenPage, awkward: list[int], place: int) -> None:
     title = AWKWARD_FILMS[place]["title"]
-    page = open_page(f"?user=42&movie={awkward[place]}", viewport=PHONE)
+    page = open_page(f"?user=42&movie={awkward[place]}", viewport=PHONE, changed_films=True)
     dialog = page.get_by_role("dialog", name=title, exact=True)
     expect(dialog.get_by_role("heading", name=title, level=2, exact=True)).to_be_visible()
     page.get_by_role("region", name="Similar films").wait_for()
@@ -77,7 +77,7 @@ def test_an_awkward_title_is_only_text_when_it_is_said_found_and_remembered(
     open_page: OpenPage, awkward: list[int], place: int
 ) -> None:
     title = AWKWARD_FILMS[place]["title"]
-    page = open_page(f"?user=42&movie={awkward[place]}")
+    page = open_page(f"?user=42&movie={awkward[place]}", changed_films=True)
     film = page.get_by_role("dialog", name=title, exact=True)
     film.get_by_role("button", name="Like", exact=True).click()
     expect(page.locator("#announcer")).to_contain_text(title)

@@ -105,7 +105,7 @@ def test_evaluate_prints_and_writes_every_system_with_intervals(tmp_path: Path) 
         assert {"mean", "low", "high"} == set(figures["ndcg@10"])
         assert {"recall@100", "coverage@10"} <= set(figures)
     lines = done.stdout.splitlines()
-    assert lines[0].split() == ["system", "ndcg@10", "recall@100", "coverage@10"]
+    assert lines[0].split() == ["system", "ndcg@10", "recall@100", "debiased_ndcg@10", "coverage@10"]
     assert {line.split()[0] for line in lines[1 : len(systems) + 1]} == set(systems)
     assert html_file.read_text().startswith("<!doctype html>")
     assert not (tmp_path / "mlruns").exists()
